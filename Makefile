@@ -1,0 +1,112 @@
+# make help lists what there is. `make test` is everything CI runs.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+export CGO_ENABLED ?= 0
+export GOTOOLCHAIN ?= local
+export GOFLAGS     ?= -buildvcs=auto
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  := -s -w -X storehub/internal/buildinfo.version=$(VERSION)
+TOOLS    := $(CURDIR)/.tools
+LINT     := $(TOOLS)/golangci-lint
+LINT_VERSION := v2.15.0
+NFPM     := $(TOOLS)/nfpm
+NFPM_VERSION := v2.45.2
+PLATFORMS := linux/amd64 linux/arm64 linux/arm/7 windows/amd64 darwin/arm64
+FUZZTIME ?= 10s
+RACEFLAGS ?= -shuffle=on
+PATH := $(PATH):/usr/sbin:/sbin
+
+# What the tests need of the system, as command:package pairs.
+APT := gcc:gcc ip:iproute2 unshare:util-linux nft:nftables dnsmasq:dnsmasq-base curl:curl systemd-analyze:systemd \
+       ping:iputils-ping openssl:openssl
+
+.PHONY: help
+help: ## list these targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: ## the whole system on this machine: sandbox, headquarters, hub, three readers
+	go run ./cmd/hub try
+
+.PHONY: test
+test: apt check race platforms ## everything CI runs: checks, all tests with the race detector, builds for every platform
+	@echo "make test: all passed"
+
+.PHONY: check
+check: $(LINT) ## formatting, vet on three systems, lint, tidy modules, the architecture and the documents
+	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "check: run gofmt -w on these"; exit 1; }
+	go mod verify >/dev/null
+	go mod tidy -diff
+	go vet ./...
+	GOOS=windows go vet ./...
+	GOOS=darwin GOARCH=arm64 go vet ./...
+	$(LINT) run ./...
+	go test -count=1 .
+
+.PHONY: race
+race: apt ## all tests with the race detector, in random order
+	CGO_ENABLED=1 go test -race -timeout 20m $(RACEFLAGS) ./...
+
+.PHONY: quick
+quick: ## all tests without the race detector, results cached
+	go test ./...
+
+.PHONY: golden
+golden: ## write the golden files anew; review the difference before committing
+	go test ./... -run 'Golden|Report|Metrics|Help|Script' -update
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZTIME (default 10s)
+	@for pkg in $$(go list ./...); do
+	  dir=$$(go list -f '{{.Dir}}' $$pkg)
+	  for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$dir/*_test.go 2>/dev/null | sed 's/func //' | sort -u); do
+	    echo "fuzz $$pkg $$f"
+	    go test $$pkg -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME)
+	  done
+	done
+
+.PHONY: bench-queue
+bench-queue: ## durable enqueue, ten runs, beside a bare append-only file in the same run
+	go test ./offlinequeue -run '^$$' -bench 'Put|Append' -count 10 -benchtime 1s
+
+.PHONY: platforms
+platforms: ## build hub and hq for every platform, stripped, into dist/, and say how large they are
+	@mkdir -p dist
+	for p in $(PLATFORMS); do
+	  IFS=/ read -r os arch arm <<<"$$p"
+	  for cmd in hub hq; do
+	    out=dist/$$cmd-$$os-$$arch$${arm:+v$$arm}; [ $$os = windows ] && out=$$out.exe
+	    GOOS=$$os GOARCH=$$arch GOARM=$$arm go build -trimpath -ldflags '$(LDFLAGS)' -o $$out ./cmd/$$cmd
+	    printf '%-28s %6.1f MiB\n' $$out $$(stat -c %s $$out | awk '{print $$1/1048576}')
+	  done
+	done
+
+.PHONY: dist
+dist: platforms $(NFPM) ## platforms, the Debian package, and checksums, into dist/
+	VERSION=$(VERSION) $(NFPM) package --config packaging/nfpm.yaml --packager deb --target dist/
+	cd dist && sha256sum $$(ls | grep -v SHA256SUMS) > SHA256SUMS
+
+.PHONY: apt
+apt: ## install what the tests need of the system, if it is missing (Debian, as root)
+	@need=(); for p in $(APT); do command -v "$${p%%:*}" >/dev/null || need+=("$${p#*:}"); done
+	[ $${#need[@]} = 0 ] && exit 0
+	echo "installing $${need[*]}"
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then echo "make apt: install $${need[*]} and try again"; exit 1; fi
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get update -qq
+	apt-get install -y -qq --no-install-recommends "$${need[@]}" >/dev/null
+
+$(LINT):
+	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+
+$(NFPM):
+	GOBIN=$(TOOLS) go install github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM_VERSION)
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf dist .tools

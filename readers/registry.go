@@ -1,0 +1,320 @@
+package readers
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// staleStripe is how long Stripe's word is believed without being heard
+	// again. Stripe itself needs about two minutes to notice that a reader has
+	// gone; the hub asks every 15 s, so that this is eight unanswered polls.
+	staleStripe = 2 * time.Minute
+	// staleProbe is the same for an answer on the LAN.
+	staleProbe = 2 * time.Minute
+	// missesToUnreachable: one lost probe of a reader on Wi-Fi is no news, two
+	// in a row are.
+	missesToUnreachable = 2
+	// forgetAfter: a reader that Stripe never told of is forgotten when nobody
+	// has seen it for this long.
+	forgetAfter = 24 * time.Hour
+)
+
+// What a change can be. New stands alone; one sighting may otherwise cause
+// several changes.
+const (
+	ChangeNew         = "new"
+	ChangeGone        = "gone"    // no longer in Stripe's list, or unseen for a day
+	ChangeOnline      = "online"  // Stripe's word
+	ChangeOffline     = "offline" // Stripe's word
+	ChangeUnknown     = "unknown" // Stripe's word has gone stale
+	ChangeMoved       = "moved"   // another address than before
+	ChangeReachable   = "reachable"
+	ChangeUnreachable = "unreachable"
+)
+
+// Registry joins sightings by serial number; a sighting without one by Stripe's
+// id, then by address. The zero value is empty and ready. All methods may be
+// called by several goroutines.
+type Registry struct {
+	// OnChange is told the reader and what changed (one of the Change
+	// constants) after the registry's own bookkeeping: a Snapshot taken inside
+	// it has the change already. Calls come one at a time and in order. It must
+	// not call Observe, Replace or Sweep.
+	OnChange func(Reader, string)
+
+	tell    sync.Mutex // held around a whole change, OnChange included; taken before mu
+	mu      sync.Mutex
+	entries []*entry  // guarded by mu
+	listed  time.Time // of the newest list that Replace took
+}
+
+// entry is a reader and what is needed to judge the next sighting of it.
+type entry struct {
+	Reader
+	listed   bool      // Stripe has told of it
+	toldAt   time.Time // Stripe's newest word
+	probedAt time.Time // newest probe
+	addrAt   time.Time // when the address was last confirmed
+	seenAt   time.Time // newest sighting of any kind
+	misses   int       // probes in a row without an answer
+}
+
+// change is what OnChange will be told.
+type change struct {
+	reader Reader
+	what   string
+}
+
+// Observe takes in one sighting. A sighting with neither serial nor id that
+// matches no known reader is dropped: a neighbour table lists every printer in
+// the shop.
+func (r *Registry) Observe(o Observation) {
+	r.update(func() []change { return r.observe(o) })
+}
+
+// Replace takes Stripe's whole list: readers that Stripe told of before and that
+// are no longer in it are forgotten. A list older than the last one is ignored.
+func (r *Registry) Replace(at time.Time, list []Observation) {
+	r.update(func() []change {
+		if at.Before(r.listed) {
+			return nil
+		}
+		r.listed = at
+		var changes []change
+		kept := make(map[*entry]bool, len(list))
+		for _, o := range list {
+			o.Source, o.At = FromStripe, at
+			changes = append(changes, r.observe(o)...)
+			if e := r.find(o); e != nil {
+				kept[e] = true
+			}
+		}
+		return append(changes, r.forget(func(e *entry) bool { return e.listed && !kept[e] })...)
+	})
+}
+
+// Sweep is the only place where time alone changes a state.
+func (r *Registry) Sweep(now time.Time) {
+	r.update(func() []change {
+		var changes []change
+		for _, e := range r.entries {
+			before := e.Reader
+			if now.Sub(e.toldAt) > staleStripe {
+				e.Online = Unknown
+			}
+			if now.Sub(e.probedAt) > staleProbe {
+				e.Reachable, e.RTT, e.misses = Unknown, 0, 0
+			}
+			e.judge()
+			changes = append(changes, compare(before, e.Reader)...)
+		}
+		return append(changes, r.forget(func(e *entry) bool { return !e.listed && now.Sub(e.seenAt) > forgetAfter })...)
+	})
+}
+
+// Snapshot is every reader, ordered by label and serial.
+func (r *Registry) Snapshot() []Reader {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := make([]Reader, 0, len(r.entries))
+	for _, e := range r.entries {
+		list = append(list, e.Reader)
+	}
+	slices.SortFunc(list, func(a, b Reader) int {
+		return cmp.Or(cmp.Compare(a.Label, b.Label), cmp.Compare(a.Serial, b.Serial), cmp.Compare(a.ID, b.ID))
+	})
+	return list
+}
+
+// update does the bookkeeping under the lock and tells of it outside.
+func (r *Registry) update(f func() []change) {
+	r.tell.Lock()
+	defer r.tell.Unlock()
+	changes := func() []change {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return f()
+	}()
+	if r.OnChange == nil {
+		return
+	}
+	for _, c := range changes {
+		r.OnChange(c.reader, c.what)
+	}
+}
+
+// observe is Observe under the lock.
+func (r *Registry) observe(o Observation) []change {
+	o.Addr = o.Addr.Unmap()
+	e := r.find(o)
+	if e == nil {
+		if o.Serial == "" && o.ID == "" {
+			return nil
+		}
+		e = &entry{}
+		e.take(o)
+		r.entries = append(r.entries, e)
+		return []change{{e.Reader, ChangeNew}}
+	}
+	before := e.Reader
+	if o.Serial != "" && o.ID != "" {
+		r.absorb(e, o)
+	}
+	e.take(o)
+	return compare(before, e.Reader)
+}
+
+// find is the reader a sighting speaks of, or nil.
+func (r *Registry) find(o Observation) *entry {
+	by := func(match func(*entry) bool) *entry {
+		if i := slices.IndexFunc(r.entries, match); i >= 0 {
+			return r.entries[i]
+		}
+		return nil
+	}
+	if o.Serial != "" {
+		if e := by(func(e *entry) bool { return e.Serial == o.Serial }); e != nil {
+			return e
+		}
+		if o.ID == "" {
+			return nil
+		}
+		// Seen by its id before its serial was known.
+		return by(func(e *entry) bool { return e.Serial == "" && e.ID == o.ID })
+	}
+	if o.ID != "" {
+		return by(func(e *entry) bool { return e.ID == o.ID })
+	}
+	// Two readers can carry one address in the books, when a lease went from
+	// one to the other: it belongs to the one who was last said to have it.
+	var last *entry
+	for _, e := range r.entries {
+		if o.Addr.IsValid() && !o.Addr.IsUnspecified() && e.Addr == o.Addr && (last == nil || e.addrAt.After(last.addrAt)) {
+			last = e
+		}
+	}
+	return last
+}
+
+// absorb drops another entry that was known by the id alone: now that a
+// sighting has both, they are one reader.
+func (r *Registry) absorb(e *entry, o Observation) {
+	r.entries = slices.DeleteFunc(r.entries, func(x *entry) bool { return x != e && x.Serial == "" && x.ID == o.ID })
+}
+
+// forget removes the entries that match and says so.
+func (r *Registry) forget(match func(*entry) bool) []change {
+	var changes []change
+	r.entries = slices.DeleteFunc(r.entries, func(e *entry) bool {
+		if match(e) {
+			changes = append(changes, change{e.Reader, ChangeGone})
+			return true
+		}
+		return false
+	})
+	return changes
+}
+
+// take adds one sighting to what is known.
+func (e *entry) take(o Observation) {
+	e.Serial = cmp.Or(o.Serial, e.Serial)
+	e.ID = cmp.Or(o.ID, e.ID)
+	if o.At.After(e.seenAt) {
+		e.seenAt = o.At
+	}
+	switch o.Source {
+	case FromStripe:
+		if o.At.Before(e.toldAt) {
+			return // overtaken by a newer word
+		}
+		e.listed, e.toldAt, e.Online = true, o.At, o.Online
+		e.describe(o)
+		e.move(o)
+	case FromProbe:
+		e.probed(o)
+	default:
+		e.describe(o)
+		// Stripe's word on the address goes first; others count while it is silent.
+		if !e.Addr.IsValid() || e.toldAt.IsZero() || o.At.Sub(e.toldAt) > staleStripe {
+			e.move(o)
+		}
+		if o.MAC != "" && o.Addr == e.Addr {
+			e.MAC = o.MAC
+		}
+	}
+	e.Simulated = e.simulated()
+	if e.Mobile() {
+		e.Online = Unknown
+	}
+	if !e.Probeable() {
+		e.Reachable, e.RTT, e.misses = Unknown, 0, 0
+	}
+	e.judge()
+}
+
+// describe takes over what a sighting says of the reader itself.
+func (e *entry) describe(o Observation) {
+	e.Label = cmp.Or(o.Label, e.Label)
+	e.DeviceType = cmp.Or(o.DeviceType, e.DeviceType)
+	e.Software = cmp.Or(o.Software, e.Software)
+	if o.LastSeen.After(e.LastSeen) {
+		e.LastSeen = o.LastSeen
+	}
+}
+
+// move takes over the address of a sighting. What was measured at another
+// address says nothing about this one.
+func (e *entry) move(o Observation) {
+	if !o.Addr.IsValid() || o.At.Before(e.addrAt) {
+		return
+	}
+	e.addrAt = o.At
+	if e.Addr == o.Addr {
+		return
+	}
+	if placed(e.Addr) && placed(o.Addr) {
+		e.PreviousAddr, e.AddressChangedAt = e.Addr, o.At
+		e.AddressChanges++
+	}
+	e.Addr, e.MAC = o.Addr, o.MAC
+	e.Reachable, e.RTT, e.misses = Unknown, 0, 0
+}
+
+// probed takes in the answer of a probe, if it was one of the present address.
+func (e *entry) probed(o Observation) {
+	if o.Reachable == Unknown || o.At.Before(e.probedAt) || (o.Addr.IsValid() && o.Addr != e.Addr) {
+		return
+	}
+	e.probedAt = o.At
+	if o.Reachable == Yes {
+		e.Reachable, e.RTT, e.misses = Yes, o.RTT, 0
+		return
+	}
+	e.misses++
+	if e.Reachable != Yes || e.misses >= missesToUnreachable {
+		e.Reachable, e.RTT = No, 0
+	}
+}
+
+// placed reports whether an address can be moved from and to.
+func placed(a netip.Addr) bool { return a.IsValid() && !a.IsUnspecified() }
+
+// compare names what a person would want to hear about.
+func compare(before, after Reader) []change {
+	var changes []change
+	add := func(what string) { changes = append(changes, change{after, what}) }
+	if after.AddressChanges != before.AddressChanges {
+		add(ChangeMoved)
+	}
+	if after.Online != before.Online {
+		add(map[Tri]string{Yes: ChangeOnline, No: ChangeOffline, Unknown: ChangeUnknown}[after.Online])
+	}
+	if after.Reachable != before.Reachable && after.Reachable != Unknown {
+		add(map[Tri]string{Yes: ChangeReachable, No: ChangeUnreachable}[after.Reachable])
+	}
+	return changes
+}

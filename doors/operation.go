@@ -1,0 +1,100 @@
+// Package doors is what a till sees: routes, encodings, refusals and the
+// operator's words. The same doors open at the hub and at headquarters; what
+// stands behind them is a [Backend].
+package doors
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Kind says what an operation asks for.
+type Kind string
+
+// The kinds of operation. Money moves by the first four; the rest are records.
+const (
+	Capture        Kind = "capture"
+	Cancel         Kind = "cancel"
+	Refund         Kind = "refund"
+	OfflinePayment Kind = "offline_payment"
+	Order          Kind = "order"
+	Receipt        Kind = "receipt"
+	Heartbeat      Kind = "heartbeat"
+)
+
+// Kinds lists every kind, in the order of the documentation.
+var Kinds = []Kind{Capture, Cancel, Refund, OfflinePayment, Order, Receipt, Heartbeat}
+
+// Money reports whether the kind is about money rather than a record of it.
+func (k Kind) Money() bool {
+	return k == Capture || k == Cancel || k == Refund || k == OfflinePayment
+}
+
+// State says how far an operation has come. It moves down this list only,
+// except that a person may turn failed into succeeded.
+type State string
+
+// The states of an operation.
+const (
+	Pending   State = "pending"   // on the disk of whoever answered the till
+	Accepted  State = "accepted"  // on headquarters' disk
+	Succeeded State = "succeeded" // done
+	Failed    State = "failed"    // will not be done
+)
+
+// Final reports whether the state is an end.
+func (s State) Final() bool { return s == Succeeded || s == Failed }
+
+// Mode separates money from rehearsal. Every store, till and operation has one.
+type Mode string
+
+// The two modes of Stripe.
+const (
+	Live Mode = "live"
+	Test Mode = "test"
+)
+
+// Scope says what a till may do.
+type Scope string
+
+// The scopes a credential can have.
+const (
+	ScopePOS     Scope = "pos"
+	ScopeManager Scope = "manager"
+	ScopeMonitor Scope = "monitor"
+)
+
+// Till is who asks. Its name outlives its credential.
+type Till struct {
+	Name  string `json:"name"`
+	Scope Scope  `json:"scope"`
+	Mode  Mode   `json:"mode"`
+}
+
+// Operation is one thing the shop was promised, as it is stored, sent and shown.
+// Amount is in minor units of Currency; nil means "all of it".
+type Operation struct {
+	ID        string          `json:"id"`
+	Kind      Kind            `json:"kind"`
+	Ref       string          `json:"ref"`
+	Amount    *int64          `json:"amount,omitempty"`
+	Currency  string          `json:"currency,omitempty"`
+	Data      json.RawMessage `json:"data,omitempty"`
+	Till      string          `json:"till"`
+	Mode      Mode            `json:"mode"`
+	CreatedAt time.Time       `json:"created_at"`
+
+	State    State           `json:"state"`
+	Reason   string          `json:"reason,omitempty"`   // a code: why it failed, or why it waits
+	Message  string          `json:"message,omitempty"`  // a sentence for whoever reads Reason
+	Unknown  *Unknown        `json:"unknown,omitempty"`  // set while nobody can say what became of it
+	Deadline *time.Time      `json:"deadline,omitempty"` // after this the money may be gone
+	Result   json.RawMessage `json:"result,omitempty"`   // what Stripe said: amount_received, currency, …
+	Reversal json.RawMessage `json:"reversal,omitempty"` // what was undone later; the state stays
+}
+
+// Unknown says that an outcome is being looked for, why, and when next.
+type Unknown struct {
+	Reason   string    `json:"reason"`
+	NextLook time.Time `json:"next_look"`
+}

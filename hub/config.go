@@ -1,0 +1,269 @@
+package hub
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Config is hub.yaml. Secrets never stand in it: it names the files that hold them.
+type Config struct {
+	Store    string // id at headquarters
+	StateDir string
+	Listen   string // API and console
+	TLS      TLSConfig
+	Metrics  MetricsConfig
+	HQ       HQConfig
+	MDNS     bool // announce the hub to tills
+	API      APIConfig
+	Checks   ChecksConfig
+	Queue    QueueConfig
+	// OpeningHours is data about the store ("mon-sat 08:00-22:00"; the end may
+	// pass midnight). Nothing is switched by it.
+	OpeningHours []string
+	Log          LogConfig
+}
+
+// TLSConfig names a certificate of the shop's own. Without one the hub uses its
+// local CA, or plain HTTP on a loopback address.
+type TLSConfig struct {
+	CertFile string
+	KeyFile  string
+}
+
+// MetricsConfig puts /metrics on an address of its own; "": on Listen.
+type MetricsConfig struct{ Listen string }
+
+// HQConfig says where headquarters is: at URL, or, Embedded, in this process.
+type HQConfig struct {
+	URL            string
+	CAFile         string // trusted for headquarters alone
+	CredentialFile string // "": hq.credential in the state directory
+	Embedded       bool
+	Location       string // tml_…; only Embedded: there is no other record of the store
+	Stripe         StripeConfig
+}
+
+// StripeConfig is hq.yaml's section of the same name, for an embedded headquarters.
+type StripeConfig struct {
+	APIKeyFile        string
+	APIBase           string
+	WebhookSecretFile string
+	TestAPIKeyFile    string
+	TestWebhookFile   string
+	RatePerEndpoint   int // requests a second; 0: headquarters' default
+}
+
+// APIConfig is who may call from a browser.
+type APIConfig struct{ Origins []string }
+
+// ChecksConfig says how the hub looks at its network.
+type ChecksConfig struct {
+	Every        time.Duration // 0: off
+	Integration  string        // sdk-js, sdk-native, server-driven, auto
+	Workday      time.Duration // the shortest lease that is not a finding
+	Readers      []string      // more readers' addresses
+	Endpoints    []string      // more hosts, host or host:port
+	IPRangesFile string        // replaces the built-in Stripe ranges
+}
+
+// QueueConfig bounds the queue.
+type QueueConfig struct {
+	MaxBytes int64 // nothing more is taken beyond this
+}
+
+// LogConfig is where slog begins and how it writes.
+type LogConfig struct {
+	Level  string // debug, info, warn, error
+	Format string // text, json
+}
+
+// DefaultConfigText is the commented file that packages and `hub config init` ship.
+//
+//go:embed hub.yaml
+var DefaultConfigText string
+
+// DefaultConfig is what holds where a file says nothing.
+func DefaultConfig() Config {
+	return Config{
+		StateDir: "/var/lib/storehub",
+		Listen:   ":7443",
+		MDNS:     true,
+		Checks: ChecksConfig{
+			Every:       5 * time.Minute,
+			Integration: "auto",
+			Workday:     12 * time.Hour,
+		},
+		Queue: QueueConfig{MaxBytes: 4 << 30},
+		Log:   LogConfig{Level: "info", Format: "text"},
+	}
+}
+
+// CredentialFile is where the store's credential at headquarters is.
+func (c Config) CredentialFile() string {
+	if c.HQ.CredentialFile != "" {
+		return c.HQ.CredentialFile
+	}
+	return filepath.Join(c.StateDir, "hq.credential")
+}
+
+// Complete says what a hub that serves still misses. A file for `hub diagnose`
+// may hold any part; this one must be whole.
+func (c Config) Complete() error {
+	switch {
+	case c.Store == "":
+		return errors.New("store: missing; it is the id that headquarters knows this shop by")
+	case c.StateDir == "":
+		return errors.New("state_dir: missing")
+	case c.Listen == "":
+		return errors.New("listen: missing")
+	case c.HQ.Embedded && c.HQ.Stripe.APIKeyFile == "":
+		return errors.New("hq.stripe.api_key_file: missing; an embedded headquarters needs a restricted key")
+	case !c.HQ.Embedded && c.HQ.URL == "":
+		return errors.New("hq.url: missing; enrol with `hub enroll`, or set hq.embedded")
+	}
+	return nil
+}
+
+// check finds what no single key can say.
+func (c Config) check() (key string, err error) {
+	switch {
+	case c.HQ.Embedded && c.HQ.URL != "":
+		return "hq.embedded", errors.New("hq.url is set too; headquarters is either there or here")
+	case c.TLS.CertFile != "" && c.TLS.KeyFile == "":
+		return "tls.cert_file", errors.New("tls.key_file is missing; they belong together")
+	case c.TLS.CertFile == "" && c.TLS.KeyFile != "":
+		return "tls.key_file", errors.New("tls.cert_file is missing; they belong together")
+	}
+	return "", nil
+}
+
+// loopback reports whether an address to listen on can be reached from this
+// machine alone.
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+func checkListen(s string) error {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return fmt.Errorf("%q is not host:port", s)
+	}
+	if !isPort(port) {
+		return fmt.Errorf("%q has no port number", s)
+	}
+	if host != "" && host != "localhost" {
+		if _, err := netip.ParseAddr(host); err != nil {
+			return fmt.Errorf("%q: the host must be an address of this machine", s)
+		}
+	}
+	return nil
+}
+
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && strconv.FormatUint(n, 10) == s
+}
+
+func checkURL(s string) error {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Host == "" || u.Opaque != "":
+		return fmt.Errorf("%q is not a URL", s)
+	case u.User != nil:
+		return errors.New("a URL may not hold a credential; name its file in hq.credential_file")
+	case u.Scheme != "https" && u.Scheme != "http":
+		return fmt.Errorf("%q: the scheme must be https", s)
+	case u.Scheme == "http" && !loopback(net.JoinHostPort(u.Hostname(), "0")):
+		return fmt.Errorf("%q: plain http is for this machine alone; use https", s)
+	case u.RawQuery != "" || u.Fragment != "":
+		return fmt.Errorf("%q: a base URL has no query", s)
+	}
+	return nil
+}
+
+func checkOrigin(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil {
+		return fmt.Errorf("%q is not an origin such as https://pos.example.com (no path, no *)", s)
+	}
+	if strings.ContainsAny(u.Host, "*") {
+		return fmt.Errorf("%q: origins are named one by one", s)
+	}
+	return nil
+}
+
+func checkEndpoint(s string) error {
+	host := s
+	if strings.Contains(s, ":") && strings.Count(s, ":") == 1 {
+		h, port, err := net.SplitHostPort(s)
+		if err != nil {
+			return fmt.Errorf("%q is not host or host:port", s)
+		}
+		if !isPort(port) {
+			return fmt.Errorf("%q is not host or host:port", s)
+		}
+		host = h
+	}
+	if host == "" || len(host) > 253 || strings.ContainsAny(host, "/@ \t?#*") {
+		return fmt.Errorf("%q is not a host name", s)
+	}
+	return nil
+}
+
+func checkReader(s string) error {
+	if _, err := netip.ParseAddr(s); err != nil {
+		return fmt.Errorf("%q is not an IP address", s)
+	}
+	return nil
+}
+
+var weekdays = []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
+
+// checkHours takes "mon-sat 08:00-22:00"; the end may be before the beginning,
+// it is then the next day's.
+func checkHours(s string) error {
+	bad := fmt.Errorf("%q is not like \"mon-sat 08:00-22:00\"", s)
+	days, hours, ok := strings.Cut(s, " ")
+	if !ok {
+		return bad
+	}
+	from, to, ranged := strings.Cut(days, "-")
+	if !isDay(from) || ranged && !isDay(to) {
+		return bad
+	}
+	open, end, ok := strings.Cut(hours, "-")
+	if !ok {
+		return bad
+	}
+	for _, clock := range []string{open, end} {
+		if _, err := time.Parse("15:04", clock); err != nil && clock != "24:00" {
+			return bad
+		}
+	}
+	return nil
+}
+
+func isDay(s string) bool {
+	for _, d := range weekdays {
+		if s == d {
+			return true
+		}
+	}
+	return false
+}

@@ -160,12 +160,14 @@ func (r *Registry) observe(o Observation) []change {
 		r.entries = append(r.entries, e)
 		return []change{{e.Reader, ChangeNew}}
 	}
-	before := e.Reader
+	var changes []change
 	if o.Serial != "" && o.ID != "" {
-		r.absorb(e, o)
+		// Another entry that was known by the id alone is the same reader.
+		changes = r.forget(func(x *entry) bool { return x != e && x.Serial == "" && x.ID == o.ID })
 	}
+	before := e.Reader
 	e.take(o)
-	return compare(before, e.Reader)
+	return append(changes, compare(before, e.Reader)...)
 }
 
 // find is the reader a sighting speaks of, or nil.
@@ -198,12 +200,6 @@ func (r *Registry) find(o Observation) *entry {
 		}
 	}
 	return last
-}
-
-// absorb drops another entry that was known by the id alone: now that a
-// sighting has both, they are one reader.
-func (r *Registry) absorb(e *entry, o Observation) {
-	r.entries = slices.DeleteFunc(r.entries, func(x *entry) bool { return x != e && x.Serial == "" && x.ID == o.ID })
 }
 
 // forget removes the entries that match and says so.

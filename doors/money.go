@@ -33,18 +33,19 @@ func CheckAmount(n int64) error {
 
 // Decimals is the one exponent table: how many digits of a currency's minor
 // units stand behind the point. The keys are the currencies in which Terminal
-// works, and those with which Stripe's configurations do.
+// can be configured.
 var Decimals = map[string]int{
-	"aed": 2, "aud": 2, "bgn": 2, "cad": 2, "chf": 2, "czk": 2, "dkk": 2, "eur": 2,
+	"aed": 2, "aud": 2, "cad": 2, "chf": 2, "czk": 2, "dkk": 2, "eur": 2,
 	"gbp": 2, "gip": 2, "hkd": 2, "huf": 2, "jpy": 0, "mxn": 2, "myr": 2, "nok": 2,
-	"nzd": 2, "pln": 2, "ron": 2, "sek": 2, "sgd": 2, "thb": 2, "usd": 2,
+	"nzd": 2, "pln": 2, "ron": 2, "sek": 2, "sgd": 2, "usd": 2,
 }
 
 // decimalsElsewhere completes the table for display: an amount that came from
 // Stripe may be in a currency that no reader here takes.
 var decimalsElsewhere = map[string]int{
 	"bif": 0, "clp": 0, "djf": 0, "gnf": 0, "kmf": 0, "krw": 0, "mga": 0, "pyg": 0, "rwf": 0,
-	"ugx": 0, "vnd": 0, "vuv": 0, "xaf": 0, "xof": 0, "xpf": 0,
+	"vnd": 0, "vuv": 0, "xaf": 0, "xof": 0, "xpf": 0,
+	"bgn": 2, "brl": 2, "cny": 2, "ils": 2, "inr": 2, "thb": 2, "try": 2, "zar": 2,
 	"bhd": 3, "jod": 3, "kwd": 3, "omr": 3, "tnd": 3,
 }
 
@@ -81,6 +82,8 @@ func Format(amount int64, currency string) string {
 	}
 	return sign + digits + " " + strings.ToUpper(currency)
 }
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 
 // Currencies lists the accepted codes in alphabetical order.
 func Currencies() []string {

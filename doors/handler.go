@@ -1,0 +1,209 @@
+package doors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"time"
+)
+
+// Options are what the doors need beside their backend.
+type Options struct {
+	// Origins are the web origins whose pages may call, as browsers write them:
+	// "https://pos.example". Any other Origin is refused before anything happens.
+	Origins []string
+
+	// Hosts says whether a Host header (without port) names this server, against
+	// DNS rebinding. Nil takes any.
+	Hosts func(host string) bool
+
+	// Budget is how long a capture waits for its outcome. Zero: 6.5 s, because a
+	// till's client gives up after 10 s and every answer is due within 8.
+	Budget time.Duration
+
+	// Known tells what is known already: whether headquarters is known to be out
+	// of reach, and a sentence for the cashier that names the cause (may be empty).
+	// Nil knows nothing.
+	Known func() (down bool, sentence string)
+
+	// RefundLimit is what a till of scope pos may give back at once, in minor
+	// units. Zero: refunds want a manager.
+	RefundLimit int64
+
+	// Log gets one line per refusal. Nil: no log.
+	Log *slog.Logger
+
+	// OnToken is told the result of every request for a connection token: "ok" or
+	// the code of the refusal.
+	OnToken func(result string, took time.Duration)
+}
+
+const (
+	defaultBudget = 6500 * time.Millisecond
+	// answerWithin leaves a margin below the 8 s in which every answer is due.
+	answerWithin = 7500 * time.Millisecond
+)
+
+// door is the handler: one per backend, safe for concurrent use.
+type door struct {
+	backend Backend
+	o       Options
+	secrets *secrets
+	origins []string
+}
+
+// Handler serves every road a till may take: the compatibility surface at the
+// root and under /pos/<credential>/, the server-driven sample's contract under
+// /server-driven/, and /v1. Everything else is not found. It never redirects,
+// and it never logs a path: a path may hold a credential.
+func Handler(b Backend, o Options) http.Handler {
+	if o.Budget <= 0 {
+		o.Budget = defaultBudget
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Known == nil {
+		o.Known = func() (bool, string) { return false, "" }
+	}
+	if o.OnToken == nil {
+		o.OnToken = func(string, time.Duration) {}
+	}
+	return &door{backend: b, o: o, secrets: newSecrets(), origins: slices.Clone(o.Origins)}
+}
+
+// ask is one request on its way through the doors.
+type ask struct {
+	*http.Request // without the credential: not in its URL, not in its headers
+	w             http.ResponseWriter
+	surface       surface
+	credential    string
+	route         *route
+	vars          map[string]string
+	till          Till
+}
+
+// answer is what a route has to say: a status and a body as it goes out.
+type answer struct {
+	status int
+	body   []byte
+	sent   bool // the route wrote by itself
+}
+
+// ok is Stripe's object, or ours, with status 200.
+func ok(body []byte) (answer, error) { return answer{status: http.StatusOK, body: body}, nil }
+
+// ServeHTTP answers one request.
+func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	started := time.Now()
+	q := enter(w, r)
+	h := w.Header()
+	h.Set("Cache-Control", "no-store") // tokens and payments are nobody's to keep
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+
+	out, err := d.serve(q)
+	switch {
+	case err != nil:
+		d.refuse(q, err, time.Since(started))
+	case out.sent:
+	case out.body == nil:
+		w.WriteHeader(out.status)
+	default:
+		writeJSON(w, out.status, out.body)
+	}
+}
+
+// serve turns a panic into a refusal: a till must never take a broken connection
+// for the end of a payment.
+func (d *door) serve(q *ask) (out answer, err error) {
+	defer func() {
+		switch p := recover(); p {
+		case nil:
+		case http.ErrAbortHandler:
+			panic(p)
+		default:
+			d.o.Log.Error("door panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			out, err = answer{}, ErrInternal
+		}
+	}()
+	if err := d.admit(q); err != nil {
+		return answer{}, err
+	}
+	if q.Method == http.MethodOptions {
+		return d.preflight(q)
+	}
+	if err := q.find(); err != nil {
+		return answer{}, err
+	}
+	ctx := q.Context()
+	if !q.route.stream {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, max(answerWithin, d.o.Budget+time.Second))
+		defer cancel()
+	}
+	q.Request = q.WithContext(ctx)
+	if q.till, err = d.till(q); err != nil {
+		return answer{}, err
+	}
+	if !slices.Contains(q.route.scopes, q.till.Scope) {
+		return answer{}, ErrForbidden.With("scope %s does not allow that", q.till.Scope)
+	}
+	return q.route.serve(d, q)
+}
+
+func (d *door) till(q *ask) (Till, error) {
+	if q.credential == "" {
+		return Till{}, ErrUnauthorized.With("no credential was sent")
+	}
+	till, err := d.backend.Till(q.Context(), q.credential)
+	if err != nil {
+		return Till{}, err
+	}
+	return till, nil
+}
+
+// refuse answers in the encoding that the surface's clients read.
+func (d *door) refuse(q *ask, err error, took time.Duration) {
+	e := forTill(d.refusal(err))
+	level := slog.LevelInfo
+	if e.Status >= 500 {
+		level = slog.LevelWarn
+	}
+	pattern := "unmatched"
+	if q.route != nil {
+		pattern = q.route.path
+	}
+	attrs := []any{"method", q.Method, "route", pattern, "till", q.till.Name, "code", e.Code, "took", took.Round(time.Millisecond)}
+	if !errors.As(err, new(*Error)) {
+		attrs = append(attrs, "cause", err)
+	}
+	d.o.Log.Log(q.Context(), level, "till refused", attrs...)
+
+	refusalHeaders(q.w, e)
+	switch q.surface {
+	case compat:
+		writeSentence(q.w, e, q.route != nil)
+	case serverDriven:
+		writeJSON(q.w, sampleStatus(e.Status), encodeSampleError(e))
+	default:
+		writeJSON(q.w, e.Status, encodeError(e))
+	}
+}
+
+// refusal keeps an answer as it is and turns silence into hq_unreachable, with
+// the cause in words where it is known.
+func (d *door) refusal(err error) *Error {
+	e := asRefusal(err, ErrHQUnreachable)
+	if e.Code != ErrHQUnreachable.Code {
+		return e
+	}
+	if _, sentence := d.o.Known(); sentence != "" {
+		return e.Operator(sentence)
+	}
+	return e
+}

@@ -1,0 +1,238 @@
+package doors
+
+import (
+	"encoding/json"
+	"net/url"
+	"strconv"
+)
+
+func v1RegisterReader(d *door, q *ask) (answer, error) {
+	key, err := q.idempotencyKey(false)
+	if err != nil {
+		return answer{}, err
+	}
+	var body struct {
+		RegistrationCode string `json:"registration_code"`
+		Label            string `json:"label"`
+	}
+	if err := q.decode(&body); err != nil {
+		return answer{}, err
+	}
+	if body.RegistrationCode == "" {
+		return answer{}, missing("registration_code")
+	}
+	if !plain(body.RegistrationCode, 255) || !plain(body.Label, 255) {
+		return answer{}, ErrInvalidField.With("registration_code and label are text of at most 255 characters")
+	}
+	params := url.Values{"registration_code": {body.RegistrationCode}}
+	if body.Label != "" {
+		params.Set("label", body.Label)
+	}
+	return d.keyed(q, RegisterReader, key, params)
+}
+
+// decode is DecodeJSON with a look for card data in every value.
+func (q *ask) decode(v any) error {
+	body, err := readJSON(q.Request, MaxBody)
+	if err != nil {
+		return err
+	}
+	if err := refuseCardData(body); err != nil {
+		return err
+	}
+	return decodeStrict(body, v)
+}
+
+// action reads what every reader action needs: which reader, and a key, because
+// an action that was sent twice would ask a customer to pay twice.
+func (q *ask) action() (key string, params url.Values, err error) {
+	if key, err = q.idempotencyKey(true); err != nil {
+		return "", nil, err
+	}
+	id := q.vars["id"]
+	if !readerForm.MatchString(id) {
+		return "", nil, ErrNotFound.With("no such reader")
+	}
+	return key, url.Values{"reader": {id}}, nil
+}
+
+func (d *door) keyed(q *ask, c Call, key string, params url.Values) (answer, error) {
+	raw, err := d.stripe(q, c, key, params)
+	if err != nil {
+		return answer{}, err
+	}
+	return ok(raw)
+}
+
+func v1Process(d *door, q *ask) (answer, error) {
+	key, params, err := q.action()
+	if err != nil {
+		return answer{}, err
+	}
+	var body struct {
+		PaymentIntent string `json:"payment_intent"`
+		ProcessConfig struct {
+			EnableCustomerCancellation *bool `json:"enable_customer_cancellation"`
+			SkipTipping                *bool `json:"skip_tipping"`
+			Tipping                    struct {
+				AmountEligible json.RawMessage `json:"amount_eligible"`
+			} `json:"tipping"`
+		} `json:"process_config"`
+	}
+	if err := q.decode(&body); err != nil {
+		return answer{}, err
+	}
+	if err := setIntent(params, body.PaymentIntent); err != nil {
+		return answer{}, err
+	}
+	setBool(params, "process_config[enable_customer_cancellation]", body.ProcessConfig.EnableCustomerCancellation)
+	setBool(params, "process_config[skip_tipping]", body.ProcessConfig.SkipTipping)
+	if err := setAmount(params, "process_config[tipping][amount_eligible]", body.ProcessConfig.Tipping.AmountEligible); err != nil {
+		return answer{}, err
+	}
+	return d.keyed(q, ProcessPaymentIntent, key, params)
+}
+
+func v1CancelAction(d *door, q *ask) (answer, error) {
+	key, params, err := q.action()
+	if err != nil {
+		return answer{}, err
+	}
+	var nothing struct{}
+	if err := decodeOptional(q.Request, &nothing); err != nil {
+		return answer{}, err
+	}
+	return d.keyed(q, CancelAction, key, params)
+}
+
+func v1RefundPayment(d *door, q *ask) (answer, error) {
+	key, params, err := q.action()
+	if err != nil {
+		return answer{}, err
+	}
+	var body struct {
+		PaymentIntent string          `json:"payment_intent"`
+		Amount        json.RawMessage `json:"amount"`
+	}
+	if err := q.decode(&body); err != nil {
+		return answer{}, err
+	}
+	if err := setIntent(params, body.PaymentIntent); err != nil {
+		return answer{}, err
+	}
+	if err := setAmount(params, "amount", body.Amount); err != nil {
+		return answer{}, err
+	}
+	var amount *int64
+	if n, err := strconv.ParseInt(params.Get("amount"), 10, 64); err == nil {
+		amount = &n
+	}
+	if err := d.mayRefund(q, amount); err != nil {
+		return answer{}, err
+	}
+	return d.keyed(q, RefundPayment, key, params)
+}
+
+// maxLines is how many lines a reader's cart may have; a longer one is a mistake.
+const maxLines = 100
+
+func v1SetDisplay(d *door, q *ask) (answer, error) {
+	key, params, err := q.action()
+	if err != nil {
+		return answer{}, err
+	}
+	var body struct {
+		Type string `json:"type"`
+		Cart *struct {
+			Currency  string          `json:"currency"`
+			Tax       json.RawMessage `json:"tax"`
+			Total     json.RawMessage `json:"total"`
+			LineItems []struct {
+				Description string          `json:"description"`
+				Amount      json.RawMessage `json:"amount"`
+				Quantity    json.RawMessage `json:"quantity"`
+			} `json:"line_items"`
+		} `json:"cart"`
+	}
+	if err := q.decode(&body); err != nil {
+		return answer{}, err
+	}
+	if body.Type != "cart" || body.Cart == nil {
+		return answer{}, ErrInvalidField.With("type must be cart, with a cart")
+	}
+	cart := body.Cart
+	if err := CheckCurrency(cart.Currency); err != nil {
+		return answer{}, err
+	}
+	if len(cart.LineItems) == 0 || len(cart.LineItems) > maxLines {
+		return answer{}, ErrInvalidField.With("line_items must have 1 to %d lines", maxLines)
+	}
+	params.Set("type", "cart")
+	params.Set("cart[currency]", cart.Currency)
+	if err := setShown(params, "cart[total]", cart.Total, true); err != nil {
+		return answer{}, err
+	}
+	if err := setShown(params, "cart[tax]", cart.Tax, false); err != nil {
+		return answer{}, err
+	}
+	for i, line := range cart.LineItems {
+		at := "cart[line_items][" + strconv.Itoa(i) + "]"
+		if line.Description == "" || !plain(line.Description, 255) {
+			return answer{}, ErrInvalidField.With("each line has a description of 1 to 255 characters")
+		}
+		params.Set(at+"[description]", line.Description)
+		if err := setShown(params, at+"[amount]", line.Amount, true); err != nil {
+			return answer{}, err
+		}
+		if err := setAmount(params, at+"[quantity]", line.Quantity); err != nil {
+			return answer{}, err
+		}
+		if line.Quantity == nil {
+			params.Set(at+"[quantity]", "1")
+		}
+	}
+	return d.keyed(q, SetReaderDisplay, key, params)
+}
+
+func setIntent(params url.Values, id string) error {
+	if id == "" {
+		return missing("payment_intent")
+	}
+	if !isIntent(id) {
+		return ErrInvalidField.With("payment_intent must be a pi_…")
+	}
+	params.Set("payment_intent", id)
+	return nil
+}
+
+func setBool(params url.Values, key string, v *bool) {
+	if v != nil {
+		params.Set(key, strconv.FormatBool(*v))
+	}
+}
+
+func setAmount(params url.Values, key string, raw json.RawMessage) error {
+	if raw == nil {
+		return nil
+	}
+	n, err := ParseAmount(string(raw))
+	if err != nil {
+		return err
+	}
+	params.Set(key, itoa(n))
+	return nil
+}
+
+// setShown sets an amount that is only shown: a tax or a free item may be 0, and
+// a discount is below it.
+func setShown(params url.Values, key string, raw json.RawMessage, wanted bool) error {
+	if raw == nil && !wanted {
+		return nil
+	}
+	n, err := strconv.ParseInt(string(raw), 10, 64)
+	if err != nil || n < -MaxAmount || n > MaxAmount {
+		return ErrInvalidAmount.With("%s must be an integer in minor units", key)
+	}
+	params.Set(key, itoa(n))
+	return nil
+}

@@ -1,0 +1,223 @@
+package netcheck
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// required are the hosts without which no smart reader takes a payment;
+// recommended are asked too, and missed only by receipts, files or browser tills.
+var (
+	required = []string{
+		"api.stripe.com",
+		"armada.stripe.com",
+		"gator.stripe.com",
+		"api.emms.bbpos.com",
+		"stripe-point-of-sale-us-west-2.s3.us-west-2.amazonaws.com",
+	}
+	recommended = []string{"files.stripe.com", "js.stripe.com"}
+)
+
+// checker holds one run: what the probes may touch, and what they tell each other.
+type checker struct {
+	t         Targets
+	sys       system
+	roots     *x509.CertPool // nil: the system's
+	ranges    []netip.Prefix
+	badRanges error
+	dialer    net.Dialer
+	redirect  func(network, addr string) string // tests lead to loopback; nil: straight there
+	now       func() time.Time                  // compared with what the network says; the one clock that is judged
+
+	mu            sync.Mutex
+	cards         []card
+	main          card
+	routes        []route
+	gateway       netip.Addr
+	resolvers     []netip.AddrPort
+	offers        []dhcpOffer
+	macs          map[netip.Addr][]string // who answered ARP; nil: not asked
+	addrs         map[string][]netip.Addr // what the shop's DNS says
+	public        map[string][]netip.Addr // what a public resolver says
+	hosts         map[string]*visit
+	clocks        []clockReading
+	privateFailed bool
+}
+
+func newChecker(t Targets) *checker {
+	c := &checker{t: t, sys: thisSystem(), now: time.Now,
+		addrs: map[string][]netip.Addr{}, public: map[string][]netip.Addr{}, hosts: map[string]*visit{}}
+	c.ranges, c.badRanges = readRanges(t.RangesFile)
+	return c
+}
+
+// note writes down what later probes will read; they have waited for the writer.
+func (c *checker) note(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f()
+}
+
+func (c *checker) goos() string {
+	if c.t.GOOS != "" {
+		return c.t.GOOS
+	}
+	return runtime.GOOS
+}
+
+func (c *checker) run(ctx context.Context) Report {
+	start := time.Now()
+	r := Report{Started: start.UTC()}
+	r.Results = execute(ctx, c.plan(), c.t.Progress)
+	r.Took = time.Since(start)
+	return r
+}
+
+// endpoints are the hosts to visit: Stripe's, and those of checks.endpoints.
+func (c *checker) endpoints() []endpoint {
+	var out []endpoint
+	for _, h := range required {
+		out = append(out, endpoint{name: h, port: "443", tls: true})
+	}
+	for _, h := range recommended {
+		out = append(out, endpoint{name: h, port: "443", tls: true})
+	}
+	for _, e := range c.t.Endpoints {
+		h, port, err := net.SplitHostPort(e)
+		if err != nil {
+			h, port = strings.Trim(e, "[]"), "443"
+		}
+		if !slices.ContainsFunc(out, func(o endpoint) bool { return o.name == h && o.port == port }) {
+			out = append(out, endpoint{name: h, port: port, tls: port == "443", extra: true})
+		}
+	}
+	return out
+}
+
+func (c *checker) isRequired(host string) bool { return slices.Contains(required, host) }
+
+// plan is every question, in the order in which people read the answers.
+func (c *checker) plan() []probe {
+	p := []probe{
+		{name: "link", budget: budgetLocal, run: c.probeLink},
+		{name: "dhcp", needs: []string{"link"}, budget: budgetNoDHCP, run: c.probeDHCP},
+		{name: "ipv4", needs: []string{"link"}, budget: budgetLocal, run: c.probeIPv4},
+		{name: "route", needs: []string{"ipv4"}, budget: budgetLocal, run: c.probeRoute},
+		{name: "arp", needs: []string{"ipv4"}, after: []string{"route"}, budget: budgetARP, run: c.probeARP},
+		{name: "gateway", needs: []string{"route"}, after: []string{"arp"}, budget: budgetReader, run: c.probeGateway},
+		{name: "dns", needs: []string{"ipv4"}, after: []string{"gateway"}, budget: budgetLocal, run: c.probeResolvers},
+	}
+	for i := range 3 { // resolv.conf(5) knows no more
+		p = append(p, probe{name: fmt.Sprintf("resolver/%d", i+1), needs: []string{"dns", "gateway"}, budget: budgetLookup, run: c.resolverProbe(i)})
+	}
+	var lookups, visits []string
+	seen := map[string]bool{}
+	for _, e := range c.endpoints() {
+		if !seen[e.name] {
+			seen[e.name] = true
+			lookups = append(lookups, "dns/"+e.name)
+			p = append(p, probe{name: "dns/" + e.name, needs: []string{"dns", "gateway"}, budget: budgetLookup, run: c.lookupProbe(e.name)})
+		}
+	}
+	p = append(p, probe{name: "dns/private", needs: []string{"dns", "gateway"}, after: lookups, budget: budgetLookup, run: c.probePrivate})
+	for _, e := range c.endpoints() {
+		visits = append(visits, "https/"+e.String())
+		p = append(p, probe{name: "https/" + e.String(), needs: []string{"gateway", "dns/" + e.name},
+			budget: budgetConnect + budgetTLS + budgetHTTP, run: c.visitProbe(e)})
+	}
+	ntp := []string{}
+	for _, h := range ntpHosts {
+		ntp = append(ntp, "ntp/"+h)
+		p = append(p, probe{name: "ntp/" + h, needs: []string{"dns", "gateway"}, budget: budgetLookup + time.Second, run: c.ntpProbe(h)})
+	}
+	p = append(p, probe{name: "portal", needs: []string{"dns", "gateway"}, budget: budgetLookup + budgetHTTP, run: c.probePortal})
+	first := append(append(slices.Clone(lookups), visits...), "dns/private")
+	for _, a := range publicResolvers {
+		p = append(p, probe{name: "public/" + a.String(), needs: []string{"gateway"}, after: first, budget: budgetFollowUp, run: c.publicProbe(a)})
+	}
+	p = append(p,
+		probe{name: "beyond", needs: []string{"gateway"}, after: append(slices.Clone(visits), "portal"), budget: budgetFollowUp, run: c.probeBeyond},
+		probe{name: "proxy", needs: []string{"gateway"}, after: append(slices.Clone(visits), "dhcp"), budget: budgetFollowUp, run: c.probeProxy},
+		probe{name: "mtu", needs: []string{"gateway"}, after: visits, budget: budgetFollowUp, run: c.probeMTU},
+	)
+	for _, e := range c.endpoints() {
+		p = append(p, probe{name: "sni/" + e.String(), needs: []string{"gateway"}, after: visits, budget: budgetFollowUp, run: c.sniProbe(e)})
+	}
+	p = append(p,
+		probe{name: "path", needs: []string{"gateway"}, after: visits, budget: budgetConnect, run: c.probePath},
+		probe{name: "clock", after: append(append(slices.Clone(visits), ntp...), "portal"), budget: budgetLocal, run: c.probeClock},
+	)
+	for _, r := range c.t.Readers {
+		p = append(p, probe{name: "reader/" + r, needs: []string{"ipv4"}, after: []string{"arp"}, budget: budgetReader, run: c.readerProbe(r)})
+	}
+	if c.t.HQ != "" {
+		hq := probe{name: "hq", needs: []string{"gateway", "dns"}, budget: budgetHQ, run: c.probeHQ}
+		if u, err := url.Parse(c.t.HQ); err == nil {
+			if a, err := netip.ParseAddr(u.Hostname()); err == nil && a.IsLoopback() || u.Hostname() == "localhost" {
+				hq.needs = nil
+			} else if err == nil {
+				hq.needs = []string{"ipv4"}
+			}
+		}
+		p = append(p, hq)
+	}
+	return p
+}
+
+// dial connects. DNS names never reach it: probes look up by themselves, so that
+// a failed lookup is never mistaken for a failed connection.
+func (c *checker) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	if c.redirect != nil {
+		addr = c.redirect(network, addr)
+	}
+	return c.dialer.DialContext(ctx, network, addr)
+}
+
+// problem is an error in one of a few words, which rules can rely on.
+func problem(err error) string {
+	var ne net.Error
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "refused"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "reset"
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return "unreachable"
+	case errors.Is(err, os.ErrPermission):
+		return "prohibited" // by this machine's packet filter, or by an ICMP that says so
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, os.ErrDeadlineExceeded):
+		return "silent"
+	case errors.As(err, &ne) && ne.Timeout():
+		return "silent"
+	case isEOF(err):
+		return "closed"
+	}
+	return problemOther(err)
+}
+
+func problemOther(err error) string {
+	s := err.Error()
+	switch { // Windows' names for the same
+	case strings.Contains(s, "actively refused"):
+		return "refused"
+	case strings.Contains(s, "forcibly closed"):
+		return "reset"
+	case strings.Contains(s, "unreachable"):
+		return "unreachable"
+	}
+	return s
+}

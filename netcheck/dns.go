@@ -1,0 +1,350 @@
+package netcheck
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// privateTest is Stripe's own test name: it must resolve to privateWant, or a
+// browser till cannot find its readers by name.
+const privateTest = "10-42-42-42.test.device.stripe-terminal-local-reader.net"
+
+var privateWant = netip.MustParseAddr("10.42.42.42")
+
+// publicResolvers are compared with when the shop's own fail, and not else.
+var publicResolvers = []netip.Addr{netip.MustParseAddr("1.1.1.1"), netip.MustParseAddr("8.8.8.8")}
+
+// answer is what one resolver said.
+type answer struct {
+	Rcode string // NOERROR, NXDOMAIN, …; "" when it did not answer
+	Addrs []netip.Addr
+	From  netip.AddrPort
+	Took  time.Duration
+	Err   error
+}
+
+// conclusive: another resolver would not be asked by any client.
+func (a answer) conclusive() bool { return a.Rcode == "NOERROR" || a.Rcode == "NXDOMAIN" }
+
+// said is the answer in words.
+func (a answer) said() string {
+	switch {
+	case a.Rcode == "":
+		return problem(a.Err)
+	case a.Rcode == "NOERROR" && len(a.Addrs) == 0:
+		return "no address"
+	case a.Rcode == "NOERROR":
+		return join(a.Addrs)
+	}
+	return a.Rcode
+}
+
+// ask sends one query and waits for its answer as long as ctx allows.
+func (c *checker) ask(ctx context.Context, network string, server netip.AddrPort, name string) answer {
+	start := time.Now()
+	a := answer{From: server}
+	conn, err := c.dial(ctx, network, server.String())
+	if err != nil {
+		a.Err = err
+		return a
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	q := new(dns.Msg).SetQuestion(dns.Fqdn(name), dns.TypeA)
+	// No EDNS: small answers, and no middlebox that dislikes it.
+	cl := dns.Client{Net: network, Timeout: budgetLookup}
+	m, _, err := cl.ExchangeWithConnContext(ctx, q, &dns.Conn{Conn: conn})
+	a.Took = time.Since(start)
+	if err != nil {
+		a.Err = err
+		return a
+	}
+	if m.Truncated && network == "udp" {
+		return c.ask(ctx, "tcp", server, name)
+	}
+	a.Rcode = dns.RcodeToString[m.Rcode]
+	for _, rr := range m.Answer {
+		if r, ok := rr.(*dns.A); ok {
+			if ip, ok := netip.AddrFromSlice(r.A.To4()); ok {
+				a.Addrs = append(a.Addrs, ip)
+			}
+		}
+	}
+	return a
+}
+
+// retryAfter is when a client loses patience and asks again, or the next one.
+const retryAfter = 900 * time.Millisecond
+
+// lookup asks the shop's resolvers as its machines do: the first, and the next
+// when it is slow or cannot say.
+func (c *checker) lookup(ctx context.Context, name string) answer {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	tries := slices.Clone(c.resolvers)
+	for len(tries) < 3 {
+		tries = append(tries, c.resolvers[len(tries)%len(c.resolvers)])
+	}
+	got := make(chan answer, len(tries))
+	next, open := 0, 0
+	best := answer{Err: context.DeadlineExceeded}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for next < len(tries) || open > 0 {
+		select {
+		case <-timer.C:
+			if next < len(tries) {
+				server := tries[next]
+				next++
+				open++
+				go func() { got <- c.ask(ctx, "udp", server, name) }()
+				timer.Reset(retryAfter)
+			}
+		case a := <-got:
+			open--
+			if a.conclusive() {
+				return a
+			}
+			if best.Rcode == "" {
+				best = a
+			}
+			if next < len(c.resolvers) { // a "no idea" sends a client on at once
+				timer.Reset(0)
+			} else if a.Rcode != "" && open == 0 {
+				return best
+			}
+		case <-ctx.Done():
+			return best
+		}
+	}
+	return best
+}
+
+// probeResolvers: whom would this machine ask?
+func (c *checker) probeResolvers(context.Context) Result {
+	list, err := c.sys.Resolvers()
+	if err != nil {
+		return Result{Status: Unknown, Detail: fmt.Sprintf("read the resolvers: %v", err)}
+	}
+	if len(list) == 0 {
+		return Result{Status: Fail, Code: "dns_not_configured", Detail: "no DNS resolver is configured", Evidence: map[string]any{"resolvers": []string{}}}
+	}
+	c.note(func() { c.resolvers = list })
+	var names []string
+	for _, r := range list {
+		names = append(names, host(r))
+	}
+	return Result{Status: Pass, Detail: strings.Join(names, ", "), Evidence: map[string]any{"resolvers": names}}
+}
+
+func host(r netip.AddrPort) string {
+	if r.Port() == 53 {
+		return r.Addr().String()
+	}
+	return r.String()
+}
+
+// sampleQueries is how many questions tell a lossy resolver from a sound one:
+// at 60 % loss all five are answered in 1 of 100 runs.
+const sampleQueries = 5
+
+// resolverProbe: does that resolver answer, how fast, and always?
+func (c *checker) resolverProbe(i int) func(context.Context) Result {
+	return func(ctx context.Context) Result {
+		if i >= len(c.resolvers) {
+			return Result{}
+		}
+		server := c.resolvers[i]
+		got := make([]answer, sampleQueries)
+		var wg sync.WaitGroup
+		for q := range got {
+			wg.Go(func() {
+				select {
+				case <-time.After(time.Duration(q) * 40 * time.Millisecond): // no burst
+				case <-ctx.Done():
+				}
+				got[q] = c.ask(ctx, "udp", server, required[q%len(required)])
+			})
+		}
+		wg.Wait()
+		var took []float64
+		lost, said := 0, map[string]int{}
+		for _, a := range got {
+			if a.Rcode == "" {
+				lost++
+				said[problem(a.Err)]++
+				continue
+			}
+			took = append(took, ms(a.Took))
+			said[a.Rcode]++
+		}
+		ev := map[string]any{"resolver": host(server), "sent": sampleQueries, "lost": lost, "said": counts(said)}
+		r := Result{Status: Pass, Evidence: ev}
+		if len(took) > 0 {
+			slices.Sort(took)
+			ev["median_ms"] = took[len(took)/2]
+		}
+		switch {
+		case lost == sampleQueries:
+			r.Status, r.Detail = Fail, fmt.Sprintf("%s does not answer: %s", host(server), counts(said))
+			try, cancel := context.WithTimeout(context.WithoutCancel(ctx), 500*time.Millisecond)
+			defer cancel()
+			if a := c.ask(try, "tcp", server, required[0]); a.Rcode != "" {
+				ev["tcp"] = a.said()
+			} else {
+				ev["tcp"] = problem(a.Err)
+			}
+		case said["NOERROR"] == 0 && said["NXDOMAIN"] == 0:
+			r.Status, r.Detail = Fail, fmt.Sprintf("%s answers nothing but %s", host(server), counts(said))
+		case lost >= 2:
+			r.Status, r.Code = Warn, "dns_unreliable"
+			r.Detail = fmt.Sprintf("%s left %d of %d questions unanswered", host(server), lost, sampleQueries)
+		case took[len(took)/2] > 1000:
+			r.Status, r.Code = Warn, "dns_slow"
+			r.Detail = fmt.Sprintf("%s takes %.1f s to answer", host(server), took[len(took)/2]/1000)
+		default:
+			r.Detail = fmt.Sprintf("%s answers in %.0f ms", host(server), took[len(took)/2])
+		}
+		return r
+	}
+}
+
+func counts(m map[string]int) string {
+	var keys, out []string
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
+		out = append(out, fmt.Sprintf("%d %s", m[k], k))
+	}
+	return strings.Join(out, ", ")
+}
+
+// lookupProbe: where does the shop's DNS say that host is?
+func (c *checker) lookupProbe(name string) func(context.Context) Result {
+	return func(ctx context.Context) Result {
+		if a, err := netip.ParseAddr(name); err == nil {
+			c.note(func() { c.addrs[name] = []netip.Addr{a} })
+			return Result{}
+		}
+		a := c.lookup(ctx, name)
+		ev := map[string]any{"host": name, "said": a.said(), "required": c.isRequired(name)}
+		if a.From.IsValid() {
+			ev["resolver"] = host(a.From)
+		}
+		r := Result{Status: Pass, Detail: a.said(), Evidence: ev}
+		switch {
+		case a.Rcode == "":
+			r.Status, r.Detail = Fail, "no answer: "+a.said()
+		case len(a.Addrs) == 0:
+			r.Status = Fail
+		case slices.ContainsFunc(a.Addrs, c.bogus):
+			ev["bogus"] = true
+			r.Status, r.Detail = Fail, a.said()+" is no address of a public host"
+		default:
+			c.note(func() { c.addrs[name] = a.Addrs })
+		}
+		if r.Status == Pass {
+			ev["addresses"] = text(a.Addrs)
+		}
+		return r
+	}
+}
+
+// probePrivate: do names of readers, which lead to private addresses, resolve?
+func (c *checker) probePrivate(ctx context.Context) Result {
+	some := false
+	c.note(func() {
+		for _, h := range required {
+			some = some || len(c.addrs[h]) > 0
+		}
+	})
+	if !some {
+		return Result{Status: Skip, Because: "dns/" + required[0], Detail: "not asked, since no public name resolves"}
+	}
+	a := c.lookup(ctx, privateTest)
+	ev := map[string]any{"name": privateTest, "said": a.said(), "want": privateWant.String()}
+	if a.From.IsValid() {
+		ev["resolver"] = host(a.From)
+	}
+	if slices.Equal(a.Addrs, []netip.Addr{privateWant}) {
+		return Result{Status: Pass, Detail: a.said(), Evidence: ev}
+	}
+	c.note(func() { c.privateFailed = true })
+	return Result{Status: Fail, Code: "dns_private_filtered", Evidence: ev,
+		Detail: fmt.Sprintf("%s gives %s, not %s", privateTest, a.said(), privateWant)}
+}
+
+// publicProbe asks a public resolver what the shop's own would or could not say.
+func (c *checker) publicProbe(server netip.Addr) func(context.Context) Result {
+	return func(ctx context.Context) Result {
+		names := c.doubted()
+		if len(names) == 0 {
+			return Result{}
+		}
+		ev := map[string]any{"resolver": server.String()}
+		said := map[string]any{}
+		alive := false
+		for _, name := range names {
+			a := c.ask(ctx, "udp", netip.AddrPortFrom(server, 53), name)
+			said[name] = a.said()
+			if a.Rcode == "NOERROR" && len(a.Addrs) > 0 {
+				alive = true
+				c.note(func() { c.public[name] = append(c.public[name], a.Addrs...) })
+			}
+			if a.Rcode == "" {
+				break // the next question would not be answered either
+			}
+		}
+		ev["said"], ev["alive"] = said, alive
+		if !alive {
+			return Result{Status: Fail, Detail: server.String() + " gives no address", Evidence: ev}
+		}
+		return Result{Status: Pass, Detail: fmt.Sprintf("%s answers what the shop's DNS does not", server), Evidence: ev}
+	}
+}
+
+// ParseResolvConf reads the nameserver lines of resolv.conf(5).
+func ParseResolvConf(r io.Reader) ([]netip.AddrPort, error) {
+	var out []netip.AddrPort
+	in := bufio.NewScanner(r)
+	for in.Scan() {
+		f := strings.Fields(in.Text())
+		if len(f) < 2 || f[0] != "nameserver" {
+			continue
+		}
+		a, err := netip.ParseAddr(f[1])
+		if err != nil {
+			continue // the C library passes over it too
+		}
+		if p := netip.AddrPortFrom(a, 53); !slices.Contains(out, p) && len(out) < 3 {
+			out = append(out, p)
+		}
+	}
+	if err := in.Err(); err != nil && !errors.Is(err, bufio.ErrTooLong) {
+		return nil, fmt.Errorf("read resolv.conf: %w", err)
+	}
+	return out, nil
+}
+
+func text(list []netip.Addr) []string {
+	var out []string
+	for _, a := range list {
+		out = append(out, a.String())
+	}
+	return out
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

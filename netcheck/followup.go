@@ -1,0 +1,286 @@
+package netcheck
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Follow-ups ask only when something failed, and only to tell causes apart.
+
+// doubted are the names worth asking a public resolver: those that the shop's
+// DNS could not give, or gave an address of that does not prove itself.
+func (c *checker) doubted() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.resolvers) == 0 {
+		return nil
+	}
+	var names []string
+	for _, h := range required {
+		v := c.hosts[h]
+		if len(c.addrs[h]) == 0 || v != nil && v.stage == "tls" && (v.problem == "untrusted" || v.problem == "wrong_name") {
+			names = append(names, h)
+		}
+	}
+	if c.privateFailed || len(names) > 0 {
+		names = append(names[:min(len(names), 2)], privateTest)
+	}
+	return names
+}
+
+// anchors are addresses on 443 that have nothing to do with Stripe: the public
+// resolvers, which are asked anyway when things fail.
+var anchors = publicResolvers
+
+// reached says whether any host on 443 took a connection.
+func (c *checker) reached() (proven, connected []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for name, v := range c.hosts {
+		if v.stage != "tcp" {
+			connected = append(connected, name)
+		}
+		if v.proven {
+			proven = append(proven, name)
+		}
+	}
+	slices.Sort(proven)
+	slices.Sort(connected)
+	return proven, connected
+}
+
+// probeBeyond looks for any sign of life beyond the gateway when no host proved itself.
+func (c *checker) probeBeyond(ctx context.Context) Result {
+	if proven, _ := c.reached(); len(proven) > 0 {
+		return Result{Status: Pass, Detail: "hosts on the internet prove themselves", Evidence: map[string]any{"alive": true}}
+	}
+	said := map[string]any{}
+	open := []string{}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for _, a := range anchors {
+		wg.Go(func() {
+			addr := netip.AddrPortFrom(a, 443).String()
+			conn, err := c.dial(ctx, "tcp", addr)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				said[addr] = problem(err)
+				return
+			}
+			conn.Close()
+			said[addr] = "connected"
+			open = append(open, addr)
+		})
+	}
+	wg.Wait()
+	slices.Sort(open)
+	ev := map[string]any{"said": said, "open": open}
+	if len(open) == 0 {
+		return Result{Status: Fail, Detail: "nothing on port 443 beyond the gateway takes a connection", Evidence: ev}
+	}
+	return Result{Status: Pass, Detail: "reached " + strings.Join(open, ", "), Evidence: ev}
+}
+
+// smallSegments is a segment size that every IPv4 path carries (RFC 879).
+const smallSegments = 536
+
+// probeMTU repeats a handshake that stalled, with small segments. A second try
+// with another name in it shows that size, not the name, was the trouble.
+func (c *checker) probeMTU(ctx context.Context) Result {
+	var stalled *visit
+	full := 0
+	c.note(func() {
+		for _, e := range c.endpoints() {
+			v := c.hosts[e.String()]
+			if v == nil || !e.tls {
+				continue
+			}
+			if v.stage == "http" || v.stage == "done" || v.issuer != "" {
+				full++ // a certificate chain is larger than one packet
+			}
+			if v.stage == "tls" && v.problem == "silent" && stalled == nil {
+				stalled = v
+			}
+		}
+	})
+	if stalled == nil {
+		if full == 0 {
+			return Result{}
+		}
+		return Result{Status: Pass, Detail: "full-size packets pass", Evidence: map[string]any{"full_size_answers": full}}
+	}
+	addr := stalled.addr
+	if c.redirect != nil {
+		addr = c.redirect("tcp", addr)
+	}
+	var small, otherName error
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		conn, err := c.sys.DialMSS(ctx, addr, smallSegments)
+		if err == nil {
+			err = hello(ctx, conn, stalled.name)
+		}
+		small = err
+	})
+	wg.Go(func() {
+		conn, err := c.dial(ctx, "tcp", stalled.addr)
+		if err == nil {
+			err = hello(ctx, conn, "example.com")
+		}
+		otherName = err
+	})
+	wg.Wait()
+	ev := map[string]any{"host": stalled.name, "small_segments": outcome(small), "other_name_full_size": outcome(otherName), "full_size_answers": full}
+	switch {
+	case small == nil && otherName != nil && full == 0:
+		return Result{Status: Fail, Code: "mtu_black_hole", Evidence: ev, Detail: fmt.Sprintf(
+			"%s answers in segments of %d bytes and is silent in full-size ones", stalled.name, smallSegments)}
+	case small != nil && strings.Contains(small.Error(), errUnsupported.Error()):
+		return Result{Status: Unknown, Evidence: ev, Detail: "segment size cannot be set on this system; try from a Linux machine"}
+	}
+	return Result{Status: Pass, Evidence: ev, Detail: "packet size makes no difference"}
+}
+
+// hello does a handshake and closes. The far end has proved nothing: only whether
+// it answers counts, so an alert is an answer too.
+func hello(ctx context.Context, conn net.Conn, name string) error {
+	defer conn.Close()
+	watch := &watched{Conn: conn}
+	err := tls.Client(watch, &tls.Config{ServerName: name, InsecureSkipVerify: true}).HandshakeContext(ctx)
+	if err != nil && watch.got && problem(err) != "silent" {
+		return nil
+	}
+	return err
+}
+
+func outcome(err error) string {
+	if err == nil {
+		return "answered"
+	}
+	return problem(err)
+}
+
+// sniProbe tells a filter by name from a filter by address and from a sick host:
+// the same name at an unrelated address, and another name at the same one.
+func (c *checker) sniProbe(e endpoint) func(context.Context) Result {
+	return func(ctx context.Context) Result {
+		var v *visit
+		elsewhere := netip.AddrPortFrom(anchors[0], 443).String()
+		c.note(func() {
+			v = c.hosts[e.String()]
+			for _, o := range c.hosts {
+				if o.proven && (v == nil || o.addr != v.addr) {
+					elsewhere = o.addr
+				}
+			}
+		})
+		if v == nil || v.stage != "tls" || !slices.Contains([]string{"silent", "reset", "closed"}, v.problem) {
+			return Result{}
+		}
+		var same, other error
+		var wg sync.WaitGroup
+		wg.Go(func() { same = c.helloTo(ctx, elsewhere, e.name) })
+		wg.Go(func() { other = c.helloTo(ctx, v.addr, "example.com") })
+		wg.Wait()
+		ev := map[string]any{"host": e.name, "problem": v.problem, "elsewhere": elsewhere,
+			"same_name_elsewhere": outcome(same), "other_name_here": outcome(other)}
+		switch {
+		case same != nil:
+			return Result{Status: Fail, Evidence: ev, Detail: fmt.Sprintf("the name %s is cut off at an unrelated address too (%s)", e.name, outcome(same))}
+		case other != nil:
+			return Result{Status: Warn, Evidence: ev, Detail: fmt.Sprintf("%s answers no name at all; the name %s passes elsewhere", v.addr, e.name)}
+		}
+		return Result{Status: Warn, Evidence: ev, Detail: fmt.Sprintf("the name %s passes elsewhere: its own host does not answer", e.name)}
+	}
+}
+
+func (c *checker) helloTo(ctx context.Context, addr, name string) error {
+	conn, err := c.dial(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	return hello(ctx, conn, name)
+}
+
+// probeProxy looks for an HTTP proxy where nothing gets out directly. Readers
+// cannot use one.
+func (c *checker) probeProxy(ctx context.Context) Result {
+	if _, connected := c.reached(); len(connected) > 0 {
+		return Result{}
+	}
+	var found []string
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for _, p := range c.proxies() {
+		wg.Go(func() {
+			if c.tunnels(ctx, p) {
+				mu.Lock()
+				defer mu.Unlock()
+				found = append(found, p)
+			}
+		})
+	}
+	wg.Wait()
+	if len(found) == 0 {
+		return Result{}
+	}
+	slices.Sort(found)
+	return Result{Status: Warn, Code: "proxy_required", Detail: "nothing gets out but by the proxy " + strings.Join(found, ", "),
+		Evidence: map[string]any{"proxies": found}}
+}
+
+// proxies are where one would be: in the environment, in the DHCP offer's
+// option, and on the router.
+func (c *checker) proxies() []string {
+	var out []string
+	add := func(s string) {
+		if s != "" && !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	for _, k := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
+		if u, err := url.Parse(os.Getenv(k)); err == nil {
+			add(u.Host)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gateway.IsValid() {
+		add(netip.AddrPortFrom(c.gateway, 3128).String())
+		add(netip.AddrPortFrom(c.gateway, 8080).String())
+	}
+	return out
+}
+
+// tunnels asks a proxy for a tunnel to Stripe and closes it at once.
+func (c *checker) tunnels(ctx context.Context, addr string) bool {
+	conn, err := c.dial(ctx, "tcp", addr)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if _, err := fmt.Fprintf(conn, "CONNECT %s:443 HTTP/1.1\r\nHost: %s:443\r\n\r\n", required[0], required[0]); err != nil {
+		return false
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(io.LimitReader(conn, 8<<10)), nil)
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusProxyAuthRequired
+}

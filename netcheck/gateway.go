@@ -1,0 +1,182 @@
+package netcheck
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// probeARP asks the LAN who has the gateway's, the readers' and our own address.
+func (c *checker) probeARP(ctx context.Context) Result {
+	k := c.main
+	if len(k.MAC) != 6 || len(k.v4()) == 0 {
+		return Result{Status: Unknown, Detail: k.Name + " has no Ethernet address"}
+	}
+	own := k.v4()[0]
+	targets := []netip.Addr{own.Addr()}
+	if c.gateway.IsValid() {
+		targets = append(targets, c.gateway)
+	}
+	for _, r := range c.t.Readers {
+		if a, err := netip.ParseAddr(r); err == nil && own.Contains(a) && !slices.Contains(targets, a) {
+			targets = append(targets, a)
+		}
+	}
+	macs, err := c.sys.ARP(ctx, k, own.Addr(), targets)
+	if err != nil {
+		return Result{Status: Unknown, Detail: "ask the LAN by ARP: " + err.Error()}
+	}
+	c.note(func() { c.macs = macs })
+	said := map[string]any{}
+	for _, t := range targets {
+		if t != own.Addr() || len(macs[t]) > 0 {
+			said[t.String()] = orEmpty(macs[t])
+		}
+	}
+	ev := map[string]any{"answers": said, "interface": k.Name}
+	if m := macs[own.Addr()]; len(m) > 0 {
+		ev["address"], ev["claimed_by"] = own.Addr().String(), m
+		return Result{Status: Fail, Code: "address_conflict", Evidence: ev,
+			Detail: fmt.Sprintf("%s also belongs to %s", own.Addr(), strings.Join(m, ", "))}
+	}
+	for _, t := range targets {
+		if len(macs[t]) > 1 {
+			ev["address"], ev["claimed_by"] = t.String(), macs[t]
+			code := "address_conflict"
+			if t == c.gateway {
+				code = "gateway_spoofed"
+			}
+			return Result{Status: Warn, Code: code, Evidence: ev, Detail: fmt.Sprintf("%s is claimed by %s", t, strings.Join(macs[t], " and "))}
+		}
+	}
+	return Result{Status: Pass, Evidence: ev, Detail: fmt.Sprintf("%d of %d addresses answered", len(macs), len(targets)-1)}
+}
+
+// probeGateway: does the router live? It need not answer a ping.
+func (c *checker) probeGateway(ctx context.Context) Result {
+	g := c.gateway
+	if !g.IsValid() {
+		return Result{Status: Pass, Detail: "the line needs no gateway address"}
+	}
+	ev := map[string]any{"gateway": g.String()}
+	if m := c.macs[g]; len(m) > 0 {
+		ev["mac"] = m[0]
+		return Result{Status: Pass, Evidence: ev, Detail: fmt.Sprintf("%s is %s", g, m[0])}
+	}
+	if c.macs == nil {
+		alive, known := c.neighbourAnswers(ctx, g)
+		switch {
+		case alive:
+			return Result{Status: Pass, Evidence: ev, Detail: g.String() + " answers"}
+		case !known:
+			return Result{Status: Unknown, Evidence: ev, Detail: "whether the gateway answers: " + errNeedsRaw.Error()}
+		}
+	}
+	return Result{Status: Fail, Code: "gateway_silent", Evidence: ev, Detail: g.String() + " does not answer ARP"}
+}
+
+// neighbourAnswers makes the kernel ask for an address and reads its table. It
+// is what is left without the right to raw sockets.
+func (c *checker) neighbourAnswers(ctx context.Context, a netip.Addr) (alive, known bool) {
+	if conn, err := c.dial(ctx, "udp", netip.AddrPortFrom(a, 9).String()); err == nil {
+		conn.Write([]byte{0}) // the discard port: only the ARP request before it matters
+		conn.Close()
+	}
+	end, _ := ctx.Deadline()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	seen := false
+	for time.Until(end) > 200*time.Millisecond {
+		list, err := c.sys.Neighbours()
+		if err != nil {
+			return false, false
+		}
+		for _, n := range list {
+			if n.Addr != a {
+				continue
+			}
+			seen = true
+			if n.Alive {
+				return true, true
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return false, seen
+		}
+	}
+	list, _ := c.sys.Neighbours()
+	for _, n := range list {
+		if n.Addr == a {
+			return !n.Dead && n.MAC != "", true // an old entry that was not yet disproved
+		}
+	}
+	return false, seen
+}
+
+// readerPort is where Terminal SDKs talk to smart readers on the LAN (observed;
+// Stripe publishes no list of ports).
+const readerPort = "4443"
+
+// readerProbe: is there a sign of that reader on the LAN?
+func (c *checker) readerProbe(addr string) func(context.Context) Result {
+	return func(ctx context.Context) Result {
+		a, err := netip.ParseAddr(addr)
+		if err != nil {
+			return Result{Status: Unknown, Detail: fmt.Sprintf("%q is no address", addr)}
+		}
+		ev := map[string]any{"address": addr, "port": readerPort, "on_lan": c.onLAN(a)}
+		start := time.Now()
+		conn, err := c.dial(ctx, "tcp", net.JoinHostPort(addr, readerPort))
+		took := time.Since(start)
+		if err == nil {
+			conn.Close()
+			ev["tcp"], ev["connect_ms"], ev["alive"] = "connected", ms(took), true
+			if !c.onLAN(a) {
+				return Result{Status: Warn, Code: "reader_other_subnet", Evidence: ev, Detail: addr + " answers, but is not in this subnet"}
+			}
+			return Result{Status: Pass, Evidence: ev, Detail: fmt.Sprintf("%s takes connections on %s in %.0f ms", addr, readerPort, ms(took))}
+		}
+		ev["tcp"] = problem(err)
+		if problem(err) == "refused" {
+			ev["alive"] = true
+			return Result{Status: Warn, Code: "reader_port_closed", Evidence: ev, Detail: addr + " lives, but refuses " + readerPort}
+		}
+		if !c.onLAN(a) {
+			ev["alive"] = false
+			return Result{Status: Warn, Code: "reader_other_subnet", Evidence: ev, Detail: addr + " is not in this subnet and does not answer"}
+		}
+		alive, how := c.answersARP(a)
+		ev["alive"], ev["arp"] = alive, how
+		if alive {
+			return Result{Status: Warn, Code: "reader_port_blocked", Evidence: ev, Detail: addr + " lives, but " + readerPort + " is silently dropped"}
+		}
+		return Result{Status: Fail, Code: "reader_offline", Evidence: ev, Detail: addr + " gives no sign of life"}
+	}
+}
+
+// answersARP says whether a LAN address answered, and how that is known.
+func (c *checker) answersARP(a netip.Addr) (bool, string) {
+	if c.macs != nil && c.main.v4()[0].Contains(a) {
+		if len(c.macs[a]) > 0 {
+			return true, "answers ARP"
+		}
+		return false, "silent to ARP"
+	}
+	list, err := c.sys.Neighbours()
+	if errors.Is(err, errUnsupported) {
+		return false, "neighbour table not readable"
+	}
+	for _, n := range list {
+		if n.Addr == a && n.Alive {
+			return true, "in the neighbour table"
+		}
+	}
+	return false, "not in the neighbour table"
+}

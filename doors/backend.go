@@ -31,7 +31,8 @@ const (
 )
 
 // Backend is what stands behind the doors. A refusal is an *[Error]; any other
-// error means that nobody knows, and is answered as hq_unreachable.
+// error means that nobody knows, and is answered as hq_unreachable (from Put, where
+// headquarters is not asked, as internal).
 // Implementations check scope and mode; the doors check shape.
 type Backend interface {
 	// Till says whose credential this is, or refuses with unauthorized.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 )
 
@@ -190,20 +191,11 @@ func queryOf(q *ask, known ...string) (url.Values, error) {
 		if len(values) != 1 {
 			return nil, ErrBadRequest.With("a query key occurs twice")
 		}
-		if !contains(known, key) {
+		if !slices.Contains(known, key) {
 			return nil, unknownField(key)
 		}
 	}
 	return query, nil
-}
-
-func contains(list []string, s string) bool {
-	for _, item := range list {
-		if item == s {
-			return true
-		}
-	}
-	return false
 }
 
 func v1ConnectionToken(d *door, q *ask) (answer, error) {

@@ -106,6 +106,10 @@ func register(s Service, host string, cards []card) ([]*zeroconf.Server, error) 
 			groups = append(groups, []card{c})
 		}
 	}
+	var text []string
+	for _, t := range s.Text {
+		text = append(text, strings.ReplaceAll(t, `\`, `\\`)) // the library unescapes
+	}
 	var servers []*zeroconf.Server
 	var errs []error
 	for _, g := range groups {
@@ -122,7 +126,7 @@ func register(s Service, host string, cards []card) ([]*zeroconf.Server, error) 
 				}
 			}
 		}
-		z, err := zeroconf.RegisterProxy(escape(s.Instance), ServiceType, "local", s.Port, host, ips, s.Text, ifaces)
+		z, err := zeroconf.RegisterProxy(escape(s.Instance), ServiceType, "local", s.Port, host, ips, text, ifaces)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("announce on %s: %w", names(g), err))
 			continue
@@ -224,7 +228,7 @@ func peer(e *zeroconf.ServiceEntry) Peer {
 	p := Peer{Instance: unescape(e.Instance), Host: strings.TrimSuffix(unescape(e.HostName), "."), Port: e.Port, Text: map[string]string{}}
 	for _, ip := range slices.Concat(e.AddrIPv4, e.AddrIPv6) {
 		a, ok := netip.AddrFromSlice(ip)
-		if a = a.Unmap(); ok && !(a.Is6() && a.IsLinkLocalUnicast()) {
+		if a = a.Unmap(); ok && (a.Is4() || !a.IsLinkLocalUnicast()) {
 			p.Addrs = append(p.Addrs, a)
 		}
 	}

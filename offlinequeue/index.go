@@ -1,0 +1,233 @@
+package offlinequeue
+
+import (
+	"container/heap"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// index is what is kept in memory: counts of everything, and one entry for each
+// operation that has no end yet or has to be offered again. The queue's mutex
+// guards it.
+type index struct {
+	counts   map[string]map[State]int // by kind
+	bytes    int64                    // of all operations held
+	entries  map[string]*entry        // by id
+	waiting  schedule                 // not in today's chain yet
+	offered  []*entry                 // numbered, receipt outstanding; by number
+	deadline deadlines                // of what is open
+	pending  []*entry                 // by seq; cleaned when read
+}
+
+// entry is one operation of the index.
+type entry struct {
+	id       string
+	ref      string
+	seq      uint64
+	number   uint64 // in today's chain; 0: none
+	created  time.Time
+	deadline time.Time // zero: none
+	state    State
+	money    bool
+	size     int
+
+	lane *lane // nil: not waiting
+	gone bool  // no longer in the index
+}
+
+func newIndex() *index {
+	return &index{
+		counts:  map[string]map[State]int{},
+		entries: map[string]*entry{},
+		waiting: schedule{lanes: map[string]*lane{}},
+	}
+}
+
+const (
+	keepMoney   = 35 * 24 * time.Hour // headquarters may ask for it again
+	keepRecords = 7 * 24 * time.Hour
+)
+
+// forgotten reports whether an operation that has its end is to be offered again,
+// because headquarters lost the part of the chain it was in.
+func (s *state) forgotten(r *record, now time.Time) bool {
+	return r.State.Final() && !s.holds(r.Gen, r.Number) && r.Gen != s.gen() &&
+		now.Sub(r.Changed) < keepMoney
+}
+
+// apply takes one saved operation in.
+func (x *index) apply(st *state, s saved, now time.Time) {
+	if o := s.old; o != nil {
+		x.count(o, -1)
+	}
+	if s.new == nil {
+		x.drop(s.old.ID)
+		return
+	}
+	r := s.new
+	x.count(r, 1)
+	number := uint64(0)
+	if st.holds(r.Gen, r.Number) {
+		number = r.Number
+	}
+	outstanding := number > st.Cursor.AcceptedThrough
+	open := !r.State.Final()
+	again := number == 0 && st.forgotten(r, now)
+	if !open && !outstanding && !again {
+		x.drop(r.ID)
+		return
+	}
+	e := x.entries[r.ID]
+	if e == nil {
+		e = &entry{id: r.ID, ref: r.Ref, seq: r.Seq, created: r.Created, money: r.Money}
+		x.entries[r.ID] = e
+		if r.State == Pending {
+			x.pending = append(x.pending, e)
+		}
+	}
+	e.state, e.size = r.State, r.size
+	if !r.Deadline.Equal(e.deadline) {
+		e.deadline = r.Deadline
+		if !r.Deadline.IsZero() {
+			heap.Push(&x.deadline, due{r.Deadline, e})
+		}
+		if e.lane != nil {
+			x.waiting.fix(e.lane)
+		}
+	}
+	if number == 0 {
+		if e.lane == nil {
+			x.waiting.add(e, now)
+		}
+		return
+	}
+	x.waiting.remove(e)
+	if outstanding && e.number != number {
+		e.number = number
+		x.offer(e)
+	}
+}
+
+// offer puts a newly numbered entry among the offered.
+func (x *index) offer(e *entry) {
+	if n := len(x.offered); n == 0 || x.offered[n-1].number < e.number {
+		x.offered = append(x.offered, e)
+		return
+	}
+	i, _ := slices.BinarySearchFunc(x.offered, e.number, func(o *entry, n uint64) int {
+		return int(int64(o.number) - int64(n))
+	})
+	x.offered = slices.Insert(x.offered, i, e)
+}
+
+// accepted drops what headquarters has from the offered.
+func (x *index) accepted(through uint64) {
+	n := 0
+	for n < len(x.offered) && x.offered[n].number <= through {
+		if e := x.offered[n]; e.state.Final() {
+			x.drop(e.id)
+		}
+		n++
+	}
+	x.offered = slices.Delete(x.offered, 0, n)
+}
+
+func (x *index) drop(id string) {
+	e := x.entries[id]
+	if e == nil {
+		return
+	}
+	delete(x.entries, id)
+	x.waiting.remove(e)
+	e.gone = true
+}
+
+func (x *index) count(r *record, by int) {
+	kind := x.counts[r.Kind]
+	if kind == nil {
+		kind = map[State]int{}
+		x.counts[r.Kind] = kind
+	}
+	kind[r.State] += by
+	x.bytes += int64(by * r.size)
+}
+
+// oldestPending is when the operation was put that waits longest for
+// headquarters; zero: none.
+func (x *index) oldestPending() time.Time {
+	for len(x.pending) > 0 {
+		if e := x.pending[0]; !e.gone && e.state == Pending {
+			return e.created
+		}
+		x.pending = x.pending[1:]
+	}
+	x.pending = nil
+	return time.Time{}
+}
+
+// nextDeadline is the earliest deadline of what is open; zero: none.
+func (x *index) nextDeadline() time.Time {
+	for len(x.deadline) > 0 {
+		d := x.deadline[0]
+		if !d.e.gone && !d.e.state.Final() && d.at.Equal(d.e.deadline) {
+			return d.at
+		}
+		heap.Pop(&x.deadline)
+	}
+	return time.Time{}
+}
+
+// due is a deadline and whose it was when it was pushed.
+type due struct {
+	at time.Time
+	e  *entry
+}
+
+// deadlines is a heap; what no longer holds is dropped when it comes up.
+type deadlines []due
+
+func (d deadlines) Len() int           { return len(d) }
+func (d deadlines) Less(i, j int) bool { return d[i].at.Before(d[j].at) }
+func (d deadlines) Swap(i, j int)      { d[i], d[j] = d[j], d[i] }
+func (d *deadlines) Push(v any)        { *d = append(*d, v.(due)) }
+func (d *deadlines) Pop() any {
+	old := *d
+	v := old[len(old)-1]
+	old[len(old)-1] = due{}
+	*d = old[:len(old)-1]
+	return v
+}
+
+// readIndex reads the whole store in order of promises. What cannot be read is
+// told in words, and left out.
+func readIndex(s *store, st *state, now time.Time) (*index, []string, error) {
+	x := newIndex()
+	var bad []string
+	var held uint64
+	var orphaned []uint64
+	err := s.view(func(t *tx) error {
+		return t.scan(prefixSeq, "", false, func(key string, value []byte) (bool, error) {
+			seq := seqOf(key)
+			r, err := t.load(string(value))
+			switch {
+			case err == ErrNotFound || err == nil && r.Seq != seq:
+				orphaned = append(orphaned, seq)
+				return true, nil
+			case err != nil:
+				bad = append(bad, fmt.Sprintf("operation %d (%s) cannot be read: %v", seq, value, err))
+				return true, nil
+			}
+			held++
+			x.apply(st, saved{new: &r}, now)
+			return true, nil
+		})
+	})
+	if len(orphaned) > 0 {
+		bad = append(bad, "missing: "+ranges(orphaned))
+	}
+	if n := held + uint64(len(orphaned)+len(bad)); err == nil && len(bad) == 0 && n != st.Held {
+		bad = append(bad, fmt.Sprintf("%d operations are readable, %d should be", held, st.Held))
+	}
+	return x, bad, err
+}

@@ -1,0 +1,443 @@
+package offlinequeue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Options tell Open what is not the default. The zero value is good.
+type Options struct {
+	MaxBytes int64                   // operations held beyond this are refused; 0: 4 GiB
+	Log      *slog.Logger            // nil: slog.Default()
+	OnChange func(Op)                // called after an operation's state is on disk; must not block, nor change the queue
+	OnSync   func(time.Duration)     // called with how long each flush took; nil: none
+	Now      func() time.Time        // where a time is stored; nil: time.Now
+	Fault    func(step string) error // tests fail one named durable step; nil: none
+
+	// Free is how many bytes may still be written below dir; nil: the file system's word.
+	Free func(dir string) (uint64, error)
+}
+
+// Stats are counts and marks at one moment.
+type Stats struct {
+	Operations    map[string]map[State]int // by kind and state
+	Bytes         int64                    // on disk
+	OldestPending time.Time                // zero: none
+	NextDeadline  time.Time                // zero: none
+	LastAccepted  time.Time                // when Send last succeeded
+	Cursor        Cursor
+	Damaged       []string // what was set aside at Open, in words
+}
+
+// Queue is the shop's memory of its promises. All methods may be called by
+// several goroutines.
+type Queue struct {
+	dir      string
+	log      *slog.Logger
+	now      func() time.Time
+	onChange func(Op)
+	onSync   func(time.Duration)
+	fault    func(step string) error
+	free     func(dir string) (uint64, error)
+	maxBytes int64
+
+	lock     *os.File
+	requests chan *request
+	closing  chan struct{} // closed by Close
+	written  chan struct{} // closed when the writer has ended
+	upkept   chan struct{} // closed when the upkeep has ended
+	work     chan struct{} // holds a token when there may be something to offer
+	nudge    chan struct{} // holds a token when a back-off should end
+	running  sync.Mutex    // held by Run
+
+	// Of the writer alone, once Open has returned.
+	witness *witness
+	broken  bool // a flush failed: the store is read again before anything else
+
+	mu      sync.Mutex // guards following
+	closed  bool
+	store   *store
+	st      state
+	index   *index
+	waiting map[string]chan struct{} // closed when the operation has its end
+	use     diskUsage
+}
+
+// Open opens or makes the queue in dir. A second hub is refused with ErrInUse,
+// an older program with ErrTooNew. A damaged store is set aside beside the new
+// one that is made of what can be read of it, and Stats names what is missing:
+// the shop can go on selling.
+func Open(dir string, o Options) (*Queue, error) {
+	q := &Queue{
+		dir: dir, log: o.Log, now: o.Now, onChange: o.OnChange, onSync: o.OnSync,
+		fault: o.Fault, free: o.Free, maxBytes: o.MaxBytes,
+		requests: make(chan *request),
+		closing:  make(chan struct{}),
+		written:  make(chan struct{}),
+		upkept:   make(chan struct{}),
+		work:     make(chan struct{}, 1),
+		nudge:    make(chan struct{}, 1),
+		waiting:  map[string]chan struct{}{},
+	}
+	if q.log == nil {
+		q.log = slog.Default()
+	}
+	if q.now == nil {
+		q.now = time.Now
+	}
+	if q.fault == nil {
+		q.fault = func(string) error { return nil }
+	}
+	if q.free == nil {
+		q.free = freeSpace
+	}
+	if q.maxBytes == 0 {
+		q.maxBytes = 4 << 30
+	}
+	if err := q.open(); err != nil {
+		return nil, fmt.Errorf("open queue %s: %w", dir, err)
+	}
+	go q.write()
+	go q.upkeep()
+	return q, nil
+}
+
+func (q *Queue) open() (err error) {
+	if err := os.MkdirAll(q.dir, 0o700); err != nil {
+		return err
+	}
+	if q.lock, err = lockFile(filepath.Join(q.dir, lockName)); err != nil {
+		return err
+	}
+	defer func() {
+		if err == nil {
+			return
+		}
+		if q.witness != nil {
+			err = errors.Join(err, q.witness.close())
+		}
+		err = errors.Join(err, q.lock.Close())
+	}()
+	if err := checkFormat(q.dir); err != nil {
+		return err
+	}
+	if err := q.roomToWrite(); err != nil {
+		return err
+	}
+	q.witness, err = openWitness(q.dir)
+	lost := errors.Is(err, errMark)
+	if err != nil && !lost {
+		return err
+	}
+	return q.load(lost)
+}
+
+// reopen reads the store again after a flush failed. What was not acknowledged
+// may turn out to be there; what was is, or is named as damage.
+func (q *Queue) reopen() error {
+	q.log.Warn("queue reopens its store after a failed flush", "dir", q.dir)
+	if err := q.storeNow().close(); err != nil {
+		q.log.Warn("close store", "dir", q.dir, "error", err)
+	}
+	if err := q.roomToWrite(); err != nil {
+		return err
+	}
+	return q.load(false)
+}
+
+// Close flushes and releases the directory. What waits in Put, Await, Run or
+// Settle ends with ErrClosed. A second Close does nothing.
+func (q *Queue) Close() error {
+	q.mu.Lock()
+	if q.closed {
+		q.mu.Unlock()
+		return nil
+	}
+	q.closed = true
+	close(q.closing)
+	q.mu.Unlock()
+	<-q.written
+	<-q.upkept
+	err := errors.Join(q.storeNow().close(), q.witness.close(), q.lock.Close())
+	if err != nil {
+		return fmt.Errorf("close queue %s: %w", q.dir, err)
+	}
+	return nil
+}
+
+func (q *Queue) storeNow() *store {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.store
+}
+
+// Put returns when op is on disk. An operation with the same ID is returned as
+// it stands; with another Hash it is ErrReused. Any other error means that
+// nobody knows: to Put it again does no harm. Put sets Seq, State and Changed,
+// and Created if it is zero; an outcome that came before its operation is
+// joined with it.
+func (q *Queue) Put(ctx context.Context, op Op) (Op, error) {
+	if op.ID == "" || len(op.ID) > maxID {
+		return Op{}, fmt.Errorf("put operation %q: the id has %d bytes", op.ID, len(op.ID))
+	}
+	op = normal(op)
+	encoded, err := frame(record{Op: op})
+	if err != nil {
+		return Op{}, fmt.Errorf("put operation %q: %w", op.ID, err)
+	}
+	if len(encoded) > maxRecord {
+		return Op{}, fmt.Errorf("put operation %q: %d bytes are too many", op.ID, len(encoded))
+	}
+	var stands Op
+	err = q.do(ctx, "put", len(encoded)+256, func(c *change) error {
+		r, err := c.load(op.ID)
+		if err == nil {
+			if r.Hash != op.Hash {
+				return ErrReused
+			}
+			stands = c.st.show(r)
+			return nil
+		}
+		if !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		if err := q.roomToPut(int64(len(encoded))); err != nil {
+			return err
+		}
+		r, err = c.add(op)
+		stands = c.st.show(r)
+		return err
+	})
+	if err != nil {
+		return Op{}, fmt.Errorf("put operation %q: %w", op.ID, err)
+	}
+	return stands, nil
+}
+
+// maxID is far above any hash, and far below what a key of the store may have.
+const maxID = 512
+
+// normal is op as Put takes it: what only the queue may set is unset.
+func normal(op Op) Op {
+	return Op{
+		ID: op.ID, Hash: op.Hash, Kind: op.Kind, Ref: op.Ref,
+		Amount: op.Amount, Currency: op.Currency, Data: op.Data,
+		Till: op.Till, Mode: op.Mode, Money: op.Money,
+		Created: op.Created.UTC(), Deadline: op.Deadline.UTC(),
+	}
+}
+
+// add stores a new operation.
+func (c *change) add(op Op) (record, error) {
+	r := record{Op: op}
+	if r.Created.IsZero() {
+		r.Created = c.now
+	}
+	r.Changed, r.State = c.now, Pending
+	c.st.Seq++
+	c.st.Held++
+	r.Seq = c.st.Seq
+	b, err := c.get(keyStray(r.ID))
+	if err == nil {
+		var known stray
+		if err := unframe(b, &known); err != nil {
+			return record{}, trouble(fmt.Errorf("read outcome of %q: %w", r.ID, err))
+		}
+		r.settle(known.Outcome, c.now)
+		r.Gen = c.st.gen()
+		if err := c.remove(keyStray(r.ID)); err != nil {
+			return record{}, err
+		}
+	} else if !errors.Is(err, errAbsent) {
+		return record{}, trouble(err)
+	}
+	if err := c.set(keySeq(r.Seq), []byte(r.ID)); err != nil {
+		return record{}, trouble(err)
+	}
+	c.tell(r)
+	return r, c.save(nil, r)
+}
+
+// Cursor is what the next request for outcomes starts from.
+func (q *Queue) Cursor() Cursor {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.st.Cursor
+}
+
+// Get returns an operation or ErrNotFound.
+func (q *Queue) Get(id string) (Op, error) {
+	q.mu.Lock()
+	s, st := q.store, q.st
+	q.mu.Unlock()
+	var op Op
+	err := s.view(func(t *tx) error {
+		r, err := t.load(id)
+		op = st.show(r)
+		return err
+	})
+	if err != nil {
+		return Op{}, fmt.Errorf("get operation %q: %w", id, err)
+	}
+	return op, nil
+}
+
+// Await returns when the operation has an end or ctx ends, with the operation
+// as it then stands. The end of ctx is no error.
+func (q *Queue) Await(ctx context.Context, id string) (Op, error) {
+	for {
+		q.mu.Lock()
+		ended := q.waiting[id]
+		if ended == nil {
+			ended = make(chan struct{})
+			q.waiting[id] = ended
+		}
+		q.mu.Unlock()
+		op, err := q.Get(id)
+		if err != nil || op.State.Final() {
+			q.forget(id, ended)
+			return op, err
+		}
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return q.Get(id)
+		case <-q.closing:
+			return op, ErrClosed
+		}
+	}
+}
+
+// forget drops a channel that nobody will close.
+func (q *Queue) forget(id string, ended chan struct{}) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.waiting[id] == ended {
+		close(ended) // others who wait for it look for themselves
+		delete(q.waiting, id)
+	}
+}
+
+// All yields operations in those states (all if none), newest first. It sees
+// the queue as it is while it goes along.
+func (q *Queue) All(states ...State) iter.Seq2[Op, error] {
+	return func(yield func(Op, error) bool) {
+		next := func() ([]Op, bool, error) { return nil, false, nil }
+		if len(states) > 0 && !slices.ContainsFunc(states, State.Final) {
+			next = q.openPages(states)
+		} else {
+			next = q.pages(states)
+		}
+		for {
+			page, more, err := next()
+			for _, op := range page {
+				if !yield(op, nil) {
+					return
+				}
+			}
+			if err != nil {
+				yield(Op{}, fmt.Errorf("list queue %s: %w", q.dir, err))
+				return
+			}
+			if !more {
+				return
+			}
+		}
+	}
+}
+
+// page is how many operations are read at a time; none is held in between.
+const page = 128
+
+// pages reads backwards through all places.
+func (q *Queue) pages(states []State) func() ([]Op, bool, error) {
+	from := ""
+	return func() (ops []Op, more bool, err error) {
+		q.mu.Lock()
+		s, st := q.store, q.st
+		q.mu.Unlock()
+		read := 0
+		err = s.view(func(t *tx) error {
+			return t.scan(prefixSeq, from, true, func(key string, value []byte) (bool, error) {
+				if key == from {
+					return true, nil
+				}
+				if read == page {
+					more = true
+					return false, nil
+				}
+				read++
+				from = key
+				r, err := t.load(string(value))
+				if err != nil {
+					return false, err
+				}
+				if len(states) == 0 || slices.Contains(states, r.State) {
+					ops = append(ops, st.show(r))
+				}
+				return true, nil
+			})
+		})
+		return ops, more, err
+	}
+}
+
+// openPages reads what has no end yet: the index knows which those are.
+func (q *Queue) openPages(states []State) func() ([]Op, bool, error) {
+	type place struct {
+		seq uint64
+		id  string
+	}
+	q.mu.Lock()
+	var list []place
+	for id, e := range q.index.entries {
+		if slices.Contains(states, e.state) {
+			list = append(list, place{e.seq, id})
+		}
+	}
+	q.mu.Unlock()
+	slices.SortFunc(list, func(a, b place) int { return int(int64(b.seq) - int64(a.seq)) })
+	return func() (ops []Op, more bool, err error) {
+		n := min(page, len(list))
+		for _, p := range list[:n] {
+			op, err := q.Get(p.id)
+			if err != nil {
+				return ops, false, err
+			}
+			if slices.Contains(states, op.State) {
+				ops = append(ops, op)
+			}
+		}
+		list = list[n:]
+		return ops, len(list) > 0, nil
+	}
+}
+
+// Stats counts.
+func (q *Queue) Stats() Stats {
+	bytes := q.diskUse()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s := Stats{
+		Operations:    map[string]map[State]int{},
+		Bytes:         bytes,
+		OldestPending: q.index.oldestPending(),
+		NextDeadline:  q.index.nextDeadline(),
+		LastAccepted:  q.st.LastAccepted,
+		Cursor:        q.st.Cursor,
+		Damaged:       slices.Clone(q.st.Damaged),
+	}
+	for kind, states := range q.index.counts {
+		s.Operations[kind] = maps.Clone(states)
+	}
+	return s
+}

@@ -1,0 +1,321 @@
+package offlinequeue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	batchOps   = 64
+	batchBytes = 256 << 10
+	trialOps   = 1 // after an outage one operation feels the way
+
+	// 60 s: whoever sends has limits of its own; this one only keeps a sender
+	// without any from holding the queue for ever.
+	sendLimit = time.Minute
+
+	pauseFirst = 500 * time.Millisecond
+	pauseMost  = 30 * time.Second
+	// 50 ms: full jitter may fall on nothing, and nobody is helped by a spin.
+	pauseLeast = 50 * time.Millisecond
+)
+
+// pause is how long to wait after so many failures in a row, where r is random
+// in [0,1): anything up to a bound that doubles, so that ten thousand stores that
+// lost headquarters together do not come back together.
+func pause(failures int, r float64) time.Duration {
+	bound := pauseMost
+	if n := failures - 1; n < 6 { // 0.5 s · 2^6 is more than the bound
+		bound = min(bound, pauseFirst<<n)
+	}
+	return max(pauseLeast, time.Duration(r*float64(bound)))
+}
+
+// Run offers what is pending until ctx ends, and then returns nil: order per
+// ref, money before records, earliest deadline first; back-off with jitter; one
+// trial operation after an outage. A Put ends its rest, not its back-off: that is
+// for Nudge. One Run at a time.
+func (q *Queue) Run(ctx context.Context, s Sender) error {
+	if !q.running.TryLock() {
+		return fmt.Errorf("run queue %s: it runs already", q.dir)
+	}
+	defer q.running.Unlock()
+	failures := 0
+	for {
+		ops := batchOps
+		if failures > 0 {
+			ops = trialOps
+		}
+		sent, err := q.send(ctx, s, ops)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, ErrClosed):
+			return fmt.Errorf("run queue %s: %w", q.dir, err)
+		case err != nil:
+			failures++
+			wait := pause(failures, rand.Float64())
+			q.log.Info("operations wait", "reason", err, "failures", failures, "pause", wait.Round(time.Millisecond))
+			if !q.rest(ctx, wait) {
+				return q.ended(ctx)
+			}
+		case sent:
+			failures = 0
+		default:
+			select {
+			case <-q.work:
+			case <-q.nudge:
+			case <-ctx.Done():
+				return nil
+			case <-q.closing:
+				return q.ended(ctx)
+			}
+		}
+	}
+}
+
+// rest waits out a back-off, less if nudged; false: Run has to end.
+func (q *Queue) rest(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-q.nudge:
+	case <-ctx.Done():
+		return false
+	case <-q.closing:
+		return false
+	}
+	return true
+}
+
+func (q *Queue) ended(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("run queue %s: %w", q.dir, ErrClosed)
+}
+
+// Nudge ends a back-off: headquarters may be there again.
+func (q *Queue) Nudge() {
+	select {
+	case q.nudge <- struct{}{}:
+	default:
+	}
+}
+
+// wake tells Run that there may be something to offer.
+func (q *Queue) wake() {
+	select {
+	case q.work <- struct{}{}:
+	default:
+	}
+}
+
+// errNoProgress says that headquarters answered and took nothing.
+var errNoProgress = errors.New("headquarters took nothing of the batch")
+
+// send offers one batch of at most so many operations, if there is any.
+func (q *Queue) send(ctx context.Context, s Sender, ops int) (sent bool, err error) {
+	b, err := q.batch(ctx, ops)
+	if err != nil || len(b.Ops) == 0 {
+		return false, err
+	}
+	limited, cancel := context.WithTimeout(ctx, sendLimit)
+	r, err := s.Send(limited, b)
+	cancel()
+	if err != nil {
+		return false, err
+	}
+	return true, q.receive(ctx, b, r)
+}
+
+// batch chooses what is offered next, and puts its numbers on disk before it
+// leaves: what headquarters saw under a number is never offered under another.
+// What was offered and has no receipt goes first, in the order of its numbers.
+func (q *Queue) batch(ctx context.Context, ops int) (Batch, error) {
+	q.mu.Lock()
+	var ids []string
+	size := 0
+	if len(q.index.offered) > 0 {
+		for _, e := range q.index.offered {
+			if len(ids) == ops || len(ids) > 0 && size+e.size > batchBytes {
+				break
+			}
+			ids, size = append(ids, e.id), size+e.size
+		}
+	} else {
+		for _, e := range q.index.waiting.pick(q.now(), ops, batchBytes) {
+			ids, size = append(ids, e.id), size+e.size
+		}
+	}
+	q.mu.Unlock()
+	if len(ids) == 0 {
+		return Batch{}, nil
+	}
+	var b Batch
+	err := q.do(ctx, "number", size+len(ids)*256, func(c *change) error {
+		b = Batch{}
+		return c.number(&b, ids)
+	})
+	if err != nil {
+		return Batch{}, fmt.Errorf("number operations: %w", err)
+	}
+	return b, nil
+}
+
+// number gives the next numbers to those that have none, and makes the batch.
+// What no longer fits, since the chain or a state changed in between, is left
+// for the next batch.
+func (c *change) number(b *Batch, ids []string) error {
+	b.Epoch = c.st.Cursor.Epoch
+	for _, id := range ids {
+		r, err := c.load(id)
+		if err != nil {
+			return trouble(err)
+		}
+		old := r
+		if !c.st.holds(r.Gen, r.Number) {
+			if r.State.Final() && !c.st.forgotten(&r, c.now) {
+				continue
+			}
+			if n := len(b.Ops); n > 0 && b.Ops[n-1].Number != c.st.Tail {
+				break
+			}
+			c.st.Tail++
+			c.st.Head = Chain(c.st.Head, id)
+			r.Number, r.Gen = c.st.Tail, c.st.gen()
+			if err := c.put(keyLink(r.Gen, r.Number), link{id, c.st.Head}); err != nil {
+				return err
+			}
+		} else if n := len(b.Ops); r.Number <= c.st.Cursor.AcceptedThrough || n > 0 && b.Ops[n-1].Number+1 != r.Number {
+			break
+		}
+		r.Attempts++
+		if err := c.save(&old, r); err != nil {
+			return err
+		}
+		if len(b.Ops) == 0 {
+			head, ok, err := c.head(&c.st, r.Number-1)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				return trouble(fmt.Errorf("the head before number %d is not known", r.Number))
+			}
+			b.Head = head
+		}
+		b.Ops = append(b.Ops, r.Op)
+	}
+	return nil
+}
+
+// receive takes a receipt: what headquarters has is accepted; where it stands
+// elsewhere in the chain it is followed.
+func (q *Queue) receive(ctx context.Context, b Batch, r Receipt) error {
+	last := b.Ops[len(b.Ops)-1].Number
+	if r == (Receipt{}) {
+		r = Receipt{Epoch: b.Epoch, AcceptedThrough: last}
+		for head, i := b.Head, 0; i < len(b.Ops); i++ {
+			head = Chain(head, b.Ops[i].ID)
+			r.Head = head
+		}
+	}
+	before := b.Ops[0].Number - 1
+	for {
+		done := false
+		err := q.do(ctx, "accept", batchBytes+batchOps*512, func(c *change) error {
+			var err error
+			done, err = c.accept(r)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("record receipt: %w", err)
+		}
+		if done {
+			break
+		}
+	}
+	if r.AcceptedThrough <= before || r.Epoch != b.Epoch && b.Epoch != "" {
+		// It stands elsewhere than we thought; now we stand there too. The pause
+		// is for the case that this was not the last time.
+		return errNoProgress
+	}
+	return nil
+}
+
+// accept marks what a receipt covers, at most one batch of it at a time.
+func (c *change) accept(r Receipt) (done bool, err error) {
+	if c.st.left(r.Epoch) {
+		return true, nil
+	}
+	ours, err := c.ours(r.AcceptedThrough, r.Head)
+	if err != nil {
+		return false, err
+	}
+	first := c.st.Cursor.Epoch == ""
+	if !ours || !first && r.Epoch != c.st.Cursor.Epoch || r.AcceptedThrough < c.st.Cursor.AcceptedThrough {
+		return true, c.follow(r.Epoch, r.AcceptedThrough, r.Head)
+	}
+	c.wrote = true
+	c.st.Cursor.Epoch = r.Epoch
+	c.st.LastAccepted = c.now
+	n := c.st.Cursor.AcceptedThrough
+	for range batchOps {
+		if n == r.AcceptedThrough {
+			break
+		}
+		n++
+		gen, _, atStart, ok := c.st.place(n)
+		if !ok || atStart {
+			continue // numbers that a damaged store lost
+		}
+		l, ok, err := c.link(gen, n)
+		if err != nil {
+			return false, err
+		}
+		if !ok {
+			continue
+		}
+		c.st.Cursor.Head = l.Head
+		if err := c.acceptOne(l.ID); err != nil {
+			return false, err
+		}
+	}
+	c.st.Cursor.AcceptedThrough = n
+	if n == r.AcceptedThrough {
+		c.st.Cursor.Head = r.Head
+		return true, nil
+	}
+	return false, nil
+}
+
+func (c *change) acceptOne(id string) error {
+	r, err := c.load(id)
+	if errors.Is(err, ErrNotFound) {
+		return nil // pruned since
+	}
+	if err != nil {
+		return err
+	}
+	old := r
+	if r.State == Pending {
+		r.State, r.Changed = Accepted, c.now
+	}
+	if r.AcceptedAt.IsZero() {
+		r.AcceptedAt = c.now
+	}
+	if r.State == old.State && r.AcceptedAt.Equal(old.AcceptedAt) {
+		return nil
+	}
+	if err := c.save(&old, r); err != nil {
+		return err
+	}
+	if r.State != old.State {
+		c.tell(r)
+	}
+	return nil
+}

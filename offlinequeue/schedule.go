@@ -1,0 +1,243 @@
+package offlinequeue
+
+import (
+	"cmp"
+	"container/heap"
+	"slices"
+	"time"
+)
+
+// The order of submission: money before records; in money the earliest deadline
+// first; within a ref the order of promises, always. A share of each batch is for
+// what was put just now, so that a backlog of a week does not keep a customer
+// waiting; but not at the cost of what is about to lapse.
+const (
+	freshAge   = 5 * time.Minute
+	freshShare = 4              // one in so many
+	urgentLeft = 12 * time.Hour // with less than this nobody goes before
+)
+
+// schedule orders what waits for a number. It is a heap of lanes.
+type schedule struct {
+	lanes map[string]*lane // by ref
+	order []*lane
+	fresh []*entry // money in the order it was put; cleaned when read
+}
+
+// lane is what waits under one ref, in the order of promises. It goes as early as
+// the most pressing of them asks, since that one cannot pass the others.
+type lane struct {
+	ref     string
+	entries []*entry
+	money   []*entry // those among them
+	best    *entry
+	at      int // in schedule.order
+}
+
+// before is the order of submission among heads of lanes.
+func before(a, b *entry) bool {
+	return cmp.Or(
+		cmp.Compare(a.rank(), b.rank()),
+		compareDeadline(a.deadline, b.deadline),
+		cmp.Compare(a.seq, b.seq),
+	) < 0
+}
+
+// rank: open money, open records, then what headquarters only has to be reminded of.
+func (e *entry) rank() int {
+	switch {
+	case e.state.Final():
+		return 2
+	case e.money:
+		return 0
+	}
+	return 1
+}
+
+func (e *entry) urgent(now time.Time) bool {
+	return e.rank() == 0 && !e.deadline.IsZero() && e.deadline.Sub(now) < urgentLeft
+}
+
+// compareDeadline puts "none" last.
+func compareDeadline(a, b time.Time) int {
+	switch {
+	case a.IsZero() && b.IsZero():
+		return 0
+	case a.IsZero():
+		return 1
+	case b.IsZero():
+		return -1
+	}
+	return a.Compare(b)
+}
+
+func bySeq(e *entry, seq uint64) int { return cmp.Compare(e.seq, seq) }
+
+func insert(list []*entry, e *entry) []*entry {
+	i, _ := slices.BinarySearchFunc(list, e.seq, bySeq)
+	return slices.Insert(list, i, e)
+}
+
+func without(list []*entry, e *entry) []*entry {
+	i, ok := slices.BinarySearchFunc(list, e.seq, bySeq)
+	switch {
+	case !ok:
+		return list
+	case i == 0:
+		return list[1:]
+	}
+	return slices.Delete(list, i, i+1)
+}
+
+func (s *schedule) add(e *entry, now time.Time) {
+	l := s.lanes[e.ref]
+	if l == nil {
+		l = &lane{ref: e.ref, at: -1}
+		s.lanes[e.ref] = l
+	}
+	e.lane, e.number = l, 0
+	l.entries = insert(l.entries, e)
+	if e.money {
+		l.money = insert(l.money, e)
+		if e.rank() == 0 && now.Sub(e.created) < freshAge {
+			s.fresh = append(s.fresh, e)
+		}
+	}
+	s.fix(l)
+}
+
+func (s *schedule) remove(e *entry) {
+	l := e.lane
+	if l == nil {
+		return
+	}
+	e.lane = nil
+	l.entries = without(l.entries, e)
+	if e.money {
+		l.money = without(l.money, e)
+	}
+	s.fix(l)
+}
+
+// fix puts a lane where it belongs after a change.
+func (s *schedule) fix(l *lane) {
+	if len(l.entries) == 0 {
+		delete(s.lanes, l.ref)
+	}
+	s.place(l, 0)
+}
+
+// place orders a lane by its entries but the first skip; without any it is not
+// in the heap.
+func (s *schedule) place(l *lane, skip int) {
+	if skip >= len(l.entries) {
+		if l.at >= 0 {
+			heap.Remove(s, l.at)
+		}
+		return
+	}
+	l.best = l.entries[skip]
+	from, _ := slices.BinarySearchFunc(l.money, l.best.seq, bySeq)
+	for _, e := range l.money[from:] {
+		if before(e, l.best) {
+			l.best = e
+		}
+	}
+	if l.at < 0 {
+		heap.Push(s, l)
+	} else {
+		heap.Fix(s, l.at)
+	}
+}
+
+// pick chooses what gets the next numbers, in the order of submission, without
+// taking it out: it leaves the schedule once its number is on disk.
+func (s *schedule) pick(now time.Time, ops, bytes int) []*entry {
+	var picked []*entry
+	taken := map[*lane]int{} // how many of its entries are picked
+	room := func(e *entry) bool {
+		return len(picked) == 0 || len(picked) < ops && bytes >= e.size
+	}
+	// through picks from a lane up to and including e, and puts the lane where
+	// what is left of it belongs. It reports whether there was room.
+	through := func(l *lane, e *entry) bool {
+		for taken[l] < len(l.entries) && l.entries[taken[l]].seq <= e.seq {
+			next := l.entries[taken[l]]
+			if !room(next) {
+				return false
+			}
+			picked = append(picked, next)
+			bytes -= next.size
+			taken[l]++
+		}
+		s.place(l, taken[l])
+		return true
+	}
+	defer func() {
+		for l := range taken {
+			s.place(l, 0)
+		}
+	}()
+	share := ops / freshShare
+	for len(s.order) > 0 && len(picked) < ops {
+		l := s.order[0]
+		e := l.best
+		if share > 0 && !e.urgent(now) {
+			if f := s.nextFresh(now, taken); f != nil {
+				l, e = f.lane, f
+				share--
+			}
+		}
+		if !through(l, e) {
+			break
+		}
+	}
+	return picked
+}
+
+// nextFresh is the first operation put just now that is not picked yet.
+func (s *schedule) nextFresh(now time.Time, taken map[*lane]int) *entry {
+	waits := func(e *entry) bool {
+		return e.lane != nil && e.state == Pending && now.Sub(e.created) < freshAge
+	}
+	for len(s.fresh) > 0 && !waits(s.fresh[0]) {
+		s.fresh = s.fresh[1:]
+	}
+	for _, e := range s.fresh {
+		if !waits(e) {
+			continue
+		}
+		if n := taken[e.lane]; n == 0 || e.lane.entries[n-1].seq < e.seq {
+			return e
+		}
+	}
+	return nil
+}
+
+// Len, Less, Swap, Push and Pop are heap.Interface.
+func (s *schedule) Len() int { return len(s.order) }
+
+// Less compares two lanes by their most pressing entries.
+func (s *schedule) Less(i, j int) bool { return before(s.order[i].best, s.order[j].best) }
+
+// Swap swaps two lanes.
+func (s *schedule) Swap(i, j int) {
+	s.order[i], s.order[j] = s.order[j], s.order[i]
+	s.order[i].at, s.order[j].at = i, j
+}
+
+// Push adds a lane.
+func (s *schedule) Push(v any) {
+	l := v.(*lane)
+	l.at = len(s.order)
+	s.order = append(s.order, l)
+}
+
+// Pop removes the last lane.
+func (s *schedule) Pop() any {
+	l := s.order[len(s.order)-1]
+	s.order[len(s.order)-1] = nil
+	s.order = s.order[:len(s.order)-1]
+	l.at = -1
+	return l
+}

@@ -1,0 +1,197 @@
+package offlinequeue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+)
+
+// store is an ordered map with transactions on Badger; no other file names it.
+// One goroutine updates; any number may view.
+type store struct {
+	dir string
+	log *slog.Logger
+
+	mu sync.RWMutex // held shared while db is used, alone to close it
+	db *badger.DB   // nil: closed
+}
+
+// errAbsent says that a key is not there.
+var errAbsent = errors.New("absent")
+
+const (
+	// 8 MiB: a transaction holds at most 15 % of it, and two of them bound the
+	// memory of a busy store.
+	memTable = 8 << 20
+	// groupBytes bounds one transaction's values, well below those 15 %.
+	groupBytes = 512 << 10
+)
+
+// openStore opens or makes the store in dir.
+func openStore(dir string, log *slog.Logger) (*store, error) {
+	o := badger.DefaultOptions(dir).
+		WithSyncWrites(true).
+		WithMemTableSize(memTable).
+		WithNumMemtables(2).
+		WithNumCompactors(2).
+		WithValueLogFileSize(16 << 20).
+		// Values stay in the tree: a failed flush of the value log would be
+		// logged and not returned.
+		WithValueThreshold(1 << 20).
+		WithCompression(options.None).
+		WithBlockCacheSize(0).
+		WithIndexCacheSize(0).
+		WithDetectConflicts(false). // one writer
+		WithMetricsEnabled(false).
+		WithChecksumVerificationMode(options.OnBlockRead).
+		WithLogger(storeLog{log})
+	s := &store{dir: dir, log: log}
+	err := guard(func() (err error) {
+		s.db, err = badger.Open(o)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// close flushes and closes. A second close does nothing.
+func (s *store) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.db == nil {
+		return nil
+	}
+	db := s.db
+	s.db = nil
+	return guard(db.Close)
+}
+
+// update runs fn in a transaction; a nil error means that all of it is flushed.
+// After an error from the store itself nobody knows what is on disk.
+func (s *store) update(fn func(*tx) error) error {
+	return s.with(func(db *badger.DB) error {
+		return db.Update(func(t *badger.Txn) error { return fn(&tx{t}) })
+	})
+}
+
+// view runs fn on the store as it is at one moment.
+func (s *store) view(fn func(*tx) error) error {
+	return s.with(func(db *badger.DB) error {
+		return db.View(func(t *badger.Txn) error { return fn(&tx{t}) })
+	})
+}
+
+func (s *store) with(fn func(*badger.DB) error) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.db == nil {
+		return ErrClosed
+	}
+	return guard(func() error { return fn(s.db) })
+}
+
+// compact gives back the room of what was deleted.
+func (s *store) compact() error {
+	return s.with(func(db *badger.DB) error { return db.Flatten(1) })
+}
+
+// tx is one transaction. Slices it returns are the caller's.
+type tx struct{ t *badger.Txn }
+
+// get returns errAbsent if the key is not there.
+func (t *tx) get(key string) ([]byte, error) {
+	item, err := t.t.Get([]byte(key))
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil, errAbsent
+	}
+	if err != nil {
+		return nil, err
+	}
+	return item.ValueCopy(nil)
+}
+
+func (t *tx) set(key string, value []byte) error { return t.t.Set([]byte(key), value) }
+
+func (t *tx) delete(key string) error { return t.t.Delete([]byte(key)) }
+
+// scan calls fn for each key with the prefix, from the key from on ("": from the
+// end where it begins), until fn returns false or an error.
+func (t *tx) scan(prefix, from string, reverse bool, fn func(key string, value []byte) (bool, error)) error {
+	o := badger.DefaultIteratorOptions
+	o.Prefix = []byte(prefix)
+	o.Reverse = reverse
+	o.PrefetchSize = 32
+	it := t.t.NewIterator(o)
+	defer it.Close()
+	if from == "" {
+		from = prefix
+		if reverse {
+			from += "\xff\xff\xff\xff\xff\xff\xff\xff\xff"
+		}
+	}
+	for it.Seek([]byte(from)); it.ValidForPrefix([]byte(prefix)); it.Next() {
+		value, err := it.Item().ValueCopy(nil)
+		if err != nil {
+			return err
+		}
+		more, err := fn(string(it.Item().Key()), value)
+		if err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// guard turns a panic into an error: on a damaged file Badger panics, and the
+// shop must go on selling.
+func guard(fn func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the store panicked: %v", p)
+		}
+	}()
+	return fn()
+}
+
+// unflushed lists the store's logs that an unclean end left behind. Opening the
+// store cuts them off at the first thing it cannot read.
+func unflushed(dir string) ([]string, error) {
+	return filepath.Glob(filepath.Join(dir, "*.mem"))
+}
+
+// diskUse is how many bytes the files below dir hold. Of the sparse logs of the
+// store only what is allocated would be true; they are counted as empty.
+func diskUse(dir string) int64 {
+	var n int64
+	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.HasSuffix(d.Name(), ".mem") || strings.HasSuffix(d.Name(), ".vlog") {
+			return nil // a file may vanish under the walk
+		}
+		if info, err := d.Info(); err == nil {
+			n += info.Size()
+		}
+		return nil
+	})
+	return n
+}
+
+// storeLog passes on what the store complains of; its chatter is for debugging.
+type storeLog struct{ log *slog.Logger }
+
+func (l storeLog) say(level slog.Level, format string, args ...any) {
+	l.log.Log(context.Background(), level, "store", "says", strings.TrimSpace(fmt.Sprintf(format, args...)))
+}
+func (l storeLog) Errorf(format string, args ...any)   { l.say(slog.LevelError, format, args...) }
+func (l storeLog) Warningf(format string, args ...any) { l.say(slog.LevelWarn, format, args...) }
+func (l storeLog) Infof(format string, args ...any)    { l.say(slog.LevelDebug, format, args...) }
+func (l storeLog) Debugf(format string, args ...any)   { l.say(slog.LevelDebug, format, args...) }

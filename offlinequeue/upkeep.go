@@ -1,0 +1,222 @@
+package offlinequeue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+const (
+	// A new log of the store takes up to 16 MiB at once, and compacting a level
+	// writes it anew before the old one goes: 64 MiB, or an eighth of what is
+	// held, has to be free for that. Below it nothing new is promised, since the
+	// store's mapped files would end the process when the disk is full.
+	reserveLeast = 64 << 20
+	reserveShare = 8
+	// Below this not even outcomes are written: they come again.
+	reserveLast = 24 << 20
+
+	upkeepEvery = time.Minute
+	// How many operations one round of upkeep looks at: at one round a minute a
+	// shop's five weeks are gone through in hours, and no till feels it.
+	upkeepLook = 512
+	// So many pruned operations are worth compacting for.
+	compactAfter = 2000
+)
+
+// roomToPut refuses what may not be promised any more.
+func (q *Queue) roomToPut(size int64) error {
+	q.mu.Lock()
+	held := q.index.bytes
+	q.mu.Unlock()
+	if held+size > q.maxBytes {
+		return fmt.Errorf("%w: %d bytes are held, at most %d may be", ErrFull, held, q.maxBytes)
+	}
+	free, err := q.free(q.dir)
+	if err != nil {
+		return fmt.Errorf("ask for free space: %w", err)
+	}
+	if need := max(reserveLeast, uint64(held)/reserveShare); free < need {
+		return fmt.Errorf("%w: %d bytes are free, %d are kept back", ErrFull, free, need)
+	}
+	return nil
+}
+
+// roomToWrite refuses to write at all.
+func (q *Queue) roomToWrite() error {
+	free, err := q.free(q.dir)
+	if err != nil {
+		return fmt.Errorf("ask for free space: %w", err)
+	}
+	if free < reserveLast {
+		return fmt.Errorf("%w: %d bytes are free, %d are needed to write at all", ErrFull, free, reserveLast)
+	}
+	return nil
+}
+
+// diskUsage is how much was on disk when it was last looked at.
+type diskUsage struct {
+	at    time.Time
+	bytes int64
+}
+
+// diskUse is read at most every few seconds: a scrape must not walk the disk.
+func (q *Queue) diskUse() int64 {
+	q.mu.Lock()
+	use := q.use
+	q.mu.Unlock()
+	if !use.at.IsZero() && time.Since(use.at) < 10*time.Second {
+		return use.bytes
+	}
+	use = diskUsage{time.Now(), diskUse(q.dir)}
+	q.mu.Lock()
+	q.use = use
+	q.mu.Unlock()
+	return use.bytes
+}
+
+// upkeep prunes what has ended long enough ago, in small steps, and gives its
+// room back when nothing waits.
+func (q *Queue) upkeep() {
+	defer close(q.upkept)
+	t := time.NewTicker(upkeepEvery)
+	defer t.Stop()
+	from, pruned := "", 0
+	for {
+		select {
+		case <-t.C:
+		case <-q.closing:
+			return
+		}
+		n, next, err := q.prune(from)
+		if errors.Is(err, ErrClosed) {
+			return
+		}
+		if err != nil {
+			q.log.Warn("prune queue", "dir", q.dir, "error", err)
+			continue
+		}
+		from, pruned = next, pruned+n
+		if pruned >= compactAfter && q.idle() {
+			if err := q.storeNow().compact(); err != nil {
+				q.log.Warn("compact queue", "dir", q.dir, "error", err)
+			}
+			pruned = 0
+		}
+	}
+}
+
+func (q *Queue) idle() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.index.entries) == 0
+}
+
+// prune looks at the next operations from the key from on, and removes those
+// whose time is over. It returns where to go on.
+func (q *Queue) prune(from string) (pruned int, next string, err error) {
+	now := q.now()
+	var over []string
+	next = ""
+	err = q.storeNow().view(func(t *tx) error {
+		looked := 0
+		return t.scan(prefixSeq, from, false, func(key string, value []byte) (bool, error) {
+			if looked == upkeepLook {
+				next = key
+				return false, nil
+			}
+			looked++
+			r, err := t.load(string(value))
+			if err != nil {
+				return false, err
+			}
+			if r.over(now) {
+				over = append(over, r.ID)
+			}
+			return true, nil
+		})
+	})
+	if err != nil {
+		return 0, from, err
+	}
+	if next == "" { // one round through all operations ends with the strays
+		if err := q.pruneStrays(now); err != nil {
+			return 0, from, err
+		}
+	}
+	if len(over) == 0 {
+		return 0, next, nil
+	}
+	err = q.do(context.Background(), "prune", len(over)*128, func(c *change) error {
+		for _, id := range over {
+			r, err := c.load(id)
+			if errors.Is(err, ErrNotFound) || err == nil && !r.over(now) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if err := c.prune(r); err != nil {
+				return err
+			}
+			pruned++
+		}
+		return nil
+	})
+	return pruned, next, err
+}
+
+// over reports whether an operation's time has passed: never before its end.
+func (r *record) over(now time.Time) bool {
+	keep := keepRecords
+	if r.Money {
+		keep = keepMoney
+	}
+	return r.State.Final() && now.Sub(r.Changed) > keep
+}
+
+// prune removes an operation.
+func (c *change) prune(r record) error {
+	for _, key := range []string{keyOp(r.ID), keySeq(r.Seq)} {
+		if err := c.remove(key); err != nil {
+			return err
+		}
+	}
+	if r.Number > 0 {
+		if err := c.remove(keyLink(r.Gen, r.Number)); err != nil {
+			return err
+		}
+	}
+	c.st.Held--
+	c.saved = append(c.saved, saved{old: &r})
+	return nil
+}
+
+// pruneStrays removes outcomes whose operation never came.
+func (q *Queue) pruneStrays(now time.Time) error {
+	var over []string
+	err := q.storeNow().view(func(t *tx) error {
+		return t.scan(prefixStray, "", false, func(key string, value []byte) (bool, error) {
+			var s stray
+			if err := unframe(value, &s); err != nil {
+				return false, err
+			}
+			if now.Sub(s.Kept) > keepMoney {
+				over = append(over, key)
+			}
+			return len(over) < upkeepLook, nil
+		})
+	})
+	if err != nil || len(over) == 0 {
+		return err
+	}
+	return q.do(context.Background(), "prune", len(over)*128, func(c *change) error {
+		for _, key := range over {
+			if err := c.remove(key); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

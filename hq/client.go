@@ -1,0 +1,171 @@
+package hq
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"storehub/doors"
+)
+
+// maxAnswer bounds what a hub reads of one answer.
+const maxAnswer = 16 << 20
+
+// Client is the hub's end. Every method returns a *doors.Error when headquarters
+// answered "no"; any other error means silence: nobody knows.
+type Client struct {
+	URL        string        // base, without a trailing slash
+	Credential func() string // read anew for each request, so that it can be rotated
+	HTTP       *http.Client  // nil: one with sane timeouts of its own
+	Version    string
+}
+
+// defaultHTTP has no timeout over all, since a long poll takes as long as it
+// takes: callers bound each request by its context.
+var defaultHTTP = &http.Client{
+	Transport: &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 4 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+		ForceAttemptHTTP2:     true,
+		TLSHandshakeTimeout:   4 * time.Second,
+		ResponseHeaderTimeout: maxWait + 10*time.Second,
+		IdleConnTimeout:       90 * time.Second,
+		MaxIdleConnsPerHost:   8,
+	},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+// Enrol trades a one-time code for a credential.
+func (c *Client) Enrol(ctx context.Context, r EnrolRequest) (Enrolment, error) {
+	var e Enrolment
+	return e, c.ask(ctx, http.MethodPost, "/store/v1/enrol", r, &e)
+}
+
+// Store asks for headquarters' record of this store.
+func (c *Client) Store(ctx context.Context) (Store, error) {
+	var st Store
+	return st, c.ask(ctx, http.MethodGet, "/store/v1/store", nil, &st)
+}
+
+// ConnectionToken returns Stripe's object as sent. It holds a secret: it is
+// never logged, kept, or asked for again behind the till's back beyond one
+// fresh connection.
+func (c *Client) ConnectionToken(ctx context.Context, t doors.Till) (json.RawMessage, error) {
+	return c.raw(ctx, "/store/v1/connection_tokens", TillRequest{Till: t})
+}
+
+// Stripe passes one call on.
+func (c *Client) Stripe(ctx context.Context, t doors.Till, call doors.Call, key string, params url.Values) (json.RawMessage, error) {
+	return c.raw(ctx, "/store/v1/stripe/"+url.PathEscape(string(call)), StripeRequest{Till: t, Key: key, Params: params})
+}
+
+// Submit offers operations; nil means headquarters has all of them on its disk.
+// The receipt may still name another epoch, or an earlier number than the last
+// one offered: then headquarters wants the submit chain offered again from there.
+func (c *Client) Submit(ctx context.Context, s Submission) (Receipt, error) {
+	var r Receipt
+	return r, c.ask(ctx, http.MethodPost, "/store/v1/operations", s, &r)
+}
+
+// Feed waits up to wait for lines after the given one.
+func (c *Client) Feed(ctx context.Context, epoch string, after uint64, wait time.Duration) (Feed, error) {
+	q := url.Values{"epoch": {epoch}, "after": {strconv.FormatUint(after, 10)}, "wait": {strconv.Itoa(int(wait / time.Second))}}
+	var f Feed
+	return f, c.ask(ctx, http.MethodGet, "/store/v1/feed?"+q.Encode(), nil, &f)
+}
+
+// Readers asks for the store's readers as Stripe last told.
+func (c *Client) Readers(ctx context.Context) (ReaderList, error) {
+	var l ReaderList
+	return l, c.ask(ctx, http.MethodGet, "/store/v1/readers", nil, &l)
+}
+
+// ask decodes the answer. A field that this hub does not know is passed over:
+// headquarters may be newer.
+func (c *Client) ask(ctx context.Context, method, path string, in, out any) error {
+	b, err := c.exchange(ctx, method, path, in)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, out); err != nil {
+		return fmt.Errorf("read headquarters' answer: %w", err)
+	}
+	return nil
+}
+
+// raw hands the answer on byte for byte, once it is known to be JSON.
+func (c *Client) raw(ctx context.Context, path string, in any) (json.RawMessage, error) {
+	b, err := c.exchange(ctx, http.MethodPost, path, in)
+	if err != nil {
+		return nil, err
+	}
+	if !json.Valid(b) {
+		return nil, errors.New("read headquarters' answer: it is not JSON")
+	}
+	return b, nil
+}
+
+func (c *Client) exchange(ctx context.Context, method, path string, in any) ([]byte, error) {
+	var body io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return nil, fmt.Errorf("ask headquarters: %w", err)
+		}
+		body = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.URL+path, body)
+	if err != nil {
+		return nil, fmt.Errorf("ask headquarters: %w", err)
+	}
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.Credential != nil {
+		if secret := c.Credential(); secret != "" {
+			req.Header.Set("Authorization", "Bearer "+secret)
+		}
+	}
+	req.Header.Set("User-Agent", "storehub-hub/"+c.Version)
+	client := c.HTTP
+	if client == nil {
+		client = defaultHTTP
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask headquarters: %w", err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return nil, fmt.Errorf("read headquarters' answer: %w", err)
+	}
+	if len(b) > maxAnswer {
+		return nil, errors.New("read headquarters' answer: it is too long")
+	}
+	if resp.StatusCode/100 == 2 {
+		return b, nil
+	}
+	return nil, refusalIn(resp, b)
+}
+
+// refusalIn tells a "no" of headquarters from the noise of whatever stands
+// between (a proxy's page, a portal): only our own form is a "no".
+func refusalIn(resp *http.Response, b []byte) error {
+	mt, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if mt == "application/json" {
+		if e := doors.ParseError(resp.StatusCode, b); e != nil {
+			return e
+		}
+	}
+	return fmt.Errorf("ask headquarters: it answered %d, not in its own words", resp.StatusCode)
+}

@@ -1,0 +1,107 @@
+package hq
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"storehub/doors"
+)
+
+// quietPolls: where webhooks arrive, events are asked for only to find lost
+// ones, which may take this many polls, since reads are rationed.
+const quietPolls = 10
+
+// runEvents asks Stripe for events that no webhook brought, and looks after
+// reader actions.
+func (s *Server) runEvents(ctx context.Context) error {
+	for n := 0; ; n++ {
+		if err := s.settleActions(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("settle reader actions", "err", err)
+		}
+		if len(s.secrets) == 0 || n%quietPolls == 0 {
+			if err := s.pollEvents(ctx); err != nil && ctx.Err() == nil {
+				s.log.Warn("poll Stripe's events", "err", err)
+			}
+		}
+		if err := pause(ctx, jitter(s.poll)); err != nil {
+			return err
+		}
+	}
+}
+
+// pollEvents takes the events since the last one seen, of every account.
+func (s *Server) pollEvents(ctx context.Context) error {
+	rows, err := s.db.r.QueryContext(ctx, `SELECT DISTINCT mode, account FROM stores`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	type place struct {
+		mode    doors.Mode
+		account string
+	}
+	var places []place
+	for rows.Next() {
+		var p place
+		if err := rows.Scan(&p.mode, &p.account); err != nil {
+			return err
+		}
+		places = append(places, p)
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	var all error
+	for _, p := range places {
+		if st, err := s.stripe(p.mode); err == nil {
+			all = errors.Join(all, s.pollAccount(ctx, st, "events/"+string(p.mode)+"/"+p.account, p.account))
+		}
+	}
+	return all
+}
+
+func (s *Server) pollAccount(ctx context.Context, st Stripe, cursor, account string) error {
+	var after string
+	err := s.db.r.QueryRowContext(ctx, `SELECT value FROM cursors WHERE name = ?`, cursor).Scan(&after)
+	if err != nil && !isNoRows(err) {
+		return err
+	}
+	call, cancel := context.WithTimeout(ctx, stripeTimeout)
+	defer cancel()
+	list, err := st.Events(call, account, after)
+	s.metrics.stripe("events", err)
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	for _, e := range list {
+		result, err := s.takeEvent(ctx, e)
+		if err != nil {
+			return err // the cursor stays before it
+		}
+		if result == "taken" {
+			s.metrics.webhook("polled")
+		}
+	}
+	return s.db.tx(ctx, func(t *tx) error {
+		_, err := t.Exec(`INSERT INTO cursors VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, cursor, list[len(list)-1].ID)
+		return err
+	})
+}
+
+// jitter spreads replicas and accounts: limits are per account, not per store.
+func jitter(d time.Duration) time.Duration {
+	return d - d/8 + rand.N(d/4+1)
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

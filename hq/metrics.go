@@ -1,0 +1,182 @@
+package hq
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"storehub/doors"
+)
+
+// metrics are headquarters' own registry: nothing of another library's leaks in.
+type metrics struct {
+	reg      *prometheus.Registry
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	toStripe *prometheus.CounterVec
+	events   *prometheus.CounterVec
+}
+
+func newMetrics(s *Server) *metrics {
+	m := &metrics{
+		reg: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "storehub_hq_requests_total",
+			Help: "Requests answered, by route and HTTP status."}, []string{"route", "status"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "storehub_hq_request_duration_seconds",
+			Help: "Time to answer, by route; the feed waits on purpose.", Buckets: []float64{.01, .05, .1, .25, .5, 1, 2, 4, 6, 10, 60}}, []string{"route"}),
+		toStripe: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "storehub_hq_stripe_requests_total",
+			Help: "Requests to Stripe, by call and result (ok, refused, failing, silent)."}, []string{"call", "result"}),
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "storehub_hq_events_total",
+			Help: "Stripe's events, by what became of them."}, []string{"result"}),
+	}
+	for _, r := range []string{"taken", "duplicate", "dropped", "unsigned", "unreadable", "failed", "polled"} {
+		m.events.WithLabelValues(r)
+	}
+	info := prometheus.NewGauge(prometheus.GaugeOpts{Name: "storehub_hq_build_info",
+		Help: "1, with the version.", ConstLabels: prometheus.Labels{"version": s.version}})
+	info.Set(1)
+	m.reg.MustRegister(m.requests, m.duration, m.toStripe, m.events, info, ledgerMetrics{s.db},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.reg, promhttp.HandlerOpts{})
+}
+
+func (m *metrics) webhook(result string) { m.events.WithLabelValues(result).Inc() }
+
+// stripe counts one request to Stripe.
+func (m *metrics) stripe(call string, err error) {
+	result := "ok"
+	var e *StripeError
+	switch {
+	case err == nil:
+	case !errors.As(err, &e):
+		result = "silent"
+	case e.Status >= 500 || e.Status == http.StatusTooManyRequests:
+		result = "failing"
+	default:
+		result = "refused"
+	}
+	m.toStripe.WithLabelValues(call, result).Inc()
+}
+
+// timed counts and times a route.
+func (m *metrics) timed(route string, h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now()
+		sw := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		h(sw, r)
+		m.requests.WithLabelValues(route, strconv.Itoa(sw.status)).Inc()
+		m.duration.WithLabelValues(route).Observe(time.Since(began).Seconds())
+	}
+}
+
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// ledgerMetrics are counted on the disk when asked for, so that they are right
+// after a restart too.
+type ledgerMetrics struct{ d *database }
+
+var (
+	operationsDesc = prometheus.NewDesc("storehub_hq_operations", "Operations in the ledger, by kind and state.", []string{"kind", "state"}, nil)
+	unknownDesc    = prometheus.NewDesc("storehub_hq_operations_unknown", "Operations of which nobody can say what became of them.", nil, nil)
+	oldestDesc     = prometheus.NewDesc("storehub_hq_oldest_open_timestamp_seconds", "When the oldest operation without an outcome was recorded; 0: none.", nil, nil)
+	deadlineDesc   = prometheus.NewDesc("storehub_hq_next_deadline_timestamp_seconds", "When the next authorisation of an open capture lapses; 0: none known.", nil, nil)
+	storesDesc     = prometheus.NewDesc("storehub_hq_stores", "Stores on record.", nil, nil)
+	findingsDesc   = prometheus.NewDesc("storehub_hq_findings", "Findings on record that a person should look at, by code.", []string{"code"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (c ledgerMetrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{operationsDesc, unknownDesc, oldestDesc, deadlineDesc, storesDesc, findingsDesc} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c ledgerMetrics) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	counts := map[[2]string]float64{}
+	for _, k := range doors.Kinds {
+		for _, st := range []doors.State{doors.Accepted, doors.Succeeded, doors.Failed} {
+			counts[[2]string{string(k), string(st)}] = 0
+		}
+	}
+	err := c.each(ctx, `SELECT kind, state, count(*) FROM operations GROUP BY kind, state`, func(scan func(...any) error) error {
+		var k, st string
+		var n float64
+		err := scan(&k, &st, &n)
+		if _, known := counts[[2]string{k, st}]; known { // a kind nobody knows must not become a label
+			counts[[2]string{k, st}] = n
+		}
+		return err
+	})
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(operationsDesc, err)
+		return
+	}
+	for k, n := range counts {
+		ch <- prometheus.MustNewConstMetric(operationsDesc, prometheus.GaugeValue, n, k[0], k[1])
+	}
+	for _, g := range []struct {
+		desc  *prometheus.Desc
+		query string
+	}{
+		{unknownDesc, `SELECT count(*) FROM operations WHERE next_look IS NOT NULL AND unknown <> ''`},
+		{oldestDesc, `SELECT coalesce(min(recorded_at), 0) / 1000.0 FROM operations WHERE next_look IS NOT NULL`},
+		{deadlineDesc, `SELECT coalesce(min(deadline), 0) / 1000.0 FROM operations WHERE next_look IS NOT NULL AND kind = 'capture' AND deadline > 0`},
+		{storesDesc, `SELECT count(*) FROM stores`},
+	} {
+		var v float64
+		if err := c.d.r.QueryRowContext(ctx, g.query).Scan(&v); err != nil {
+			ch <- prometheus.NewInvalidMetric(g.desc, err)
+			continue
+		}
+		ch <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, v)
+	}
+	if err := c.each(ctx, `SELECT code, count(*) FROM findings GROUP BY code`, func(scan func(...any) error) error {
+		var code string
+		var n float64
+		if err := scan(&code, &n); err != nil {
+			return err
+		}
+		ch <- prometheus.MustNewConstMetric(findingsDesc, prometheus.GaugeValue, n, code)
+		return nil
+	}); err != nil {
+		ch <- prometheus.NewInvalidMetric(findingsDesc, err)
+	}
+}
+
+func (c ledgerMetrics) each(ctx context.Context, query string, f func(scan func(...any) error) error) error {
+	rows, err := c.d.r.QueryContext(ctx, query)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := f(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}

@@ -1,0 +1,159 @@
+package hq
+
+import (
+	"context"
+	"encoding/json"
+	"net/url"
+	"sync"
+	"time"
+
+	"storehub/doors"
+)
+
+// askedLately: a Location's readers are polled while some hub wants to know.
+const askedLately = 2 * time.Minute
+
+// readerCache holds what Stripe last said of each Location's readers, so that
+// many hubs and tills cost one read.
+type readerCache struct {
+	mu sync.Mutex
+	m  map[readerPlace]*readerEntry
+}
+
+type readerPlace struct {
+	mode              doors.Mode
+	account, location string
+}
+
+type readerEntry struct {
+	fetch sync.Mutex // one read of Stripe at a time
+	mu    sync.Mutex
+	list  ReaderList
+	asked time.Time
+}
+
+func (c *readerCache) at(p readerPlace) *readerEntry {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.m == nil {
+		c.m = map[readerPlace]*readerEntry{}
+	}
+	e, ok := c.m[p]
+	if !ok {
+		e = &readerEntry{}
+		c.m[p] = e
+	}
+	return e
+}
+
+// wanted are the places some hub asked about lately.
+func (c *readerCache) wanted(now time.Time) []readerPlace {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var list []readerPlace
+	for p, e := range c.m {
+		e.mu.Lock()
+		if now.Sub(e.asked) <= askedLately {
+			list = append(list, p)
+		}
+		e.mu.Unlock()
+	}
+	return list
+}
+
+// readerList is the store's readers: as last polled, or asked for now if that is
+// too long ago. An old list says how old it is and is better than none.
+func (s *Server) readerList(ctx context.Context, st record) (ReaderList, error) {
+	p := readerPlace{st.Mode, st.Account, st.Location}
+	e := s.readers.at(p)
+	e.mu.Lock()
+	e.asked = s.now()
+	list := e.list
+	e.mu.Unlock()
+	if !list.At.IsZero() && s.now().Sub(list.At) < 2*s.poll {
+		return list, nil
+	}
+	err := s.fetchReaders(ctx, p, e, s.poll)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err != nil && e.list.At.IsZero() {
+		return ReaderList{}, refusalFrom(err)
+	}
+	return e.list, nil
+}
+
+// fetchReaders reads Stripe's list unless another goroutine just did.
+func (s *Server) fetchReaders(ctx context.Context, p readerPlace, e *readerEntry, fresh time.Duration) error {
+	e.fetch.Lock()
+	defer e.fetch.Unlock()
+	e.mu.Lock()
+	at := e.list.At
+	e.mu.Unlock()
+	if !at.IsZero() && s.now().Sub(at) < fresh {
+		return nil
+	}
+	st, err := s.stripe(p.mode)
+	if err != nil {
+		return err
+	}
+	list, err := st.Readers(ctx, p.account, p.location)
+	s.metrics.stripe("readers", err)
+	if err != nil {
+		return err
+	}
+	if list == nil {
+		list = []json.RawMessage{}
+	}
+	e.mu.Lock()
+	e.list = ReaderList{At: s.now().UTC(), Readers: list}
+	e.mu.Unlock()
+	return nil
+}
+
+// runReaders keeps the lists fresh that hubs ask for.
+func (s *Server) runReaders(ctx context.Context) error {
+	for {
+		if err := pause(ctx, jitter(s.poll)); err != nil {
+			return err
+		}
+		for _, p := range s.readers.wanted(s.now()) {
+			call, cancel := context.WithTimeout(ctx, stripeTimeout)
+			if err := s.fetchReaders(call, p, s.readers.at(p), s.poll/2); err != nil && ctx.Err() == nil {
+				s.log.Warn("poll readers", "location", p.location, "err", err)
+			}
+			cancel()
+		}
+	}
+}
+
+// readerLocation is where Stripe says the reader is. A reader cannot change its
+// Location without being registered anew, under another id.
+func (s *Server) readerLocation(ctx context.Context, st record, stripe Stripe, id string) (string, error) {
+	e := s.readers.at(readerPlace{st.Mode, st.Account, st.Location})
+	e.mu.Lock()
+	known := e.list.Readers
+	e.mu.Unlock()
+	for _, raw := range known {
+		if r, err := readReader(raw); err == nil && r.ID == id {
+			return string(r.Location), nil
+		}
+	}
+	raw, err := stripe.Call(ctx, st.Account, doors.RetrieveReader, "", url.Values{"reader": {id}})
+	s.metrics.stripe("retrieve_reader", err)
+	if err != nil {
+		return "", err
+	}
+	r, err := readReader(raw)
+	return string(r.Location), err
+}
+
+type readerObject struct {
+	ID       string     `json:"id"`
+	Location idOrObject `json:"location"`
+}
+
+func readReader(raw json.RawMessage) (readerObject, error) {
+	var r readerObject
+	err := json.Unmarshal(raw, &r)
+	return r, err
+}

@@ -1,0 +1,198 @@
+package hq
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"storehub/doors"
+)
+
+// Options tell NewServer what is not the default.
+type Options struct {
+	Database      string       // "sqlite:PATH"
+	Stripe        Stripe       // what headquarters needs of Stripe; nil: only stores can be kept
+	TestStripe    Stripe       // the test mode beside a live Stripe; nil: none
+	WebhookSecret []string     // any may verify; none: webhooks are refused
+	Log           *slog.Logger // nil: slog.Default()
+	Version       string
+	Now           func() time.Time        // stored times and deadlines; nil: time.Now
+	Poll          time.Duration           // between two looks at Stripe's readers and events; 0: the default
+	RefundGap     time.Duration           // between the two listings that prove that there was no refund; 0: the default
+	Workers       int                     // operations acted on at the same time; 0: the default
+	Fault         func(step string) error // tests fail one named durable step; nil: none
+}
+
+const (
+	defaultPoll      = 20 * time.Second // Stripe calls a reader offline after 2 min
+	defaultRefundGap = 5 * time.Minute  // money.md 2.1: a refund may appear in listings late
+	defaultWorkers   = 8                // well inside Stripe's 25 requests/s per endpoint
+)
+
+// Server is headquarters' end.
+type Server struct {
+	db        *database
+	stripes   map[doors.Mode]Stripe
+	secrets   []string
+	log       *slog.Logger
+	version   string
+	now       func() time.Time
+	poll      time.Duration
+	refundGap time.Duration
+	workers   int
+	metrics   *metrics
+	handler   http.Handler
+	feeds     waiters
+	readers   readerCache
+	nudge     chan struct{} // something is due sooner than the scheduler thinks
+	running   atomic.Bool
+
+	closing   chan struct{} // closed by Close: long polls end
+	closeOnce sync.Once
+	onClose   []func() error
+	mu        sync.Mutex // guards onClose
+}
+
+// NewServer opens the database and brings its schema up to date.
+func NewServer(o Options) (*Server, error) {
+	s := &Server{
+		stripes:   map[doors.Mode]Stripe{},
+		secrets:   o.WebhookSecret,
+		log:       o.Log,
+		version:   o.Version,
+		now:       o.Now,
+		poll:      o.Poll,
+		refundGap: o.RefundGap,
+		workers:   o.Workers,
+		nudge:     make(chan struct{}, 1),
+		closing:   make(chan struct{}),
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.poll <= 0 {
+		s.poll = defaultPoll
+	}
+	if s.refundGap <= 0 {
+		s.refundGap = defaultRefundGap
+	}
+	if s.workers <= 0 {
+		s.workers = defaultWorkers
+	}
+	for _, st := range []Stripe{o.Stripe, o.TestStripe} {
+		if st == nil {
+			continue
+		}
+		if _, taken := s.stripes[st.Mode()]; taken {
+			return nil, errors.New("start headquarters: both Stripe keys are of mode " + string(st.Mode()))
+		}
+		s.stripes[st.Mode()] = st
+	}
+	fault := o.Fault
+	if fault == nil {
+		fault = func(string) error { return nil }
+	}
+	db, err := openDatabase(o.Database, s.now, fault)
+	if err != nil {
+		return nil, err
+	}
+	db.notify = s.feeds.wake
+	s.db = db
+	s.metrics = newMetrics(s)
+	s.handler = s.routes()
+	return s, nil
+}
+
+// Handler serves hubs, Stripe's webhooks, /healthz, /readyz and /metrics.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Run works the ledger, polls readers and events, until ctx ends. Everything
+// that a former run left unfinished is taken up again.
+func (s *Server) Run(ctx context.Context) error {
+	if len(s.stripes) == 0 {
+		return errors.New("run headquarters: no Stripe key")
+	}
+	s.running.Store(true)
+	defer s.running.Store(false)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.runLedger(ctx) })
+	g.Go(func() error { return s.runReaders(ctx) })
+	g.Go(func() error { return s.runEvents(ctx) })
+	err := g.Wait()
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return err
+}
+
+// Close ends long polls and closes the database.
+func (s *Server) Close() error {
+	var err error
+	s.closeOnce.Do(func() {
+		close(s.closing)
+		s.mu.Lock()
+		fs := s.onClose
+		s.mu.Unlock()
+		for _, f := range fs {
+			err = errors.Join(err, f())
+		}
+		err = errors.Join(err, s.db.close())
+	})
+	return err
+}
+
+// stripe is the Stripe of that mode, or a refusal.
+func (s *Server) stripe(m doors.Mode) (Stripe, error) {
+	if st, ok := s.stripes[m]; ok {
+		return st, nil
+	}
+	return nil, doors.ErrModeMismatch.With("headquarters has no Stripe key of mode %q", m)
+}
+
+// hurry makes the scheduler look at once.
+func (s *Server) hurry() {
+	select {
+	case s.nudge <- struct{}{}:
+	default:
+	}
+}
+
+// waiters lets long polls sleep until their store's feed grows.
+type waiters struct {
+	mu sync.Mutex
+	m  map[string]chan struct{}
+}
+
+// on returns a channel that is closed when the store's feed next grows. Take it
+// before looking at the feed, or a line could fall between.
+func (w *waiters) on(store string) <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.m == nil {
+		w.m = map[string]chan struct{}{}
+	}
+	c, ok := w.m[store]
+	if !ok {
+		c = make(chan struct{})
+		w.m[store] = c
+	}
+	return c
+}
+
+func (w *waiters) wake(store string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c, ok := w.m[store]; ok {
+		close(c)
+		delete(w.m, store)
+	}
+}

@@ -1,0 +1,249 @@
+package hq
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"database/sql"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+	_ "time/tzdata" // time zones of stores on machines that have none
+
+	"storehub/doors"
+)
+
+// codeLife is how long a one-time code can be traded for a credential.
+const codeLife = 24 * time.Hour
+
+var (
+	storeID    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+	locationID = regexp.MustCompile(`^tml_[A-Za-z0-9_]{1,64}$`)
+	accountID  = regexp.MustCompile(`^acct_[A-Za-z0-9]{1,64}$`)
+	dayEnds    = regexp.MustCompile(`^([01][0-9]|2[0-3]):[0-5][0-9]$`)
+)
+
+// record is a store with what headquarters remembers of its hub.
+type record struct {
+	Store
+	epoch           string
+	fresh           bool // nothing has been accepted in this epoch yet
+	acceptedThrough uint64
+	head            string
+	feedSeq         uint64
+}
+
+// AddStore records a store and returns its one-time code. For a store that is
+// recorded already, with the same Location, mode and account, it makes another
+// code: a new machine can then take the old one's place.
+func (s *Server) AddStore(ctx context.Context, st Store) (code string, expires time.Time, err error) {
+	if st, err = s.completeStore(st); err != nil {
+		return "", time.Time{}, fmt.Errorf("add store: %w", err)
+	}
+	code = newCode()
+	err = s.db.tx(ctx, func(t *tx) error {
+		have, err := readStore(t, `id = ?`, st.ID)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			_, err = t.Exec(`INSERT INTO stores (id, location, mode, account, name, time_zone, day_ends, epoch, created_at) VALUES (?,?,?,?,?,?,?,?,?)`,
+				st.ID, st.Location, st.Mode, st.Account, st.Name, st.TimeZone, st.DayEnds, randomHex(8), ms(t.now))
+			if err == nil {
+				_, err = t.Exec(`INSERT INTO locations VALUES (?, ?, 'present')`, st.ID, st.Location)
+			}
+		case err == nil && (have.Location != st.Location || have.Mode != st.Mode || have.Account != st.Account):
+			err = fmt.Errorf("%q exists with location %s, mode %s", st.ID, have.Location, have.Mode)
+		}
+		if err != nil {
+			return err
+		}
+		expires = t.now.Add(codeLife).UTC().Truncate(time.Second)
+		_, err = t.Exec(`INSERT INTO codes (hash, store, expires_at) VALUES (?, ?, ?)`, hashCode(code), st.ID, ms(expires))
+		return err
+	})
+	if err != nil {
+		return "", time.Time{}, fmt.Errorf("add store: %w", err)
+	}
+	return code, expires, nil
+}
+
+// completeStore fills in defaults and refuses what cannot be a store.
+func (s *Server) completeStore(st Store) (Store, error) {
+	if st.Mode == "" && len(s.stripes) == 1 {
+		for m := range s.stripes {
+			st.Mode = m
+		}
+	}
+	if st.TimeZone == "" {
+		st.TimeZone = "UTC"
+	}
+	if st.DayEnds == "" {
+		st.DayEnds = "04:00"
+	}
+	switch {
+	case !storeID.MatchString(st.ID):
+		return st, fmt.Errorf("id %q: want letters, digits, '.', '_' and '-', at most 64", st.ID)
+	case !locationID.MatchString(st.Location):
+		return st, fmt.Errorf("location %q: want Stripe's id of a Location, tml_…", st.Location)
+	case st.Mode != doors.Live && st.Mode != doors.Test:
+		return st, fmt.Errorf("mode %q: want live or test", st.Mode)
+	case st.Account != "" && !accountID.MatchString(st.Account):
+		return st, fmt.Errorf("account %q: want acct_…", st.Account)
+	case !dayEnds.MatchString(st.DayEnds):
+		return st, fmt.Errorf("day_ends %q: want HH:MM", st.DayEnds)
+	}
+	if _, err := time.LoadLocation(st.TimeZone); err != nil || st.TimeZone == "Local" {
+		return st, fmt.Errorf("time_zone %q: want an IANA name such as Europe/Berlin", st.TimeZone)
+	}
+	return st, nil
+}
+
+// Stores lists, by id.
+func (s *Server) Stores(ctx context.Context) ([]Store, error) {
+	rows, err := s.db.r.QueryContext(ctx, `SELECT id, location, mode, account, name, time_zone, day_ends FROM stores ORDER BY id`)
+	if err != nil {
+		return nil, fmt.Errorf("list stores: %w", err)
+	}
+	defer rows.Close()
+	list := []Store{}
+	for rows.Next() {
+		var st Store
+		if err := rows.Scan(&st.ID, &st.Location, &st.Mode, &st.Account, &st.Name, &st.TimeZone, &st.DayEnds); err != nil {
+			return nil, fmt.Errorf("list stores: %w", err)
+		}
+		list = append(list, st)
+	}
+	return list, rows.Err()
+}
+
+// enrol trades a code for a credential, once. The code is used up in the same
+// transaction that makes the credential, so neither exists without the other.
+func (s *Server) enrol(ctx context.Context, r EnrolRequest) (Enrolment, error) {
+	switch {
+	case r.Code == "":
+		return Enrolment{}, doors.ErrMissingField.With("code is missing")
+	case len(r.Code) > 128:
+		return Enrolment{}, doors.ErrInvalidField.With("code is too long")
+	case r.Fingerprint == "":
+		return Enrolment{}, doors.ErrMissingField.With("fingerprint is missing")
+	case len(r.Fingerprint) > 256 || len(r.Version) > 128:
+		return Enrolment{}, doors.ErrInvalidField.With("fingerprint or version is too long")
+	}
+	var e Enrolment
+	err := s.db.tx(ctx, func(t *tx) error {
+		var store string
+		var expires, used int64
+		err := t.QueryRow(`SELECT store, expires_at, used_at FROM codes WHERE hash = ?`, hashCode(r.Code)).Scan(&store, &expires, &used)
+		if errors.Is(err, sql.ErrNoRows) || err == nil && (used != 0 || ms(t.now) >= expires) {
+			return doors.ErrEnrolCode
+		}
+		if err != nil {
+			return err
+		}
+		secret := make([]byte, 32)
+		_, _ = rand.Read(secret) // never errs since Go 1.24
+		e.Credential = "shc_" + base64.RawURLEncoding.EncodeToString(secret)
+		if _, err := t.Exec(`UPDATE codes SET used_at = ? WHERE hash = ?`, ms(t.now), hashCode(r.Code)); err != nil {
+			return err
+		}
+		if err := s.db.fault("enrol:code"); err != nil {
+			return err
+		}
+		if _, err := t.Exec(`UPDATE stores SET credential = ?, fingerprint = ?, hub_version = ? WHERE id = ?`,
+			hashSecret(e.Credential), r.Fingerprint, r.Version, store); err != nil {
+			return err
+		}
+		rec, err := readStore(t, `id = ?`, store)
+		e.Store = rec.Store
+		return err
+	})
+	if err != nil {
+		return Enrolment{}, err
+	}
+	s.log.Info("store enrolled", "store", e.Store.ID)
+	return e, nil
+}
+
+// storeOf tells whose credential it is.
+func (s *Server) storeOf(ctx context.Context, credential string) (record, error) {
+	if credential == "" || len(credential) > 256 {
+		return record{}, doors.ErrCredential
+	}
+	want := hashSecret(credential)
+	var have []byte
+	rec, err := readStore(queryer(ctx, s.db.r), `credential = ?`, want, &have)
+	if errors.Is(err, sql.ErrNoRows) {
+		return record{}, doors.ErrCredential
+	}
+	if err != nil {
+		return record{}, err
+	}
+	if subtle.ConstantTimeCompare(have, want) != 1 {
+		return record{}, doors.ErrCredential
+	}
+	return rec, nil
+}
+
+// queries is what a transaction and a pool have in common.
+type queries interface {
+	Query(query string, args ...any) (*sql.Rows, error)
+	QueryRow(query string, args ...any) *sql.Row
+}
+
+// queryer reads from the pool under ctx.
+func queryer(ctx context.Context, db *sql.DB) queries { return pool{ctx, db} }
+
+type pool struct {
+	ctx context.Context
+	db  *sql.DB
+}
+
+func (p pool) Query(q string, args ...any) (*sql.Rows, error) {
+	return p.db.QueryContext(p.ctx, q, args...)
+}
+func (p pool) QueryRow(q string, args ...any) *sql.Row {
+	return p.db.QueryRowContext(p.ctx, q, args...)
+}
+
+// readStore reads the one store where the condition holds; credential, if
+// given, receives the hash.
+func readStore(q queries, where string, arg any, credential ...*[]byte) (record, error) {
+	var r record
+	var hash []byte
+	err := q.QueryRow(`SELECT id, location, mode, account, name, time_zone, day_ends, epoch, epoch_fresh, accepted_through, head, feed_seq, credential FROM stores WHERE `+where, arg).
+		Scan(&r.ID, &r.Location, &r.Mode, &r.Account, &r.Name, &r.TimeZone, &r.DayEnds, &r.epoch, &r.fresh, &r.acceptedThrough, &r.head, &r.feedSeq, &hash)
+	for _, c := range credential {
+		*c = hash
+	}
+	return r, err
+}
+
+// newCode makes a one-time code of 80 bits that can be read out over a telephone:
+// Crockford's alphabet has no I, L, O or U.
+func newCode() string {
+	const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+	b := make([]byte, 16)
+	_, _ = rand.Read(b) // never errs since Go 1.24
+	var sb strings.Builder
+	for i, c := range b {
+		if i > 0 && i%4 == 0 {
+			sb.WriteByte('-')
+		}
+		sb.WriteByte(alphabet[c&31])
+	}
+	return sb.String()
+}
+
+// hashCode forgives case, blanks, hyphens, and O for 0 or I and L for 1.
+func hashCode(code string) []byte {
+	code = strings.NewReplacer("-", "", " ", "", "O", "0", "I", "1", "L", "1").Replace(strings.ToUpper(code))
+	return hashSecret("code:" + code)
+}
+
+func hashSecret(secret string) []byte {
+	sum := sha256.Sum256([]byte(secret))
+	return sum[:]
+}

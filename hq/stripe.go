@@ -1,0 +1,139 @@
+package hq
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"storehub/doors"
+)
+
+// Stripe is what headquarters needs of Stripe. A *StripeError is an answer; any
+// other error means that nobody knows whether there was an effect.
+type Stripe interface {
+	Mode() doors.Mode
+	ConnectionToken(ctx context.Context, account, location string) (json.RawMessage, error)
+	// Call performs one of the passed-through calls.
+	Call(ctx context.Context, account string, c doors.Call, key string, params url.Values) (json.RawMessage, error)
+	Capture(ctx context.Context, account, intent string, amount *int64, key, op string) (Intent, error)
+	Cancel(ctx context.Context, account, intent, reason, key, op string) (Intent, error)
+	Refund(ctx context.Context, account, intent string, amount *int64, key, op string) (RefundObject, error)
+	Intent(ctx context.Context, account, intent string) (Intent, error)          // with its latest charge
+	Refunds(ctx context.Context, account, intent string) ([]RefundObject, error) // all pages
+	IntentsByRef(ctx context.Context, account, ref string) ([]Intent, error)     // metadata[storehub_ref]
+	Readers(ctx context.Context, account, location string) ([]json.RawMessage, error)
+	Events(ctx context.Context, account, after string) ([]Event, error) // oldest first
+	Verify(payload []byte, signature string, secrets []string) (Event, error)
+	// Restricted refuses a key that can do more than headquarters in a shop may.
+	Restricted(ctx context.Context) error
+}
+
+// StripeError is an answer of Stripe's that is a refusal or a trouble of its own.
+type StripeError struct {
+	Status      int
+	Type        string
+	Code        string
+	DeclineCode string
+	Message     string
+	RequestID   string
+	Replayed    bool // Idempotent-Replayed: true
+}
+
+// Error gives Stripe's code and sentence.
+func (e *StripeError) Error() string { return e.Type + " " + e.Code + ": " + e.Message }
+
+// Intent is what headquarters reads of a PaymentIntent.
+type Intent struct {
+	ID             string
+	Status         string
+	Amount         int64
+	Received       int64 // amount_received
+	Capturable     int64
+	Currency       string
+	CaptureBefore  time.Time // zero: not told
+	Location       string    // latest_charge…card_present.location
+	CaptureMethod  string
+	MethodType     string // card_present, interac_present, …
+	Metadata       map[string]string
+	LatestCharge   string
+	AmountRefunded int64
+	Raw            json.RawMessage
+}
+
+// RefundObject is what headquarters reads of a Refund.
+type RefundObject struct {
+	ID       string
+	Status   string
+	Amount   int64
+	Currency string
+	Reason   string // failure_reason
+	Metadata map[string]string
+	Created  time.Time
+	Raw      json.RawMessage
+}
+
+// Event is one of Stripe's events.
+type Event struct {
+	ID       string
+	Type     string
+	Created  time.Time
+	Livemode bool
+	Account  string
+	Object   json.RawMessage
+}
+
+// verdict is what an answer of Stripe's, or its absence, says about the effect.
+type verdict int
+
+const (
+	inDoubt  verdict = iota // no answer, or one that does not tell: repeat the same key
+	definite                // the key's answer stands for as long as Stripe keeps it
+	effected                // done
+)
+
+// judgeAnswer says what err, from a write at Stripe, means for its key. Stripe
+// keeps and replays errors too: a 5xx that comes back as a replay will come back
+// for ever, while a first one may hide an effect. 401 and 403 are about our
+// key, not about the payment, and are answered before anything is stored.
+func judgeAnswer(err error) verdict {
+	if err == nil {
+		return effected
+	}
+	var e *StripeError
+	if !errors.As(err, &e) {
+		return inDoubt
+	}
+	switch {
+	case e.Status == http.StatusConflict, e.Status == http.StatusTooManyRequests,
+		e.Status == http.StatusUnauthorized, e.Status == http.StatusForbidden:
+		return inDoubt
+	case e.Status >= 500 && !e.Replayed:
+		return inDoubt
+	default:
+		return definite
+	}
+}
+
+// refusalOf says whether err is Stripe's refusal of that status.
+func refusalOf(err error, status int) bool {
+	var e *StripeError
+	return errors.As(err, &e) && e.Status == status
+}
+
+// troubleReason is the code a till sees while Stripe does not help.
+func troubleReason(err error) string {
+	var e *StripeError
+	switch {
+	case !errors.As(err, &e):
+		return "stripe_unreachable"
+	case e.Status == http.StatusUnauthorized, e.Status == http.StatusForbidden:
+		return "stripe_key_refused"
+	case e.Status == http.StatusTooManyRequests:
+		return "stripe_busy"
+	default:
+		return "stripe_failing"
+	}
+}

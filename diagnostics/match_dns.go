@@ -1,0 +1,148 @@
+package diagnostics
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"storehub/netcheck"
+)
+
+// resolved are the public names that the shop's DNS gave an address of.
+func resolved(f *facts) []string {
+	var out []string
+	for _, r := range f.under("dns/") {
+		if r.Status == netcheck.Pass {
+			out = append(out, strings.TrimPrefix(r.Name, "dns/"))
+		}
+	}
+	for _, r := range f.under("ntp/") {
+		if r.Status == netcheck.Pass || r.Status == netcheck.Warn {
+			out = append(out, str(r, "host"))
+		}
+	}
+	return out
+}
+
+func matchDNSDown(f *facts) *proof {
+	list := f.under("resolver/")
+	if len(resolved(f)) > 0 {
+		return nil
+	}
+	p := &proof{confidence: 0.9}
+	for _, r := range list {
+		switch r.Status {
+		case netcheck.Fail:
+			p.evidence = append(p.evidence, r.Detail)
+			p.targets = append(p.targets, str(r, "resolver"))
+		case netcheck.Pass, netcheck.Warn:
+			return nil
+		}
+	}
+	if len(p.targets) == 0 {
+		return nil
+	}
+	for _, r := range f.under("public/") {
+		if yes(r, "alive") {
+			p.confidence = 0.97
+			p.evidence = append(p.evidence, str(r, "resolver")+" answers the same questions")
+			p.ruledOut = []string{"a dead line: public resolvers answer"}
+		}
+	}
+	p.ruledOut = append(p.ruledOut, ok(f, "gateway", "a dead router: it answers ARP")...)
+	return p
+}
+
+// matchDNSUnreliable: answers are lost often, or the first resolver is dead and
+// every question waits for the second.
+func matchDNSUnreliable(f *facts) *proof {
+	p := &proof{confidence: 0.85}
+	for _, r := range f.coded("dns_unreliable") {
+		p.evidence = append(p.evidence, r.Detail)
+		p.targets = append(p.targets, str(r, "resolver"))
+	}
+	if first := f.probe("resolver/1"); first.Status == netcheck.Fail && len(resolved(f)) > 0 {
+		p.evidence = append(p.evidence, first.Detail+"; every question waits for the next resolver")
+		p.targets = append(p.targets, str(first, "resolver"))
+		p.alone = true // the next one does answer
+	}
+	if len(p.evidence) == 0 {
+		return nil
+	}
+	return p
+}
+
+// matchDNSBlocks: some names are hidden while others resolve.
+func matchDNSBlocks(f *facts) *proof {
+	p := &proof{confidence: 0.95, severity: Info}
+	for _, r := range f.under("dns/") {
+		if r.Name == "dns/private" || r.Status != netcheck.Fail {
+			continue
+		}
+		if yes(r, "required") {
+			p.severity = Critical
+		}
+		name := str(r, "host")
+		p.targets = append(p.targets, name)
+		p.evidence = append(p.evidence, fmt.Sprintf("%s says of %s: %s", or(str(r, "resolver"), "the shop's DNS"), name, str(r, "said")))
+	}
+	others := resolved(f)
+	if len(p.targets) == 0 || len(others) == 0 {
+		return nil
+	}
+	for _, r := range f.under("public/") {
+		for _, line := range said(r, "said") {
+			name, _, _ := strings.Cut(line, ":")
+			if yes(r, "alive") && slices.Contains(p.targets, name) {
+				p.evidence = append(p.evidence, str(r, "resolver")+" says of "+line)
+			}
+		}
+	}
+	p.ruledOut = []string{"dead DNS: " + strings.Join(others[:min(2, len(others))], " and ") + " resolve"}
+	return p
+}
+
+func matchDNSPrivate(f *facts) *proof {
+	r := f.probe("dns/private")
+	if r.Code != "dns_private_filtered" {
+		return nil
+	}
+	p := &proof{confidence: 0.97, targets: []string{str(r, "name")}, evidence: []string{fmt.Sprintf("%s answers public names, but not Stripe's test name: %s (want %s)",
+		or(str(r, "resolver"), "the shop's DNS"), str(r, "said"), str(r, "want"))}}
+	for _, pub := range f.under("public/") {
+		for _, line := range said(pub, "said") {
+			if line == str(r, "name")+": "+str(r, "want") {
+				p.evidence = append(p.evidence, str(pub, "resolver")+" answers it")
+			}
+		}
+	}
+	if n := resolved(f); len(n) > 0 {
+		p.ruledOut = []string{"dead DNS: " + strings.Join(n[:min(2, len(n))], " and ") + " resolve"}
+	}
+	switch f.Integration {
+	case "sdk-js":
+	case "sdk-native", "server-driven":
+		p.severity = Info // these never ask for that name
+	default:
+		// Not known: a browser till would be stopped, any other would not notice.
+		p.severity = Warning
+		p.remedy = []string{"Set checks.integration to what the tills use: only browser tills (sdk-js) need this."}
+	}
+	return p
+}
+
+func matchDNSHijacked(f *facts) *proof {
+	r := f.probe("hijack")
+	if r.Code != "dns_hijacked" {
+		return nil
+	}
+	return &proof{confidence: 0.95, evidence: []string{r.Detail}, targets: []string{str(r, "host"), str(r, "local_address")},
+		ruledOut: []string{"TLS inspection: the host proves itself at its public address"}}
+}
+
+func or(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a
+}

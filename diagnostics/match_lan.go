@@ -1,0 +1,190 @@
+package diagnostics
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"storehub/netcheck"
+	"storehub/readers"
+)
+
+// matchCoded finds a code that a probe has proved by itself.
+func matchCoded(code string, confidence float64) func(*facts) *proof {
+	return func(f *facts) *proof {
+		p := &proof{confidence: confidence}
+		for _, r := range f.coded(code) {
+			p.evidence = append(p.evidence, r.Detail)
+		}
+		if len(p.evidence) == 0 {
+			return nil
+		}
+		return p
+	}
+}
+
+func matchLink(f *facts) *proof {
+	r := f.probe("link")
+	if r.Code != "link_down" {
+		return nil
+	}
+	return &proof{confidence: 0.99, evidence: []string{r.Detail}, targets: strs(r, "interfaces")}
+}
+
+func matchNoIPv4(f *facts) *proof {
+	r := f.probe("ipv4")
+	if r.Code != "no_ipv4" {
+		return nil
+	}
+	p := &proof{confidence: 0.99, evidence: []string{r.Detail}, ruledOut: ok(f, "link", "the link is up")}
+	if d := f.probe("dhcp"); d.Status == netcheck.Pass {
+		p.evidence = append(p.evidence, "yet DHCP works: "+d.Detail)
+	}
+	return p
+}
+
+func matchDHCPSilent(f *facts) *proof {
+	r := f.probe("dhcp")
+	if r.Code != "dhcp_silent" {
+		return nil
+	}
+	p := &proof{evidence: []string{r.Detail}, ruledOut: ok(f, "link", "the link is up")}
+	if f.probe("ipv4").Status != netcheck.Fail {
+		p.severity, p.confidence, p.alone = Warning, 0.7, true
+	}
+	return p
+}
+
+// matchSecondServer: the odd server breaks the path only if the hub's own way
+// out is the one it named.
+func matchSecondServer(f *facts) *proof {
+	r := f.probe("dhcp")
+	if r.Code != "dhcp_second_server" {
+		return nil
+	}
+	p := &proof{confidence: 0.95, evidence: append([]string{r.Detail}, strs(r, "offers")...), targets: strs(r, "servers"), alone: true}
+	gateway := str(f.probe("route"), "gateway")
+	alive, asked := f.beyond()
+	if (f.failed("gateway") || asked && !alive) && gateway != "" && slices.ContainsFunc(strs(r, "offers"), func(o string) bool { return strings.Contains(o, "router "+gateway) }) {
+		p.severity, p.alone = Critical, false
+		p.evidence = append(p.evidence, "the hub's way out is "+gateway+", and nothing answers there")
+	}
+	return p
+}
+
+func matchConflict(f *facts) *proof {
+	r := f.probe("arp")
+	if r.Code != "address_conflict" {
+		return nil
+	}
+	return &proof{confidence: 0.95, evidence: append([]string{r.Detail}, strs(r, "claimed_by")...), targets: []string{str(r, "address")}}
+}
+
+func matchNotPrivate(f *facts) *proof {
+	r := f.probe("ipv4")
+	if r.Code != "address_not_private" {
+		return nil
+	}
+	return &proof{confidence: 0.95, evidence: []string{r.Detail}, targets: []string{str(r, "not_private")}, alone: true}
+}
+
+func matchNetmask(f *facts) *proof {
+	r := f.probe("route")
+	if r.Code != "wrong_netmask" {
+		return nil
+	}
+	if alive, _ := f.beyond(); alive { // an onlink route, and it works
+		return nil
+	}
+	return &proof{confidence: 0.9, evidence: []string{r.Detail}, targets: []string{str(r, "gateway")}}
+}
+
+func matchGatewaySilent(f *facts) *proof {
+	r := f.probe("gateway")
+	if r.Code != "gateway_silent" {
+		return nil
+	}
+	if alive, _ := f.beyond(); alive {
+		return nil
+	}
+	return &proof{confidence: 0.95, evidence: []string{r.Detail}, targets: []string{str(r, "gateway")},
+		ruledOut: append(ok(f, "link", "the link is up"), ok(f, "ipv4", "the hub has an address")...)}
+}
+
+// matchHostFirewall: the machine itself said that it may not.
+func matchHostFirewall(f *facts) *proof {
+	p := &proof{confidence: 0.85}
+	for _, r := range append(f.under("https/"), f.under("reader/")...) {
+		if str(r, "problem") == "prohibited" || str(r, "tcp") == "prohibited" {
+			p.evidence = append(p.evidence, r.Detail)
+			p.targets = append(p.targets, strings.TrimPrefix(strings.TrimPrefix(r.Name, "https/"), "reader/"))
+		}
+	}
+	for _, r := range f.under("resolver/") {
+		if strings.Contains(str(r, "said"), "prohibited") {
+			p.evidence = append(p.evidence, r.Detail)
+			p.targets = append(p.targets, str(r, "resolver"))
+		}
+	}
+	if len(p.evidence) == 0 {
+		return nil
+	}
+	return p
+}
+
+func matchLeaseShort(f *facts) *proof {
+	r := f.probe("dhcp")
+	if r.Code != "dhcp_lease_short" {
+		return nil
+	}
+	return &proof{confidence: 0.95, evidence: []string{r.Detail}, targets: strs(r, "servers")}
+}
+
+// silentReaders are those that the LAN probe could not find, and whether Stripe
+// sees them alive.
+func silentReaders(f *facts) (silent []netcheck.Result, witnessed []string, answering int) {
+	for _, r := range f.under("reader/") {
+		switch {
+		case yes(r, "alive"):
+			answering++
+		case r.Code == "reader_offline":
+			silent = append(silent, r)
+			for _, known := range f.Readers {
+				if known.Addr.String() == str(r, "address") && known.Online == readers.Yes {
+					witnessed = append(witnessed, str(r, "address"))
+				}
+			}
+		}
+	}
+	return silent, witnessed, answering
+}
+
+// matchIsolation: neighbours that live are not to be seen. Without a witness two
+// silent at once are needed, and it stays a guess.
+func matchIsolation(f *facts) *proof {
+	silent, witnessed, answering := silentReaders(f)
+	if !f.passed("gateway") || answering > 0 || len(silent) == 0 || len(silent) < 2 && len(witnessed) == 0 {
+		return nil
+	}
+	p := &proof{confidence: 0.75, evidence: []string{f.probe("gateway").Detail + " and answers"}, ruledOut: ok(f, "arp", "no address is claimed twice")}
+	if len(witnessed) > 0 {
+		p.confidence = 0.9
+		p.evidence = append(p.evidence, fmt.Sprintf("Stripe sees %s online", strings.Join(witnessed, ", ")))
+	}
+	for _, r := range silent {
+		p.evidence = append(p.evidence, r.Detail+" ("+str(r, "arp")+")")
+		p.targets = append(p.targets, str(r, "address"))
+	}
+	if f.Integration == "server-driven" {
+		p.severity = Info // readers and hub meet at Stripe only
+	}
+	return p
+}
+
+// ok is one line for ruled_out, if that probe passed.
+func ok(f *facts, probe, line string) []string {
+	if f.probe(probe).Status == netcheck.Pass {
+		return []string{line}
+	}
+	return nil
+}

@@ -1,0 +1,230 @@
+package diagnostics
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"storehub/netcheck"
+)
+
+func matchPortal(f *facts) *proof {
+	r := f.probe("portal")
+	if r.Code != "captive_portal" || len(f.proven()) > 0 {
+		return nil // a page that changed, or a cache, harms no reader
+	}
+	p := &proof{confidence: 0.95, evidence: []string{r.Detail}, ruledOut: ok(f, "gateway", "the gateway answers")}
+	if l := str(r, "location"); l != "" {
+		p.targets = []string{l}
+	}
+	if v := f.visits(); len(v) > 0 && v[0].Status != netcheck.Skip {
+		p.evidence = append(p.evidence, v[0].Detail)
+	}
+	return p
+}
+
+func matchProxy(f *facts) *proof {
+	r := f.probe("proxy")
+	if r.Code != "proxy_required" || len(f.connected()) > 0 || len(strs(f.probe("beyond"), "open")) > 0 {
+		return nil
+	}
+	return &proof{confidence: 0.9, evidence: append([]string{r.Detail}, said(f.probe("beyond"), "said")...), targets: strs(r, "proxies")}
+}
+
+func matchWANDown(f *facts) *proof {
+	alive, asked := f.beyond()
+	g := f.probe("gateway")
+	if alive || !asked || g.Status != netcheck.Pass && g.Status != netcheck.Unknown {
+		return nil
+	}
+	p := &proof{confidence: 0.95, ruledOut: slices.Concat(ok(f, "link", "the link is up"), ok(f, "ipv4", "the hub has an address"), ok(f, "gateway", "the gateway answers"))}
+	if g.Status == netcheck.Pass {
+		p.evidence = append(p.evidence, "the gateway answers: "+g.Detail)
+	} else {
+		p.confidence = 0.7
+	}
+	for _, r := range f.under("resolver/") {
+		if r.Status == netcheck.Fail {
+			p.evidence = append(p.evidence, r.Detail)
+		}
+	}
+	for _, line := range said(f.probe("beyond"), "said") {
+		p.evidence = append(p.evidence, "beyond it "+line)
+	}
+	return p
+}
+
+// matchMTU: the probe has told size from name already.
+func matchMTU(f *facts) *proof {
+	r := f.probe("mtu")
+	if r.Code != "mtu_black_hole" {
+		return nil
+	}
+	return &proof{confidence: 0.95, evidence: []string{r.Detail, "another name in full-size packets there: " + str(r, "other_name_full_size")},
+		targets: []string{str(r, "host")}, ruledOut: []string{"a filter by name: another name is silent too", "a blocked port: connections are taken"}}
+}
+
+func matchClock(f *facts) *proof {
+	r := f.probe("clock")
+	if r.Code != "clock_wrong" {
+		return nil
+	}
+	p := &proof{confidence: 0.97, evidence: []string{r.Detail}}
+	for _, line := range said(r, "ahead_s") {
+		p.evidence = append(p.evidence, "seconds ahead of this clock, "+line)
+	}
+	return p
+}
+
+// cutOff are the hosts whose handshake was cut, and their follow-up.
+func cutOff(f *facts) (byName, sick []netcheck.Result) {
+	for _, v := range f.visits() {
+		if str(v, "stage") != "tls" || !slices.Contains([]string{"silent", "reset", "closed"}, str(v, "problem")) {
+			continue
+		}
+		s := f.probe("sni/" + strings.TrimPrefix(v.Name, "https/"))
+		if s.Status == netcheck.Warn && str(s, "other_name_here") == "answered" {
+			sick = append(sick, v)
+		} else {
+			byName = append(byName, v)
+		}
+	}
+	return byName, sick
+}
+
+// matchHTTPSBlocked: nothing gets a handshake, yet other traffic passes.
+func matchHTTPSBlocked(f *facts) *proof {
+	asked := 0
+	for _, v := range f.under("https/") {
+		if v.Status == netcheck.Skip || yes(v, "extra") {
+			continue
+		}
+		asked++
+		if v.Status == netcheck.Pass || v.Status == netcheck.Warn || str(v, "issuer") != "" || str(v, "problem") == "not_tls" || str(v, "problem") == "alert" {
+			return nil
+		}
+	}
+	life := f.otherLife()
+	if asked < 2 || len(life) == 0 || len(strs(f.probe("beyond"), "open")) > 0 && len(f.connected()) == 0 {
+		return nil
+	}
+	return &proof{confidence: 0.9, evidence: append([]string{fmt.Sprintf("none of %d hosts answers on 443", asked)}, append(said(f.probe("beyond"), "said"), life...)...),
+		ruledOut: []string{"a dead line: other traffic passes"}}
+}
+
+// matchFirewall: some hosts are cut off while others are reached.
+func matchFirewall(f *facts) *proof {
+	p := &proof{confidence: 0.9, severity: Info}
+	byName, _ := cutOff(f)
+	var blocked []netcheck.Result
+	for _, v := range f.visits() {
+		if v.Status == netcheck.Fail && str(v, "stage") == "tcp" {
+			blocked = append(blocked, v)
+		}
+	}
+	for _, v := range append(blocked, byName...) {
+		switch {
+		case yes(v, "required"):
+			p.severity = Critical
+		case yes(v, "extra") && p.severity == Info:
+			p.severity = Warning
+		}
+		p.targets = append(p.targets, str(v, "host"))
+		p.evidence = append(p.evidence, v.Detail)
+		if s := f.probe("sni/" + strings.TrimPrefix(v.Name, "https/")); s.Detail != "" {
+			p.evidence = append(p.evidence, s.Detail)
+		}
+	}
+	open := f.proven()
+	if len(open) == 0 {
+		open = strs(f.probe("beyond"), "open")
+	}
+	if len(p.targets) == 0 || len(open) == 0 {
+		return nil
+	}
+	p.ruledOut = append([]string{"a dead line: " + strings.Join(open[:min(3, len(open))], ", ") + " is reached"}, ok(f, "mtu", "packet size: full-size packets pass")...)
+	p.title = "A firewall blocks " + strings.Join(p.targets[:min(2, len(p.targets))], " and ")
+	if len(p.targets) > 2 {
+		p.title += fmt.Sprintf(" and %d more", len(p.targets)-2)
+	}
+	return p
+}
+
+// matchIntercepted: a certificate by somebody whom nobody trusts, and not
+// because DNS led astray.
+func matchIntercepted(f *facts) *proof {
+	if f.probe("hijack").Code == "dns_hijacked" {
+		return nil
+	}
+	p := &proof{confidence: 0.95}
+	for _, v := range f.visits() {
+		if str(v, "certificate") == "untrusted" && !yes(v, "extra") {
+			p.targets = append(p.targets, str(v, "host"))
+			p.evidence = append(p.evidence, fmt.Sprintf("%s shows a certificate issued by %q, which is no public authority", str(v, "host"), str(v, "issuer")))
+		}
+	}
+	if len(p.targets) == 0 {
+		return nil
+	}
+	if h := f.probe("hijack"); h.Detail != "" {
+		p.ruledOut = append(p.ruledOut, "wrong DNS: "+h.Detail)
+	}
+	p.ruledOut = append(p.ruledOut, ok(f, "clock", "a wrong clock")...)
+	return p
+}
+
+// matchStripeFailing blames Stripe only when its own address was reached.
+func matchStripeFailing(f *facts) *proof {
+	p := &proof{confidence: 0.9}
+	add := func(v netcheck.Result, line string) {
+		p.targets = append(p.targets, str(v, "host"))
+		p.evidence = append(p.evidence, line)
+	}
+	_, sick := cutOff(f)
+	for _, v := range f.visits() {
+		if yes(v, "extra") || !yes(v, "required") || !strings.HasSuffix(str(v, "host"), ".stripe.com") {
+			continue
+		}
+		switch {
+		case v.Code == "stripe_failing":
+			add(v, v.Detail)
+		case str(v, "stage") == "http":
+			add(v, v.Detail)
+		case str(v, "certificate") == "expired" && f.probe("clock").Status == netcheck.Pass:
+			add(v, fmt.Sprintf("%s shows a certificate that ended %s", str(v, "host"), str(v, "not_after")))
+		case str(v, "problem") == "tls_version":
+			add(v, str(v, "host")+" speaks an obsolete TLS")
+		case slices.ContainsFunc(sick, func(s netcheck.Result) bool { return s.Name == v.Name }):
+			add(v, v.Detail)
+			p.evidence = append(p.evidence, f.probe("sni/"+strings.TrimPrefix(v.Name, "https/")).Detail)
+		}
+	}
+	if len(p.targets) == 0 {
+		return nil
+	}
+	for _, v := range f.visits() {
+		if v.Status == netcheck.Pass && len(p.ruledOut) == 0 {
+			p.ruledOut = append(p.ruledOut, "the shop's line: "+str(v, "host")+" is reached")
+		}
+	}
+	p.ruledOut = append(p.ruledOut, ok(f, "clock", "a wrong clock")...)
+	return p
+}
+
+// matchNTP: the internet works and no time server answers.
+func matchNTP(f *facts) *proof {
+	p := &proof{confidence: 0.85}
+	for _, r := range f.under("ntp/") {
+		switch {
+		case r.Status == netcheck.Pass:
+			return nil
+		case r.Status == netcheck.Warn:
+			p.evidence = append(p.evidence, r.Detail)
+			p.targets = append(p.targets, str(r, "host"))
+		}
+	}
+	if len(p.targets) < 2 || len(f.proven()) == 0 {
+		return nil
+	}
+	return p
+}

@@ -1,0 +1,224 @@
+package diagnostics
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"storehub/netcheck"
+	"storehub/offlinequeue"
+	"storehub/readers"
+)
+
+// Bounds of the hub's own state.
+const (
+	stuckAfter   = 10 * time.Minute // an operation is normally gone in seconds
+	nearDeadline = 12 * time.Hour   // enough for a person to act within a day
+	lowDisk      = 512 << 20        // a week of a busy shop's promises
+)
+
+func matchReaderCoded(code string, confidence float64) func(*facts) *proof {
+	return func(f *facts) *proof {
+		p := &proof{confidence: confidence}
+		for _, r := range f.under("reader/") {
+			if r.Code == code {
+				p.evidence = append(p.evidence, r.Detail)
+				p.targets = append(p.targets, str(r, "address"))
+			}
+		}
+		if len(p.targets) == 0 {
+			return nil
+		}
+		return p
+	}
+}
+
+// onLAN says what this shop's network knows of a reader.
+func onLAN(f *facts, r readers.Reader) readers.Tri {
+	if p, asked := f.byName["reader/"+r.Addr.String()]; asked && p.Status != netcheck.Unknown && p.Status != netcheck.Skip {
+		if yes(p, "alive") {
+			return readers.Yes
+		}
+		return readers.No
+	}
+	return r.Reachable
+}
+
+// matchReaderOffline: no sign of a reader on the LAN, nor at Stripe where Stripe
+// was asked.
+func matchReaderOffline(f *facts) *proof {
+	p := &proof{confidence: 0.85}
+	known := map[string]bool{}
+	for _, r := range f.Readers {
+		known[r.Addr.String()] = true
+		lan := onLAN(f, r)
+		if r.Simulated || r.Online == readers.Yes || lan == readers.Yes || r.Online == readers.Unknown && lan == readers.Unknown {
+			continue
+		}
+		line := readerName(r)
+		switch {
+		case r.Online == readers.No && lan == readers.No:
+			line += ": offline at Stripe, silent on the LAN"
+			p.confidence = 0.95
+		case r.Online == readers.No:
+			line += ": offline at Stripe; the LAN was not asked"
+		default:
+			line += ": silent on the LAN; Stripe was not asked"
+		}
+		p.evidence = append(p.evidence, line)
+		p.targets = append(p.targets, or(r.ID, r.Serial))
+	}
+	for _, r := range f.under("reader/") {
+		if r.Code == "reader_offline" && !known[str(r, "address")] {
+			p.evidence = append(p.evidence, fmt.Sprintf("%s (%s)", r.Detail, str(r, "arp")))
+			p.targets = append(p.targets, str(r, "address"))
+		}
+	}
+	if len(p.targets) == 0 {
+		return nil
+	}
+	p.ruledOut = ok(f, "gateway", "the hub's own network: the gateway answers")
+	return p
+}
+
+func matchReaderNoInternet(f *facts) *proof {
+	if len(f.proven()) == 0 {
+		return nil // the hub has none either, or it was not asked
+	}
+	p := &proof{confidence: 0.85, ruledOut: []string{"the shop's line: the hub reaches Stripe"}}
+	for _, r := range f.Readers {
+		if !r.Simulated && r.Online == readers.No && onLAN(f, r) == readers.Yes {
+			p.evidence = append(p.evidence, readerName(r)+": answers on the LAN, offline at Stripe")
+			p.targets = append(p.targets, or(r.ID, r.Serial))
+		}
+	}
+	if len(p.targets) == 0 {
+		return nil
+	}
+	return p
+}
+
+func matchReaderMoved(f *facts) *proof {
+	workday := f.Workday
+	if workday <= 0 {
+		workday = 12 * time.Hour
+	}
+	p := &proof{confidence: 0.95}
+	for _, r := range f.Readers {
+		if r.AddressChangedAt.IsZero() || f.At.Sub(r.AddressChangedAt) > workday || !r.PreviousAddr.IsValid() {
+			continue
+		}
+		p.evidence = append(p.evidence, fmt.Sprintf("%s moved from %s to %s at %s", readerName(r), r.PreviousAddr, r.Addr, r.AddressChangedAt.UTC().Format("15:04 UTC")))
+		p.targets = append(p.targets, or(r.ID, r.Serial))
+	}
+	if len(p.targets) == 0 {
+		return nil
+	}
+	return p
+}
+
+func matchHQ(f *facts) *proof {
+	p := &proof{confidence: 0.9}
+	r := f.probe("hq")
+	switch {
+	case r.Code == "hq_unreachable":
+		p.evidence, p.targets = []string{r.Detail}, []string{str(r, "url")}
+	case r.Status == netcheck.Pass:
+		return nil
+	}
+	if f.Hub != nil && !f.Hub.HQFailingSince.IsZero() {
+		p.since = f.Hub.HQFailingSince
+		line := "no answer since " + p.since.UTC().Format("2006-01-02 15:04 UTC")
+		if f.Hub.HQError != "" {
+			line += ": " + f.Hub.HQError
+		}
+		p.evidence = append(p.evidence, line)
+	}
+	if len(p.evidence) == 0 {
+		return nil
+	}
+	if n := f.proven(); len(n) > 0 {
+		p.ruledOut = []string{"the shop's line: " + n[0] + " is reached"}
+	}
+	return p
+}
+
+func matchHQRefused(f *facts) *proof {
+	if f.Hub == nil || !f.Hub.HQRefused {
+		return nil
+	}
+	return &proof{confidence: 0.99, evidence: []string{"headquarters answers 401 to this hub's credential"}, ruledOut: []string{"the line: headquarters answers"}}
+}
+
+func matchDuplicated(f *facts) *proof {
+	if f.Hub == nil || f.Hub.SecondHub == "" {
+		return nil
+	}
+	return &proof{confidence: 0.95, evidence: []string{"another hub of this store: " + f.Hub.SecondHub}, targets: []string{f.Hub.SecondHub}}
+}
+
+func matchQueueFull(f *facts) *proof {
+	if f.Hub == nil || !f.Hub.QueueFull {
+		return nil
+	}
+	return &proof{confidence: 0.99, evidence: []string{"a till was refused for want of room"}}
+}
+
+func matchDiskLow(f *facts) *proof {
+	if f.Hub == nil || f.Hub.DiskFreeBytes < 0 || f.Hub.DiskFreeBytes >= lowDisk || f.Hub.DiskFreeBytes == 0 && !f.Hub.QueueFull {
+		return nil
+	}
+	return &proof{confidence: 0.99, evidence: []string{fmt.Sprintf("%d MiB are free", f.Hub.DiskFreeBytes>>20)}}
+}
+
+func matchQueueDamaged(f *facts) *proof {
+	if f.Queue == nil || len(f.Queue.Damaged) == 0 {
+		return nil
+	}
+	return &proof{confidence: 0.99, evidence: slices.Clone(f.Queue.Damaged)}
+}
+
+func waiting(q *offlinequeue.Stats) (n int) {
+	for _, states := range q.Operations {
+		n += states[offlinequeue.Pending]
+	}
+	return n
+}
+
+func matchNotDraining(f *facts) *proof {
+	if f.Queue == nil || f.Queue.OldestPending.IsZero() || f.At.Sub(f.Queue.OldestPending) < stuckAfter {
+		return nil
+	}
+	return &proof{confidence: 0.95, since: f.Queue.OldestPending,
+		evidence: []string{fmt.Sprintf("%d operations wait, the oldest since %s", waiting(f.Queue), f.Queue.OldestPending.UTC().Format("2006-01-02 15:04 UTC"))}}
+}
+
+func matchNearDeadline(f *facts) *proof {
+	if f.Queue == nil || f.Queue.NextDeadline.IsZero() || f.Queue.NextDeadline.Sub(f.At) > nearDeadline {
+		return nil
+	}
+	return &proof{confidence: 0.95, evidence: []string{"the first payment lapses at " + f.Queue.NextDeadline.UTC().Format("2006-01-02 15:04 UTC")}}
+}
+
+func matchKnown(code string) func(*facts) *proof {
+	return func(f *facts) *proof {
+		if f.Hub == nil {
+			return nil
+		}
+		p := &proof{confidence: 0.99}
+		for _, k := range f.Hub.Known {
+			if k.Code != code {
+				continue
+			}
+			if p.since.IsZero() || !k.Since.IsZero() && k.Since.Before(p.since) {
+				p.since = k.Since
+			}
+			p.evidence = append(p.evidence, k.Evidence...)
+			p.targets = append(p.targets, k.Targets...)
+		}
+		if len(p.evidence) == 0 {
+			return nil
+		}
+		return p
+	}
+}

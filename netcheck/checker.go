@@ -155,7 +155,12 @@ func (c *checker) plan() []probe {
 	for _, e := range c.endpoints() {
 		p = append(p, probe{name: "sni/" + e.String(), needs: []string{"gateway"}, after: visits, budget: budgetFollowUp, run: c.sniProbe(e)})
 	}
+	var publics []string
+	for _, a := range publicResolvers {
+		publics = append(publics, "public/"+a.String())
+	}
 	p = append(p,
+		probe{name: "hijack", needs: []string{"gateway"}, after: publics, budget: budgetFollowUp, run: c.probeHijack},
 		probe{name: "path", needs: []string{"gateway"}, after: visits, budget: budgetConnect, run: c.probePath},
 		probe{name: "clock", after: append(append(slices.Clone(visits), ntp...), "portal"), budget: budgetLocal, run: c.probeClock},
 	)

@@ -30,7 +30,7 @@ func (c *checker) doubted() []string {
 	var names []string
 	for _, h := range required {
 		v := c.hosts[h]
-		if len(c.addrs[h]) == 0 || v != nil && v.stage == "tls" && (v.problem == "untrusted" || v.problem == "wrong_name") {
+		if len(c.addrs[h]) == 0 || v != nil && (v.stage == "tcp" || v.problem == "untrusted" || v.problem == "wrong_name") {
 			names = append(names, h)
 		}
 	}

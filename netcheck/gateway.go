@@ -60,6 +60,9 @@ func (c *checker) probeARP(ctx context.Context) Result {
 // probeGateway: does the router live? It need not answer a ping.
 func (c *checker) probeGateway(ctx context.Context) Result {
 	g := c.gateway
+	if !g.IsValid() && c.routesUnknown() {
+		return Result{Status: Unknown, Detail: "the routing table cannot be read on this system"}
+	}
 	if !g.IsValid() {
 		return Result{Status: Pass, Detail: "the line needs no gateway address"}
 	}

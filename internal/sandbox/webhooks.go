@@ -191,7 +191,7 @@ func (d *deliveries) post(ctx context.Context, v *delivery) error {
 		return err
 	}
 	defer resp.Body.Close()
-	io.Copy(io.Discard, io.LimitReader(resp.Body, maxBody))
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxBody))
 	if resp.StatusCode/100 != 2 {
 		return fmt.Errorf("endpoint answered %s", resp.Status)
 	}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -244,7 +245,7 @@ func checkHours(s string) error {
 		return bad
 	}
 	from, to, ranged := strings.Cut(days, "-")
-	if !isDay(from) || ranged && !isDay(to) {
+	if !slices.Contains(weekdays, from) || ranged && !slices.Contains(weekdays, to) {
 		return bad
 	}
 	open, end, ok := strings.Cut(hours, "-")
@@ -257,13 +258,4 @@ func checkHours(s string) error {
 		}
 	}
 	return nil
-}
-
-func isDay(s string) bool {
-	for _, d := range weekdays {
-		if s == d {
-			return true
-		}
-	}
-	return false
 }

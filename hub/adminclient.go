@@ -1,0 +1,142 @@
+package hub
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"storehub/diagnostics"
+	"storehub/doors"
+	"storehub/readers"
+)
+
+// ErrNotRunning means that no hub answers on the state directory's socket.
+var ErrNotRunning = errors.New("no hub is running on this state directory")
+
+// Admin is a running hub, as its own commands see it.
+type Admin struct{ http *http.Client }
+
+// DialAdmin finds the hub that runs on a state directory, or fails with
+// [ErrNotRunning].
+func DialAdmin(stateDir string) (*Admin, error) {
+	socket := AdminSocket(stateDir)
+	conn, err := net.DialTimeout("unix", socket, 2*time.Second)
+	if err != nil {
+		if errors.Is(err, os.ErrPermission) {
+			return nil, fmt.Errorf("reach hub at %s: %w", socket, err)
+		}
+		return nil, fmt.Errorf("reach hub at %s: %w", socket, ErrNotRunning)
+	}
+	_ = conn.Close()
+	var d net.Dialer
+	return &Admin{&http.Client{
+		Timeout: 30 * time.Second,
+		Transport: &http.Transport{
+			DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return d.DialContext(ctx, "unix", socket)
+			},
+		},
+	}}, nil
+}
+
+// Pair gives a till a credential.
+func (a *Admin) Pair(ctx context.Context, p PairRequest) (Pairing, error) {
+	return post[Pairing](ctx, a, "/pair", p)
+}
+
+// Revoke ends a till's credential.
+func (a *Admin) Revoke(ctx context.Context, name string) error {
+	_, err := post[tillList](ctx, a, "/revoke", map[string]string{"name": name})
+	return err
+}
+
+// Console makes a one-time link.
+func (a *Admin) Console(ctx context.Context) (ConsoleLink, error) {
+	return post[ConsoleLink](ctx, a, "/console", nil)
+}
+
+// Tills lists them by name.
+func (a *Admin) Tills(ctx context.Context) ([]TillInfo, error) {
+	l, err := get[tillList](ctx, a, "/tills")
+	return l.Tills, err
+}
+
+// Operations lists, newest first.
+func (a *Admin) Operations(ctx context.Context, state doors.State, limit int) ([]doors.Operation, error) {
+	l, err := get[operationList](ctx, a, "/queue?state="+string(state)+"&limit="+strconv.Itoa(limit))
+	return l.Operations, err
+}
+
+// Operation is one of them.
+func (a *Admin) Operation(ctx context.Context, id string) (doors.Operation, error) {
+	return get[doors.Operation](ctx, a, "/queue/"+id)
+}
+
+// Status is GET /v1/status.
+func (a *Admin) Status(ctx context.Context) (Status, error) { return get[Status](ctx, a, "/status") }
+
+// Diagnosis is the running hub's own.
+func (a *Admin) Diagnosis(ctx context.Context) (diagnostics.Report, error) {
+	return get[diagnostics.Report](ctx, a, "/diagnosis")
+}
+
+// Facts is what the running hub adds to a diagnosis.
+func (a *Admin) Facts(ctx context.Context) (Facts, error) { return get[Facts](ctx, a, "/facts") }
+
+// Readers lists them.
+func (a *Admin) Readers(ctx context.Context) ([]readers.Reader, error) {
+	l, err := get[struct {
+		Readers []readers.Reader `json:"readers"`
+	}](ctx, a, "/readers")
+	return l.Readers, err
+}
+
+func get[T any](ctx context.Context, a *Admin, path string) (T, error) {
+	return call[T](ctx, a, http.MethodGet, path, nil)
+}
+
+func post[T any](ctx context.Context, a *Admin, path string, body any) (T, error) {
+	b, err := json.Marshal(body)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return call[T](ctx, a, http.MethodPost, path, bytes.NewReader(b))
+}
+
+// call decodes the answer; a refusal comes back as a *doors.Error.
+func call[T any](ctx context.Context, a *Admin, method, path string, body io.Reader) (T, error) {
+	var v T
+	req, err := http.NewRequestWithContext(ctx, method, "http://hub"+path, body)
+	if err != nil {
+		return v, err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := a.http.Do(req)
+	if err != nil {
+		return v, fmt.Errorf("ask hub: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		b, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
+		if refusal := doors.ParseError(resp.StatusCode, b); refusal != nil {
+			return v, refusal
+		}
+		return v, fmt.Errorf("ask hub: %s", resp.Status)
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&v); err != nil {
+		return v, fmt.Errorf("ask hub: %w", err)
+	}
+	return v, nil
+}

@@ -1,0 +1,14 @@
+//go:build unix
+
+package hub
+
+import "golang.org/x/sys/unix"
+
+// diskFree is how much an unprivileged writer may still write where dir is.
+func diskFree(dir string) (int64, error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return 0, err
+	}
+	return int64(s.Bavail) * int64(s.Bsize), nil //nolint:unconvert // the types differ between systems
+}

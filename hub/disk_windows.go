@@ -1,0 +1,16 @@
+package hub
+
+import "golang.org/x/sys/windows"
+
+// diskFree is how much the hub may still write where dir is.
+func diskFree(dir string) (int64, error) {
+	name, err := windows.UTF16PtrFromString(dir)
+	if err != nil {
+		return 0, err
+	}
+	var free uint64
+	if err := windows.GetDiskFreeSpaceEx(name, &free, nil, nil); err != nil {
+		return 0, err
+	}
+	return int64(min(free, 1<<62)), nil
+}

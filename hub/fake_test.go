@@ -1,0 +1,453 @@
+package hub
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"storehub/doors"
+	"storehub/hq"
+	"storehub/internal/mdns"
+	"storehub/netcheck"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fakeHQ is a headquarters that is a value: a ledger in memory and a line that
+// can be cut.
+type fakeHQ struct {
+	mu       sync.Mutex
+	changed  chan struct{} // closed and replaced with each change
+	store    hq.Store
+	silent   error // every exchange ends so
+	refusal  *doors.Error
+	slow     chan struct{} // tokens wait for it
+	epoch    string
+	accepted uint64
+	head     string
+	ops      map[string]hq.Submitted
+	order    []string
+	items    []hq.Item
+	hold     bool // operations are accepted and not acted on
+	fail     map[string]string
+	readers  []json.RawMessage
+	tokens   int
+	calls    []stripeCall
+	answers  map[doors.Call]string
+	repeats  int // operations offered that were known already
+}
+
+type stripeCall struct {
+	Till   doors.Till
+	Call   doors.Call
+	Key    string
+	Params url.Values
+}
+
+var errCut = errors.New("dial tcp 203.0.113.1:443: connect: network is unreachable")
+
+func newFakeHQ() *fakeHQ {
+	return &fakeHQ{
+		changed: make(chan struct{}), epoch: "e1", ops: map[string]hq.Submitted{},
+		store:   hq.Store{ID: "0412", Location: "tml_1", Mode: doors.Test, TimeZone: "Europe/Berlin", DayEnds: "04:00"},
+		answers: map[doors.Call]string{}, fail: map[string]string{},
+	}
+}
+
+func (f *fakeHQ) set(change func(*fakeHQ)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(f)
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+func (f *fakeHQ) cut()  { f.set(func(f *fakeHQ) { f.silent = errCut }) }
+func (f *fakeHQ) mend() { f.set(func(f *fakeHQ) { f.silent = nil }) }
+
+// answer is nil if headquarters hears and is willing.
+func (f *fakeHQ) answer() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.silent != nil {
+		return f.silent
+	}
+	if f.refusal != nil {
+		return f.refusal
+	}
+	return nil
+}
+
+func (f *fakeHQ) Store(context.Context) (hq.Store, error) { return f.store, f.answer() }
+
+func (f *fakeHQ) ConnectionToken(ctx context.Context, _ doors.Till) (json.RawMessage, error) {
+	f.mu.Lock()
+	slow := f.slow
+	f.mu.Unlock()
+	if slow != nil {
+		select {
+		case <-slow:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	if err := f.answer(); err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tokens++
+	return json.RawMessage(fmt.Sprintf(`{"object":"terminal.connection_token","location":%q,"secret":"pst_test_%d"}`, f.store.Location, f.tokens)), nil
+}
+
+func (f *fakeHQ) Stripe(_ context.Context, t doors.Till, c doors.Call, key string, params url.Values) (json.RawMessage, error) {
+	if err := f.answer(); err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, stripeCall{t, c, key, params})
+	if a, ok := f.answers[c]; ok {
+		return json.RawMessage(a), nil
+	}
+	return nil, doors.ErrStripeRefused.With("no such thing")
+}
+
+func (f *fakeHQ) Submit(_ context.Context, s hq.Submission) (hq.Receipt, error) {
+	if err := f.answer(); err != nil {
+		return hq.Receipt{}, err
+	}
+	f.set(func(f *fakeHQ) {
+		for _, op := range s.Operations {
+			if _, known := f.ops[op.ID]; known {
+				f.repeats++
+				continue
+			}
+			f.ops[op.ID] = op
+			f.order = append(f.order, op.ID)
+			f.accepted = max(f.accepted, op.Number)
+			f.head = hq.Chain(f.head, op.ID)
+			if !f.hold {
+				f.act(op.ID)
+			}
+		}
+	})
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return hq.Receipt{Epoch: f.epoch, AcceptedThrough: f.accepted, Head: f.head}, nil
+}
+
+// act ends an operation. The caller holds the lock.
+func (f *fakeHQ) act(id string) {
+	op := f.ops[id]
+	it := hq.Item{Seq: uint64(len(f.items) + 1), Type: "operation", At: time.Now(), ID: id, State: doors.Succeeded}
+	if reason := f.fail[op.Ref]; reason != "" {
+		it.State, it.Reason, it.Message = doors.Failed, reason, "The card was declined."
+	} else if op.Kind == doors.Capture {
+		it.Result = json.RawMessage(`{"amount_received":1250,"currency":"eur"}`)
+	}
+	f.items = append(f.items, it)
+}
+
+func (f *fakeHQ) Feed(ctx context.Context, _ string, after uint64, wait time.Duration) (hq.Feed, error) {
+	timeout := time.NewTimer(wait)
+	defer timeout.Stop()
+	for {
+		if err := f.answer(); err != nil {
+			return hq.Feed{}, err
+		}
+		f.mu.Lock()
+		out := hq.Feed{Epoch: f.epoch, AcceptedThrough: f.accepted, Head: f.head}
+		for _, it := range f.items {
+			if it.Seq > after {
+				out.Items = append(out.Items, it)
+			}
+		}
+		changed := f.changed
+		f.mu.Unlock()
+		if len(out.Items) > 0 {
+			return out, nil
+		}
+		select {
+		case <-changed:
+		case <-timeout.C:
+			return out, nil
+		case <-ctx.Done():
+			return hq.Feed{}, ctx.Err()
+		}
+	}
+}
+
+func (f *fakeHQ) Readers(context.Context) (hq.ReaderList, error) {
+	if err := f.answer(); err != nil {
+		return hq.ReaderList{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return hq.ReaderList{At: time.Now(), Readers: f.readers}, nil
+}
+
+// shop is a hub that runs against a fake headquarters, and a till's hands.
+type shop struct {
+	t          *testing.T
+	hub        *Hub
+	hq         *fakeHQ
+	dir        string
+	addr       Addr
+	credential string
+	log        *recorder
+	stop       func() error
+}
+
+// testConfig touches no network beyond loopback.
+func testConfig(dir string) Config {
+	c := DefaultConfig()
+	c.Store, c.StateDir, c.Listen = "0412", dir, "127.0.0.1:0"
+	c.HQ.URL = "http://127.0.0.1:1" // never dialled: Parts.HQ is set
+	c.MDNS, c.Checks.Every = false, 0
+	return c
+}
+
+func testParts(f *fakeHQ, log *recorder) Parts {
+	return Parts{
+		HQ:       f,
+		Check:    func(context.Context, netcheck.Targets) netcheck.Report { return netcheck.Report{} },
+		Announce: func(ctx context.Context, _ mdns.Service) error { <-ctx.Done(); return nil },
+		Browse:   func(context.Context, time.Duration) ([]mdns.Peer, error) { return nil, nil },
+		Log:      slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Version:  "1.2.3",
+	}
+}
+
+// open starts a hub on dir; it is stopped at the end of the test unless it was before.
+func open(t *testing.T, f *fakeHQ, dir string, change ...func(*Config, *Parts)) *shop {
+	t.Helper()
+	s := &shop{t: t, hq: f, dir: dir, log: &recorder{}}
+	cfg, parts := testConfig(dir), testParts(f, s.log)
+	for _, c := range change {
+		c(&cfg, &parts)
+	}
+	h, err := New(cfg, parts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.hub = h
+	if s.credential, err = h.Pair("till-1", doors.ScopeManager, doors.Test); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ready, ended := make(chan Addr, 1), make(chan error, 1)
+	go func() { ended <- h.Run(ctx, func(a Addr) { ready <- a }) }()
+	s.stop = sync.OnceValue(func() error { cancel(); return <-ended })
+	t.Cleanup(func() {
+		if err := s.stop(); err != nil {
+			t.Errorf("run hub: %v", err)
+		}
+		http.DefaultClient.CloseIdleConnections()
+	})
+	select {
+	case s.addr = <-ready:
+	case err := <-ended:
+		t.Fatalf("run hub: %v", err)
+	case <-time.After(20 * time.Second):
+		t.Fatal("hub is not ready")
+	}
+	return s
+}
+
+// ask sends a request and returns status and body.
+func (s *shop) ask(method, path, credential string, body string, headers ...string) (int, string) {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), method, s.addr.URL+path, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if credential != "" {
+		req.Header.Set("Authorization", "Bearer "+credential)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+// capture puts a capture through /v1 and returns it as answered.
+func (s *shop) capture(intent, key string) doors.Operation {
+	s.t.Helper()
+	status, body := s.ask("POST", "/v1/operations", s.credential, `{"kind":"capture","ref":"`+intent+`","amount":1250,"currency":"eur"}`, "Idempotency-Key", key)
+	if status != http.StatusAccepted {
+		s.t.Fatalf("capture: %d %s", status, body)
+	}
+	var op doors.Operation
+	if err := json.Unmarshal([]byte(body), &op); err != nil {
+		s.t.Fatal(err)
+	}
+	return op
+}
+
+// listen opens the event stream and returns events by type as they come.
+func (s *shop) listen(lastID string) <-chan sse {
+	s.t.Helper()
+	ctx, cancel := context.WithCancel(s.t.Context())
+	req, err := http.NewRequestWithContext(ctx, "GET", s.addr.URL+"/v1/events", nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+s.credential)
+	if lastID != "" {
+		req.Header.Set("Last-Event-ID", lastID)
+	}
+	client := &http.Client{Transport: &http.Transport{}}
+	resp, err := client.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		s.t.Fatalf("events: %s", resp.Status)
+	}
+	out := make(chan sse, 64)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer close(out)
+		defer resp.Body.Close()
+		readSSE(resp.Body, out)
+	}()
+	s.t.Cleanup(func() { cancel(); <-done; client.CloseIdleConnections() })
+	return out
+}
+
+type sse struct{ ID, Type, Data string }
+
+func readSSE(r io.Reader, out chan<- sse) {
+	var e sse
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		switch key, v, _ := strings.Cut(lines.Text(), ": "); key {
+		case "id":
+			e.ID = v
+		case "event":
+			e.Type = v
+		case "data":
+			e.Data = v
+		case "":
+			if e.Type != "" {
+				out <- e
+			}
+			e = sse{}
+		}
+	}
+}
+
+// await returns the first event that match likes.
+func await(t *testing.T, events <-chan sse, match func(sse) bool) sse {
+	t.Helper()
+	timeout := time.After(20 * time.Second)
+	for {
+		select {
+		case e, ok := <-events:
+			if !ok {
+				t.Fatal("the stream ended")
+			}
+			if match(e) {
+				return e
+			}
+		case <-timeout:
+			t.Fatal("no such event came")
+		}
+	}
+}
+
+func outcomeOf(id string, state doors.State) func(sse) bool {
+	return func(e sse) bool {
+		var op doors.Operation
+		return e.Type == eventOperation && json.Unmarshal([]byte(e.Data), &op) == nil && op.ID == id && op.State == state
+	}
+}
+
+// eventually waits for a condition that something else brings about.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// copyDir is a power cut: what is on disk at this moment, without a Close.
+func copyDir(t *testing.T, from string) string {
+	t.Helper()
+	to := t.TempDir()
+	err := filepath.WalkDir(from, func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		switch {
+		case d.IsDir():
+			return os.MkdirAll(filepath.Join(to, rel), 0o700)
+		case d.Type().IsRegular():
+			b, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(filepath.Join(to, rel), b, 0o600)
+		}
+		return nil // sockets are no state
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+// recorder keeps what was logged.
+type recorder struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.buf.Write(b)
+}
+
+func (r *recorder) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.buf.String()
+}

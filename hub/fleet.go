@@ -1,0 +1,181 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"storehub/doors"
+	"storehub/readers"
+)
+
+const (
+	readersEvery   = 15 * time.Second // headquarters polls Stripe once for all its stores
+	readersTimeout = 6 * time.Second
+	probeTimeout   = 2 * time.Second // a reader on the same LAN answers in milliseconds
+	probesAtOnce   = 8
+	readerPort     = "4443" // where smart readers listen for tills
+	storeEvery     = time.Hour
+)
+
+// fleet watches the readers: headquarters' list, and the LAN.
+type fleet struct {
+	hub      *Hub
+	registry readers.Registry
+	dial     func(ctx context.Context, network, addr string) (net.Conn, error)
+	asked    chan struct{} // somebody wants the list looked at now
+	first    chan struct{} // closed after the first look, whatever it gave
+	once     sync.Once
+}
+
+func newFleet(h *Hub) *fleet {
+	f := &fleet{
+		hub:   h,
+		dial:  (&net.Dialer{Timeout: probeTimeout}).DialContext,
+		asked: make(chan struct{}, 1),
+		first: make(chan struct{}),
+	}
+	f.registry.OnChange = func(r readers.Reader, what string) {
+		h.events.publish(doors.Event{Type: eventReader, Data: readerChange{what, r}}, false)
+	}
+	return f
+}
+
+type readerChange struct {
+	Change string         `json:"change"`
+	Reader readers.Reader `json:"reader"`
+}
+
+// look asks for a look at the list soon, without waiting for it.
+func (f *fleet) look() { signal(f.asked) }
+
+func (f *fleet) run(ctx context.Context) error {
+	var storeAt time.Time
+	for {
+		if f.hub.store.Load() == nil || time.Since(storeAt) > storeEvery {
+			if f.hub.learnStore(ctx) {
+				storeAt = time.Now()
+			}
+		}
+		f.poll(ctx)
+		f.once.Do(func() { close(f.first) })
+		f.probe(ctx)
+		f.registry.Sweep(time.Now())
+		f.hub.monitor.refresh()
+		wait, cancel := context.WithTimeout(ctx, readersEvery)
+		select {
+		case <-wait.Done():
+		case <-f.asked:
+		}
+		cancel()
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+func (f *fleet) poll(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, readersTimeout)
+	defer cancel()
+	list, err := f.hub.hq.Readers(ctx)
+	if err != nil {
+		f.hub.log.Debug("ask for readers", "err", err)
+		return
+	}
+	seen := make([]readers.Observation, 0, len(list.Readers))
+	for _, raw := range list.Readers {
+		o, err := observation(raw, list.At)
+		if err != nil {
+			f.hub.log.Warn("read reader from headquarters", "err", err)
+			continue
+		}
+		seen = append(seen, o)
+	}
+	f.registry.Replace(list.At, seen)
+}
+
+// observation reads Stripe's terminal.reader. Unknown device types are taken as
+// they are: Stripe adds new ones.
+func observation(raw json.RawMessage, at time.Time) (readers.Observation, error) {
+	var r struct {
+		ID         string `json:"id"`
+		Serial     string `json:"serial_number"`
+		Label      string `json:"label"`
+		DeviceType string `json:"device_type"`
+		Software   string `json:"device_sw_version"`
+		IP         string `json:"ip_address"`
+		Status     string `json:"status"`
+		LastSeen   int64  `json:"last_seen_at"` // milliseconds, unlike the rest of Stripe
+	}
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return readers.Observation{}, err
+	}
+	o := readers.Observation{
+		Source: readers.FromStripe, ID: r.ID, Serial: r.Serial, Label: r.Label,
+		DeviceType: r.DeviceType, Software: r.Software, At: at,
+	}
+	o.Addr, _ = netip.ParseAddr(r.IP) // none, or not an address: not known
+	switch r.Status {
+	case "online":
+		o.Online = readers.Yes
+	case "offline":
+		o.Online = readers.No
+	}
+	if r.LastSeen > 0 {
+		o.LastSeen = time.UnixMilli(r.LastSeen).UTC()
+	}
+	return o, nil
+}
+
+// probe opens and closes a TCP connection to each real reader.
+func (f *fleet) probe(ctx context.Context) {
+	var g errgroup.Group
+	g.SetLimit(probesAtOnce)
+	for _, r := range f.registry.Snapshot() {
+		if !r.Probeable() || ctx.Err() != nil {
+			continue
+		}
+		g.Go(func() error {
+			o := readers.Observation{Source: readers.FromProbe, Serial: r.Serial, ID: r.ID, Addr: r.Addr, Reachable: readers.No}
+			ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+			defer cancel()
+			began := time.Now()
+			conn, err := f.dial(ctx, "tcp", net.JoinHostPort(r.Addr.String(), readerPort))
+			if err == nil {
+				o.Reachable, o.RTT = readers.Yes, time.Since(began)
+				_ = conn.Close()
+			}
+			o.At = time.Now()
+			f.registry.Observe(o)
+			return nil
+		})
+	}
+	_ = g.Wait()
+}
+
+// learnStore asks headquarters what it knows of this store and keeps it.
+func (h *Hub) learnStore(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, readersTimeout)
+	defer cancel()
+	s, err := h.hq.Store(ctx)
+	if err != nil {
+		h.log.Debug("ask for store", "err", err)
+		return false
+	}
+	if s.ID != h.cfg.Store {
+		// The credential is another store's: money would go to the wrong shop.
+		h.log.Error("headquarters knows this credential as another store's", "store", h.cfg.Store, "headquarters", s.ID)
+		return false
+	}
+	if old := h.store.Swap(&s); old == nil || *old != s {
+		if err := RememberStore(h.cfg.StateDir, s); err != nil {
+			h.log.Error("remember store", "err", err)
+		}
+	}
+	return true
+}

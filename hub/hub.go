@@ -1,0 +1,298 @@
+// Package hub is the daemon of one store: what runs beside what, and in which
+// order it stops. Each road has its file: tokens.go straight to headquarters and
+// back, captures.go through the queue, monitor.go from facts to a diagnosis,
+// fleet.go from sightings to readers.
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"storehub/doors"
+	"storehub/hq"
+	"storehub/internal/mdns"
+	"storehub/netcheck"
+	"storehub/offlinequeue"
+)
+
+// Parts are what a hub is made of beside its configuration. The zero value is
+// the real ones; a test sets what it plays itself.
+type Parts struct {
+	HQ       HQ                                                        // nil: [*hq.Client] by the configuration
+	Check    func(context.Context, netcheck.Targets) netcheck.Report   // nil: [netcheck.Run]
+	Announce func(context.Context, mdns.Service) error                 // nil: [mdns.Announce]
+	Browse   func(context.Context, time.Duration) ([]mdns.Peer, error) // nil: [mdns.Browse]
+	Log      *slog.Logger                                              // nil: [slog.Default]
+	Version  string
+	Now      func() time.Time // for times that are stored; nil: [time.Now]
+	Fault    func(step string) error
+}
+
+// Hub is one store's daemon.
+type Hub struct {
+	cfg       Config
+	parts     Parts
+	log       *slog.Logger
+	now       func() time.Time
+	tills     *Tills
+	queue     *offlinequeue.Queue
+	link      *link
+	hq        HQ // watched
+	events    *ring
+	fleet     *fleet
+	monitor   *monitor
+	metrics   *metrics
+	console   *console
+	owners    owners
+	store     atomic.Pointer[hq.Store] // headquarters' record; nil: never told
+	heartbeat atomic.Int64             // UnixNano of the last one that went the whole way
+	second    atomic.Pointer[string]   // another hub of this store on the LAN
+	stopping  atomic.Bool
+	closeOnce sync.Once
+}
+
+// Addr is where a hub that runs can be reached. URLs have no trailing slash.
+type Addr struct {
+	URL     string // API and console
+	Metrics string // whole, with /metrics
+	CAFile  string // trust this to reach URL; "" for plain HTTP or a certificate of the shop's own
+}
+
+// New opens the state directory. Nothing runs before [Hub.Run]; a hub that is
+// never run must be closed.
+func New(cfg Config, p Parts) (*Hub, error) {
+	if err := cfg.Complete(); err != nil {
+		return nil, err
+	}
+	if p.Log == nil {
+		p.Log = slog.Default()
+	}
+	if p.Check == nil {
+		p.Check = netcheck.Run
+	}
+	if p.Announce == nil {
+		p.Announce = mdns.Announce
+	}
+	if p.Browse == nil {
+		p.Browse = mdns.Browse
+	}
+	if p.Now == nil {
+		p.Now = time.Now
+	}
+	if p.HQ == nil {
+		if cfg.HQ.Embedded {
+			return nil, errors.New("hq.embedded: headquarters must be handed over by whoever starts it")
+		}
+		client, err := newClient(cfg, p.Version)
+		if err != nil {
+			return nil, err
+		}
+		p.HQ = client
+	}
+	h := &Hub{cfg: cfg, parts: p, log: p.Log, now: p.Now}
+	if err := h.open(); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+func (h *Hub) open() error {
+	if err := os.MkdirAll(h.cfg.StateDir, 0o700); err != nil {
+		return fmt.Errorf("open state directory: %w", err)
+	}
+	tills, err := OpenTills(h.cfg.StateDir)
+	if err != nil {
+		return err
+	}
+	h.tills = tills
+	h.store.Store(rememberedStore(h.cfg.StateDir, h.cfg.Store))
+	h.events = newRing()
+	h.metrics = newMetrics(h)
+	h.fleet = newFleet(h)
+	h.monitor = newMonitor(h, h.parts.Check)
+	h.console = newConsole()
+	h.link = &link{changed: h.linkChanged}
+	h.hq = &watched{hq: h.parts.HQ, link: h.link, slow: h.monitor.look}
+
+	h.queue, err = offlinequeue.Open(filepath.Join(h.cfg.StateDir, "queue"), offlinequeue.Options{
+		MaxBytes: h.cfg.Queue.MaxBytes,
+		Log:      h.log,
+		OnChange: h.operationChanged,
+		OnSync:   h.metrics.sync,
+		Now:      h.now,
+		Fault:    h.parts.Fault,
+	})
+	if err != nil {
+		return err
+	}
+	// Only the owner of the queue counts events, so that a second hub on the
+	// directory is refused before it writes anything.
+	base, err := nextBase(h.cfg.StateDir, h.now())
+	if err != nil {
+		return errors.Join(err, h.queue.Close())
+	}
+	h.events.begin(base)
+	return nil
+}
+
+// linkChanged is called when headquarters falls silent, or is heard again.
+func (h *Hub) linkChanged(up bool) {
+	if up {
+		h.log.Info("headquarters answers")
+		h.queue.Nudge()
+		h.fleet.look()
+	} else {
+		h.log.Warn("headquarters does not answer", "err", h.link.state().Err)
+	}
+	h.monitor.look()
+	h.monitor.judge()
+}
+
+// readyAtMost is how long the first look at the readers may hold up readiness: a
+// hub whose headquarters is silent takes captures all the same.
+const readyAtMost = 3 * time.Second
+
+// Run serves until ctx ends, then stops within five seconds: tills that wait get
+// an answer, streams end, the queue is closed last. ready is called once, when
+// the hub serves and has looked at the readers.
+func (h *Hub) Run(ctx context.Context, ready func(Addr)) error {
+	defer h.Close()
+	srv, err := h.listen()
+	if err != nil {
+		return err
+	}
+	// Work goes on after ctx has ended, until nobody waits for it.
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	tasks, work := errgroup.WithContext(work)
+	srv.serve(tasks)
+	tasks.Go(func() error { return h.queue.Run(work, sender{h.hq, h.now}) })
+	tasks.Go(func() error { return h.feed(work) })
+	tasks.Go(func() error { return h.fleet.run(work) })
+	tasks.Go(func() error { return h.monitor.run(work) })
+	tasks.Go(func() error { return h.beat(work) })
+	tasks.Go(func() error { return srv.keepCertificate(work) })
+	tasks.Go(func() error { return h.saveTills(work) })
+	announced, stopAnnounce := context.WithCancel(work)
+	defer stopAnnounce()
+	if h.cfg.MDNS {
+		tasks.Go(func() error { return h.announce(announced, srv.port()) })
+		tasks.Go(func() error { return h.lookForSecond(work) })
+	}
+	tasks.Go(func() error {
+		wait, cancel := context.WithTimeout(work, readyAtMost)
+		defer cancel()
+		select {
+		case <-h.fleet.first:
+		case <-wait.Done():
+		}
+		if ready != nil && work.Err() == nil && ctx.Err() == nil {
+			h.monitor.refresh()
+			ready(srv.addr())
+		}
+		return nil
+	})
+
+	select {
+	case <-ctx.Done():
+	case <-work.Done(): // a task failed; its error is Wait's
+	}
+	h.log.Info("stopping")
+	h.stopping.Store(true)
+	stopAnnounce()
+	h.events.close()
+	srv.shutdown()
+	stopWork()
+	return errors.Join(tasks.Wait(), h.Close())
+}
+
+// Close releases the state directory. [Hub.Run] does it by itself.
+func (h *Hub) Close() (err error) {
+	h.closeOnce.Do(func() {
+		h.events.close()
+		err = errors.Join(h.queue.Close(), h.tills.flush())
+	})
+	return err
+}
+
+// saveTills keeps when tills were last used, now and then: a fact to look at,
+// not worth a flush to disk for each request.
+func (h *Hub) saveTills(ctx context.Context) error {
+	for ctx.Err() == nil {
+		pause(ctx, time.Minute)
+		if err := h.tills.flush(); err != nil {
+			h.log.Warn("save tills", "err", err)
+		}
+	}
+	return nil
+}
+
+// heartbeatEvery: often enough that an alert on its age means an outage within
+// the hour, rare enough to be nothing at headquarters with ten thousand stores.
+const heartbeatEvery = 5 * time.Minute
+
+// beat sends an operation the whole way: disk, headquarters, outcome, back. One
+// is under way at most, so that an outage does not pile them up.
+func (h *Hub) beat(ctx context.Context) error {
+	id := ""
+	for ctx.Err() == nil {
+		if s := h.store.Load(); s != nil && !h.beating(id) {
+			op := doors.Operation{Kind: doors.Heartbeat, Ref: h.cfg.Store, Till: hubTill, Mode: s.Mode}
+			op.ID = doors.OperationID(h.cfg.Store, s.Mode, hubTill, "heartbeat:"+h.now().UTC().Format(time.RFC3339Nano))
+			if _, err := h.queue.Put(ctx, toQueue(op, h.now())); err != nil {
+				h.log.Debug("store heartbeat", "err", err)
+			} else {
+				id = op.ID
+			}
+		}
+		if id == "" {
+			pause(ctx, time.Second) // the store's mode is not known yet
+			continue
+		}
+		pause(ctx, heartbeatEvery)
+	}
+	return nil
+}
+
+func (h *Hub) beating(id string) bool {
+	if id == "" {
+		for op, err := range h.queue.All(offlinequeue.Pending, offlinequeue.Accepted) {
+			if err == nil && op.Till == hubTill {
+				return true // an earlier process's
+			}
+		}
+		return false
+	}
+	op, err := h.queue.Get(id)
+	return err == nil && !op.State.Final()
+}
+
+func newClient(cfg Config, version string) (*hq.Client, error) {
+	transport, err := hqTransport(cfg.HQ.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	file := cfg.CredentialFile()
+	if _, err := readSecret(file); err != nil {
+		return nil, fmt.Errorf("read hq.credential_file: %w", err)
+	}
+	return &hq.Client{
+		URL: cfg.HQ.URL, HTTP: transport, Version: version,
+		Credential: func() string {
+			s, err := readSecret(file)
+			if err != nil {
+				return "" // headquarters says 401, and the diagnosis says so
+			}
+			return s
+		},
+	}, nil
+}

@@ -1,0 +1,137 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/url"
+	"sync"
+	"time"
+
+	"storehub/doors"
+	"storehub/hq"
+)
+
+// HQ is what the hub asks of headquarters: the methods of [*hq.Client]. A
+// *doors.Error is an answer; any other error is silence.
+type HQ interface {
+	Store(ctx context.Context) (hq.Store, error)
+	ConnectionToken(ctx context.Context, t doors.Till) (json.RawMessage, error)
+	Stripe(ctx context.Context, t doors.Till, c doors.Call, key string, params url.Values) (json.RawMessage, error)
+	Submit(ctx context.Context, s hq.Submission) (hq.Receipt, error)
+	Feed(ctx context.Context, epoch string, after uint64, wait time.Duration) (hq.Feed, error)
+	Readers(ctx context.Context) (hq.ReaderList, error)
+}
+
+// link remembers how the conversation with headquarters goes.
+type link struct {
+	mu       sync.Mutex
+	lastOK   time.Time // of the last answer, whatever it said
+	lastFail time.Time
+	failing  time.Time     // since when there is silence; zero: the last exchange was answered
+	refused  bool          // the last answer was that our credential is not known
+	err      string        // of the last silence
+	fell     chan struct{} // closed and replaced when silence begins
+	changed  func(up bool)
+}
+
+// linkState is a link at one moment.
+type linkState struct {
+	LastOK, LastFail, Failing time.Time
+	Refused                   bool
+	Err                       string
+}
+
+func (l *link) state() linkState {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return linkState{LastOK: l.lastOK, LastFail: l.lastFail, Failing: l.failing, Refused: l.refused, Err: l.err}
+}
+
+// silence is closed when the next silence begins.
+func (l *link) silence() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.fell == nil {
+		l.fell = make(chan struct{})
+	}
+	return l.fell
+}
+
+// note takes in how one exchange ended. One that was called off by whoever
+// asked says nothing.
+func (l *link) note(err error) {
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	now := time.Now()
+	l.mu.Lock()
+	was := !l.failing.IsZero() || l.refused
+	var answer *doors.Error
+	switch answered := err == nil || errors.As(err, &answer); {
+	case answered:
+		l.lastOK, l.failing, l.err = now, time.Time{}, ""
+		l.refused = answer != nil && answer.Code == doors.ErrCredential.Code
+	default:
+		if l.failing.IsZero() {
+			l.failing = now
+			if l.fell != nil {
+				close(l.fell)
+				l.fell = nil
+			}
+		}
+		l.lastFail, l.err = now, err.Error()
+	}
+	is := !l.failing.IsZero() || l.refused
+	l.mu.Unlock()
+	if was != is && l.changed != nil {
+		l.changed(!is)
+	}
+}
+
+// watched is headquarters with a note taken of each exchange.
+type watched struct {
+	hq   HQ
+	link *link
+	slow func() // an exchange takes long: something may be wrong
+}
+
+// slowExchange: headquarters answers in well under a second; a network check
+// started now is done before a till's 8 seconds are over.
+const slowExchange = 1500 * time.Millisecond
+
+func exchange[T any](w *watched, f func() (T, error)) (T, error) {
+	if w.slow != nil {
+		defer time.AfterFunc(slowExchange, w.slow).Stop()
+	}
+	v, err := f()
+	w.link.note(err)
+	return v, err
+}
+
+func (w *watched) Store(ctx context.Context) (hq.Store, error) {
+	return exchange(w, func() (hq.Store, error) { return w.hq.Store(ctx) })
+}
+
+func (w *watched) ConnectionToken(ctx context.Context, t doors.Till) (json.RawMessage, error) {
+	return exchange(w, func() (json.RawMessage, error) { return w.hq.ConnectionToken(ctx, t) })
+}
+
+func (w *watched) Stripe(ctx context.Context, t doors.Till, c doors.Call, key string, params url.Values) (json.RawMessage, error) {
+	return exchange(w, func() (json.RawMessage, error) { return w.hq.Stripe(ctx, t, c, key, params) })
+}
+
+func (w *watched) Submit(ctx context.Context, s hq.Submission) (hq.Receipt, error) {
+	return exchange(w, func() (hq.Receipt, error) { return w.hq.Submit(ctx, s) })
+}
+
+// Feed is meant to take long.
+func (w *watched) Feed(ctx context.Context, epoch string, after uint64, wait time.Duration) (hq.Feed, error) {
+	f, err := w.hq.Feed(ctx, epoch, after, wait)
+	w.link.note(err)
+	return f, err
+}
+
+func (w *watched) Readers(ctx context.Context) (hq.ReaderList, error) {
+	return exchange(w, func() (hq.ReaderList, error) { return w.hq.Readers(ctx) })
+}

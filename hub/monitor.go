@@ -1,0 +1,182 @@
+package hub
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"storehub/diagnostics"
+	"storehub/doors"
+	"storehub/netcheck"
+)
+
+const (
+	// checkAtLeast keeps checks asked for by trouble from following each other:
+	// a run takes up to 5 s and is traffic.
+	checkAtLeast = 20 * time.Second
+	// refreshEvery: facts that only time changes (deadlines, hold times).
+	refreshEvery = 10 * time.Second
+)
+
+// monitor looks, judges, remembers, tells.
+type monitor struct {
+	hub     *Hub
+	check   func(context.Context, netcheck.Targets) netcheck.Report
+	asked   chan struct{} // the network should be looked at now
+	due     chan struct{} // facts have changed
+	mu      sync.Mutex    // held while the tracker judges, so that reports follow each other
+	tracker tracker
+	net     *netcheck.Report // nil: not looked at yet, or checks are off
+	report  diagnostics.Report
+}
+
+func newMonitor(h *Hub, check func(context.Context, netcheck.Targets) netcheck.Report) *monitor {
+	return &monitor{hub: h, check: check, asked: make(chan struct{}, 1), due: make(chan struct{}, 1)}
+}
+
+// look asks for a look at the network soon. With checks off it does nothing:
+// the hub then touches no network by itself.
+func (m *monitor) look() { signal(m.asked) }
+
+// judge asks for a fresh diagnosis soon, from whatever is known.
+func (m *monitor) judge() { signal(m.due) }
+
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // it is asked for already
+	}
+}
+
+func (m *monitor) run(ctx context.Context) error {
+	var looking sync.WaitGroup
+	defer looking.Wait()
+	if m.hub.cfg.Checks.Every > 0 {
+		looking.Go(func() { m.looking(ctx) })
+	}
+	tick := time.NewTicker(refreshEvery)
+	defer tick.Stop()
+	for {
+		m.refresh()
+		select {
+		case <-tick.C:
+		case <-m.due:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// looking runs the checks: at once, then on schedule with a tenth of jitter, or
+// when there is trouble.
+func (m *monitor) looking(ctx context.Context) {
+	every := m.hub.cfg.Checks.Every
+	for ctx.Err() == nil {
+		began := time.Now()
+		r := m.check(ctx, m.hub.targets())
+		if ctx.Err() != nil {
+			return
+		}
+		m.mu.Lock()
+		m.net = &r
+		m.mu.Unlock()
+		m.refresh()
+		next := time.NewTimer(every - every/20 + rand.N(every/10))
+		select {
+		case <-next.C:
+		case <-m.asked:
+			pause(ctx, checkAtLeast-time.Since(began))
+		case <-ctx.Done():
+		}
+		next.Stop()
+	}
+}
+
+// refresh judges what is known now. Changes are told once.
+func (m *monitor) refresh() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	in := m.input()
+	r, changed := m.tracker.Update(in)
+	m.report = r
+	if changed {
+		m.hub.log.Info("diagnosis changed", "verdict", r.Verdict, "causes", codes(r.Causes))
+		m.hub.events.publish(doors.Event{Type: eventDiagnosis, Data: diagnosisChange{r.Verdict, r.Causes}}, false)
+	}
+}
+
+type diagnosisChange struct {
+	Verdict diagnostics.Verdict `json:"verdict"`
+	Causes  []diagnostics.Cause `json:"causes"`
+}
+
+func (m *monitor) input() diagnostics.Input {
+	h := m.hub
+	stats := h.queue.Stats()
+	facts := h.selfFacts()
+	return diagnostics.Input{
+		At: time.Now(), Store: h.cfg.Store, Version: h.parts.Version,
+		Integration: h.cfg.Checks.Integration, Workday: h.cfg.Checks.Workday,
+		Net: m.net, Queue: &stats, Readers: h.fleet.registry.Snapshot(), Hub: &facts,
+	}
+}
+
+// current is the last report. It is shared: nobody changes it.
+func (m *monitor) current() diagnostics.Report {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.report
+}
+
+// whyNoHQ names the root of headquarters' silence, if there is one.
+func (m *monitor) whyNoHQ() (title string, known bool) {
+	const code = "hq_unreachable"
+	for _, c := range m.current().Causes {
+		if c.Code == code || slices.Contains(c.Explains, code) {
+			return c.Title, true
+		}
+	}
+	return "", false
+}
+
+func (h *Hub) targets() netcheck.Targets {
+	t := netcheck.Targets{
+		Readers: slices.Clone(h.cfg.Checks.Readers), Endpoints: h.cfg.Checks.Endpoints,
+		HQ: h.cfg.HQ.URL, HQCAFile: h.cfg.HQ.CAFile,
+		RangesFile: h.cfg.Checks.IPRangesFile, StateDir: h.cfg.StateDir, Workday: h.cfg.Checks.Workday,
+	}
+	for _, r := range h.fleet.registry.Snapshot() {
+		if r.Probeable() {
+			t.Readers = append(t.Readers, r.Addr.String())
+		}
+	}
+	slices.Sort(t.Readers)
+	t.Readers = slices.Compact(t.Readers)
+	return t
+}
+
+// selfFacts is what the hub knows of itself.
+func (h *Hub) selfFacts() diagnostics.Hub {
+	l := h.link.state()
+	f := diagnostics.Hub{
+		LastHQContact: l.LastOK, HQRefused: l.Refused, HQFailingSince: l.Failing, HQError: l.Err,
+		DiskFreeBytes: -1,
+	}
+	if second := h.second.Load(); second != nil {
+		f.SecondHub = *second
+	}
+	if free, err := diskFree(h.cfg.StateDir); err == nil {
+		f.DiskFreeBytes = free
+	}
+	return f
+}
+
+func codes(causes []diagnostics.Cause) []string {
+	out := make([]string, 0, len(causes))
+	for _, c := range causes {
+		out = append(out, c.Code)
+	}
+	return out
+}

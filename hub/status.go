@@ -1,0 +1,141 @@
+package hub
+
+import (
+	"context"
+	"time"
+
+	"storehub/diagnostics"
+	"storehub/doors"
+	"storehub/offlinequeue"
+	"storehub/readers"
+)
+
+// Status is GET /v1/status: the store in one look.
+type Status struct {
+	Store           string              `json:"store"`
+	Mode            doors.Mode          `json:"mode,omitempty"` // "" until headquarters was reached once
+	Version         string              `json:"hub_version"`
+	Verdict         diagnostics.Verdict `json:"verdict"`
+	CanTakePayments bool                `json:"can_take_payments"`
+	OperatorMessage string              `json:"operator_message"`
+	Connectivity    Connectivity        `json:"connectivity"`
+	Causes          []diagnostics.Cause `json:"causes"`
+	Queue           QueueStatus         `json:"queue"`
+	Readers         []readers.Reader    `json:"readers"`
+}
+
+// Connectivity is the way to headquarters: online, offline, refused or unknown
+// (nothing was tried yet).
+type Connectivity struct {
+	State       string    `json:"state"`
+	LastContact time.Time `json:"last_contact,omitzero"`
+	Since       time.Time `json:"since,omitzero"` // of the silence
+}
+
+// QueueStatus counts promises that have no outcome yet. The hub's own
+// heartbeats are not among them.
+type QueueStatus struct {
+	Pending       int       `json:"pending"`  // on this disk alone
+	Accepted      int       `json:"accepted"` // at headquarters, without an outcome
+	Failed        int       `json:"failed"`
+	OldestPending time.Time `json:"oldest_pending,omitzero"`
+	NextDeadline  time.Time `json:"next_deadline,omitzero"`
+	Bytes         int64     `json:"bytes"`
+	Damaged       []string  `json:"damaged,omitempty"`
+}
+
+// Status implements [doors.Backend].
+func (h *Hub) Status(context.Context, doors.Till) (any, error) { return h.status(), nil }
+
+// Diagnosis implements [doors.Backend].
+func (h *Hub) Diagnosis(context.Context, doors.Till) (any, error) { return h.monitor.current(), nil }
+
+// Readers implements [doors.Backend].
+func (h *Hub) Readers(context.Context, doors.Till) (any, error) {
+	return struct {
+		Readers []readers.Reader `json:"readers"`
+	}{nonNil(h.fleet.registry.Snapshot())}, nil
+}
+
+func (h *Hub) status() Status {
+	r := h.monitor.current()
+	s := Status{
+		Store: h.cfg.Store, Version: h.parts.Version,
+		Verdict: r.Verdict, Causes: nonNil(r.Causes),
+		Connectivity: connectivity(h.link.state()),
+		Queue:        queueStatus(h.queue.Stats()),
+		Readers:      nonNil(h.fleet.registry.Snapshot()),
+	}
+	if st := h.store.Load(); st != nil {
+		s.Mode = st.Mode
+	}
+	s.CanTakePayments, s.OperatorMessage = canTake(r, s.Connectivity.State)
+	return s
+}
+
+// canTake: a token needs headquarters, so its silence alone is a no. Unknown is
+// said as unknown, with no.
+func canTake(r diagnostics.Report, connectivity string) (bool, string) {
+	if r.Verdict == diagnostics.Blocked {
+		for _, c := range r.Causes {
+			if c.Severity == diagnostics.Critical {
+				if c.Operator != "" {
+					return false, c.Operator
+				}
+				return false, downSentence(c.Title)
+			}
+		}
+	}
+	switch connectivity {
+	case "offline":
+		return false, doors.ErrHQUnreachable.OperatorMessage
+	case "refused":
+		return false, "Card payments are down: headquarters does not accept this store's hub."
+	case "unknown":
+		return false, "The hub has just started and does not know yet whether card payments work."
+	}
+	if r.Verdict == diagnostics.Degraded {
+		return true, "Card payments work. IT should look at the hub's findings."
+	}
+	return true, "Card payments work."
+}
+
+func connectivity(l linkState) Connectivity {
+	c := Connectivity{State: "online", LastContact: l.LastOK.UTC(), Since: l.Failing.UTC()}
+	switch {
+	case !l.Failing.IsZero():
+		c.State = "offline"
+	case l.Refused:
+		c.State = "refused"
+	case l.LastOK.IsZero():
+		c.State = "unknown"
+	}
+	if l.LastOK.IsZero() {
+		c.LastContact = time.Time{}
+	}
+	if l.Failing.IsZero() {
+		c.Since = time.Time{}
+	}
+	return c
+}
+
+func queueStatus(s offlinequeue.Stats) QueueStatus {
+	q := QueueStatus{OldestPending: s.OldestPending, NextDeadline: s.NextDeadline, Bytes: s.Bytes, Damaged: s.Damaged}
+	for kind, states := range s.Operations {
+		if doors.Kind(kind) == doors.Heartbeat {
+			continue
+		}
+		q.Pending += states[offlinequeue.Pending]
+		q.Accepted += states[offlinequeue.Accepted]
+		q.Failed += states[offlinequeue.Failed]
+	}
+	return q
+}
+
+// nonNil keeps null out of JSON: an empty list is an answer.
+func nonNil[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}

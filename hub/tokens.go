@@ -1,0 +1,119 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/url"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"storehub/doors"
+)
+
+// straightThrough is the whole trip to headquarters and back of what is never
+// queued. OkHttp gives up at 10 s, the contract says 8: half a second stays for
+// the way between till and hub.
+const straightThrough = 7500 * time.Millisecond
+
+// knownDeadFor is how long one silent exchange speaks for the next.
+const knownDeadFor = 10 * time.Second
+
+// ConnectionToken implements [doors.Backend]: straight through, never kept.
+func (h *Hub) ConnectionToken(ctx context.Context, t doors.Till) (json.RawMessage, error) {
+	if t.Scope == doors.ScopeMonitor {
+		return nil, doors.ErrForbidden
+	}
+	return through(ctx, h, func(ctx context.Context) (json.RawMessage, error) { return h.hq.ConnectionToken(ctx, t) })
+}
+
+// Stripe implements [doors.Backend].
+func (h *Hub) Stripe(ctx context.Context, t doors.Till, c doors.Call, key string, params url.Values) (json.RawMessage, error) {
+	if err := mayCall(t, c, params); err != nil {
+		return nil, err
+	}
+	obj, err := through(ctx, h, func(ctx context.Context) (json.RawMessage, error) {
+		return h.hq.Stripe(ctx, t, c, key, params)
+	})
+	if err != nil {
+		return nil, err
+	}
+	switch c {
+	case doors.CreatePaymentIntent:
+		h.owners.remember(objectID(obj), t.Name)
+	case doors.RegisterReader:
+		h.fleet.look()
+	}
+	return obj, nil
+}
+
+// through asks headquarters once, within the time a till waits, and turns silence
+// into the sentence that says why.
+func through[T any](ctx context.Context, h *Hub, ask func(context.Context) (T, error)) (T, error) {
+	var none T
+	if down, _ := h.knownDown(); down {
+		return none, h.unreachable("known since the last exchange")
+	}
+	ctx, cancel := context.WithTimeout(ctx, straightThrough)
+	defer cancel()
+	v, err := ask(ctx)
+	if err == nil {
+		return v, nil
+	}
+	if refusal, ok := errors.AsType[*doors.Error](err); ok {
+		if refusal.Code == doors.ErrCredential.Code {
+			// Ours, not the till's: it must not read this as its own 401.
+			return none, doors.ErrHQUnreachable.With("headquarters refuses this hub's credential").
+				Operator("Card payments are down: headquarters does not accept this store's hub.")
+		}
+		return none, refusal
+	}
+	h.monitor.refresh() // so that the sentence names what this silence shows
+	return none, h.unreachable(err.Error())
+}
+
+// knownDown reports that headquarters is silent beyond doubt, with the sentence
+// for a cashier: the last exchange failed just now, and the diagnosis agrees
+// (money waits for nobody, but one lost packet is no outage).
+func (h *Hub) knownDown() (bool, string) {
+	s := h.link.state()
+	if s.Failing.IsZero() || time.Since(s.LastFail) > knownDeadFor {
+		return false, ""
+	}
+	title, agrees := h.monitor.whyNoHQ()
+	if !agrees {
+		return false, ""
+	}
+	return true, downSentence(title)
+}
+
+func (h *Hub) unreachable(detail string) *doors.Error {
+	err := doors.ErrHQUnreachable.With("headquarters did not answer: %s", detail)
+	if title, ok := h.monitor.whyNoHQ(); ok {
+		return err.Operator(downSentence(title))
+	}
+	return err
+}
+
+// downSentence makes "Card payments are down: the store's internet line is cut."
+// of a cause's title.
+func downSentence(title string) string {
+	first, size := utf8.DecodeRuneInString(title)
+	second, _ := utf8.DecodeRuneInString(title[size:])
+	if unicode.IsUpper(first) && !unicode.IsUpper(second) { // not "DNS is down"
+		title = string(unicode.ToLower(first)) + title[size:]
+	}
+	if title != "" && title[len(title)-1] == '.' {
+		title = title[:len(title)-1]
+	}
+	return "Card payments are down: " + title + "."
+}
+
+func objectID(obj json.RawMessage) string {
+	var o struct {
+		ID string `json:"id"`
+	}
+	_ = json.Unmarshal(obj, &o) // no id: nothing to remember
+	return o.ID
+}

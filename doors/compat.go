@@ -23,9 +23,14 @@ func writeSentence(w http.ResponseWriter, e *Error, onRoute bool) {
 	if sentence == "" {
 		sentence = ErrInternal.OperatorMessage
 	}
+	hint := e.Code
+	switch e.Status {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
+		hint += ": " + e.Message // the app's developer sees nothing else
+	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = w.Write([]byte(sentence + " (" + e.Code + ")\n"))
+	_, _ = w.Write([]byte(sentence + " (" + hint + ")\n"))
 }
 
 // greet tells a person who opens the URL that it is the right one.

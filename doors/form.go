@@ -72,6 +72,10 @@ func parseBody(contentType string, body []byte) (url.Values, error) {
 		}
 		return values, nil
 	case "multipart/form-data":
+		// The reader takes a body that was cut off for one that has ended.
+		if end := "--" + params["boundary"] + "--"; params["boundary"] == "" || !bytes.Contains(body, []byte(end)) {
+			return nil, ErrBadRequest.With("the form broke off")
+		}
 		return parseMultipart(multipart.NewReader(bytes.NewReader(body), params["boundary"]))
 	}
 	return nil, ErrContentType.With("send a form (application/x-www-form-urlencoded)")

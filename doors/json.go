@@ -2,6 +2,7 @@ package doors
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -259,13 +260,22 @@ func encodeError(e *Error) []byte {
 	}{e})
 }
 
-// asRefusal turns silence into the given refusal.
+// asRefusal turns silence into the given refusal. A refusal that came without a
+// status or a link (a backend may make its own) gets them.
 func asRefusal(err error, silence *Error) *Error {
 	var e *Error
-	if errors.As(err, &e) {
+	if !errors.As(err, &e) {
+		return silence
+	}
+	if e.Status >= 400 && e.Status <= 599 && e.Doc != "" {
 		return e
 	}
-	return silence
+	c := *e
+	if c.Status < 400 || c.Status > 599 {
+		c.Status = http.StatusInternalServerError
+	}
+	c.Doc = cmp.Or(c.Doc, "docs/api.md#"+c.Code)
+	return &c
 }
 
 func refusalHeaders(w http.ResponseWriter, e *Error) {

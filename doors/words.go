@@ -1,7 +1,5 @@
 package doors
 
-import "net/http"
-
 // declined is all a cashier is told where the bank hints at a crime: whoever
 // stands at the till must not learn it from a screen.
 const declined = "Card declined. Ask for another card."
@@ -122,9 +120,6 @@ func forTill(e *Error) *Error {
 		c.DeclineCode, c.Stripe = "generic_decline", "card_declined"
 		c.Message = "the card was declined"
 		c.OperatorMessage = declined
-	}
-	if c.Status == 0 {
-		c.Status = http.StatusPaymentRequired
 	}
 	return &c
 }

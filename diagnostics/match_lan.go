@@ -150,7 +150,7 @@ func silentReaders(f *facts) (silent []netcheck.Result, witnessed []string, answ
 		case r.Code == "reader_offline":
 			silent = append(silent, r)
 			for _, known := range f.Readers {
-				if known.Addr.String() == str(r, "address") && known.Online == readers.Yes {
+				if known.Addr.String() == str(r, "address") && online(known) == readers.Yes {
 					witnessed = append(witnessed, str(r, "address"))
 				}
 			}

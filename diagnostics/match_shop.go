@@ -33,6 +33,20 @@ func matchReaderCoded(code string, confidence float64) func(*facts) *proof {
 	}
 }
 
+// online is Stripe's word. Where only the reader's JSON came along, its state
+// tells it.
+func online(r readers.Reader) readers.Tri {
+	switch {
+	case r.Online != readers.Unknown:
+		return r.Online
+	case r.State == "online":
+		return readers.Yes
+	case r.State == "offline":
+		return readers.No
+	}
+	return readers.Unknown
+}
+
 // onLAN says what this shop's network knows of a reader.
 func onLAN(f *facts, r readers.Reader) readers.Tri {
 	if p, asked := f.byName["reader/"+r.Addr.String()]; asked && p.Status != netcheck.Unknown && p.Status != netcheck.Skip {
@@ -52,15 +66,15 @@ func matchReaderOffline(f *facts) *proof {
 	for _, r := range f.Readers {
 		known[r.Addr.String()] = true
 		lan := onLAN(f, r)
-		if r.Simulated || r.Online == readers.Yes || lan == readers.Yes || r.Online == readers.Unknown && lan == readers.Unknown {
+		if r.Simulated || online(r) == readers.Yes || lan == readers.Yes || online(r) == readers.Unknown && lan == readers.Unknown {
 			continue
 		}
 		line := readerName(r)
 		switch {
-		case r.Online == readers.No && lan == readers.No:
+		case online(r) == readers.No && lan == readers.No:
 			line += ": offline at Stripe, silent on the LAN"
 			p.confidence = 0.95
-		case r.Online == readers.No:
+		case online(r) == readers.No:
 			line += ": offline at Stripe; the LAN was not asked"
 		default:
 			line += ": silent on the LAN; Stripe was not asked"
@@ -87,7 +101,7 @@ func matchReaderNoInternet(f *facts) *proof {
 	}
 	p := &proof{confidence: 0.85, ruledOut: []string{"the shop's line: the hub reaches Stripe"}}
 	for _, r := range f.Readers {
-		if !r.Simulated && r.Online == readers.No && onLAN(f, r) == readers.Yes {
+		if !r.Simulated && online(r) == readers.No && onLAN(f, r) == readers.Yes {
 			p.evidence = append(p.evidence, readerName(r)+": answers on the LAN, offline at Stripe")
 			p.targets = append(p.targets, or(r.ID, r.Serial))
 		}

@@ -40,7 +40,6 @@ type charge struct {
 	ReceiptNumber                 null              `json:"receipt_number"`
 	ReceiptURL                    *string           `json:"receipt_url"`
 	Refunded                      bool              `json:"refunded"`
-	Refunds                       *list             `json:"refunds,omitempty"`
 	Review                        null              `json:"review"`
 	Shipping                      null              `json:"shipping"`
 	Source                        null              `json:"source"`

@@ -125,6 +125,7 @@ func (c *call) expandIn(tree any, steps []string) bool {
 		}
 		return true
 	case map[string]any:
+		c.addRefunds(node, steps[0])
 		next, ok := node[steps[0]]
 		if !ok {
 			return false
@@ -143,6 +144,21 @@ func (c *call) expandIn(tree any, steps []string) bool {
 		return len(steps) == 1 || next == nil || c.expandIn(next, steps[1:])
 	}
 	return false
+}
+
+// addRefunds gives a charge its list of refunds, which only an expansion tells.
+func (c *call) addRefunds(node map[string]any, step string) {
+	id, _ := node["id"].(string)
+	if node["object"] != "charge" || step != "refunds" {
+		return
+	}
+	data := []any{}
+	for _, re := range slices.Backward(c.s.st.Refunds.list) {
+		if re.Charge == id {
+			data = append(data, re.wire())
+		}
+	}
+	node["refunds"] = &list{Object: "list", URL: "/v1/refunds?charge=" + id, Data: data}
 }
 
 // lookup finds any object by its id.

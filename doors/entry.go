@@ -113,7 +113,7 @@ func (d *door) admit(q *ask) error {
 }
 
 func (d *door) allowed(origin, host string) bool {
-	if slices.Contains(d.origins, origin) {
+	if slices.Contains(d.origins, strings.ToLower(origin)) {
 		return true
 	}
 	// A page that this server gave out itself. Without a check of Host that would

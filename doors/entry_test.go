@@ -1,10 +1,13 @@
 package doors
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -189,6 +192,59 @@ func TestEveryAnswerIsDueWithinEightSeconds(t *testing.T) {
 		}
 	})
 }
+
+// TestBodyThatNeverComesIsGivenUpAndALateOutcomeIsNot drives a real server over a
+// pipe: the time limit on the body must not be left on the connection.
+func TestBodyThatNeverComesIsGivenUpAndALateOutcomeIsNot(t *testing.T) {
+	for _, want := range []struct {
+		credential, body string
+		code             int
+		took             time.Duration
+	}{
+		{posCredential, "", http.StatusPaymentRequired, bodyWithin},
+		{"nobody", "", http.StatusUnauthorized, bodyWithin},
+		{posCredential, captureForm, http.StatusAccepted, defaultBudget},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l := pipes{make(chan net.Conn), make(chan struct{})}
+			srv := &http.Server{Handler: Handler(newShop(), Options{})}
+			go srv.Serve(l)
+			defer srv.Close()
+			client, server := net.Pipe()
+			defer client.Close()
+			l.accepted <- server
+			started := time.Now()
+			fmt.Fprintf(client, "POST /pos/%s/capture_payment_intent HTTP/1.1\r\nHost: hub\r\nContent-Length: %d\r\n\r\n%s", want.credential, len(captureForm), want.body)
+			res, err := http.ReadResponse(bufio.NewReader(client), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			if took := time.Since(started); res.StatusCode != want.code || took != want.took {
+				t.Errorf("%s, body %q: got %d after %v", want.credential, want.body, res.StatusCode, took)
+			}
+		})
+	}
+}
+
+// pipes is a listener without a network.
+type pipes struct {
+	accepted chan net.Conn
+	closed   chan struct{}
+}
+
+func (p pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.accepted:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p pipes) Close() error { close(p.closed); return nil }
+
+func (p pipes) Addr() net.Addr { return &net.IPAddr{} }
 
 func TestSilenceIsSaidAsHeadquartersUnreachableWithItsCause(t *testing.T) {
 	s := newShop()

@@ -1,13 +1,16 @@
 package doors
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -46,6 +49,8 @@ const (
 	defaultBudget = 6500 * time.Millisecond
 	// answerWithin leaves a margin below the 8 s in which every answer is due.
 	answerWithin = 7500 * time.Millisecond
+	// bodyWithin is how long 64 KiB may take on a shop's own network.
+	bodyWithin = 5 * time.Second
 )
 
 // door is the handler: one per backend, safe for concurrent use.
@@ -73,7 +78,11 @@ func Handler(b Backend, o Options) http.Handler {
 	if o.OnToken == nil {
 		o.OnToken = func(string, time.Duration) {}
 	}
-	return &door{backend: b, o: o, secrets: newSecrets(), origins: slices.Clone(o.Origins)}
+	d := &door{backend: b, o: o, secrets: newSecrets()}
+	for _, origin := range o.Origins {
+		d.origins = append(d.origins, strings.ToLower(strings.TrimSuffix(origin, "/")))
+	}
+	return d
 }
 
 // ask is one request on its way through the doors.
@@ -101,6 +110,7 @@ func ok(body []byte) (answer, error) { return answer{status: http.StatusOK, body
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	started := time.Now()
 	q := enter(w, r)
+	q.hurry()
 	h := w.Header()
 	h.Set("Cache-Control", "no-store") // tokens and payments are nobody's to keep
 	h.Set("Referrer-Policy", "no-referrer")
@@ -153,8 +163,38 @@ func (d *door) serve(q *ask) (out answer, err error) {
 	if !slices.Contains(q.route.scopes, q.till.Scope) {
 		return answer{}, ErrForbidden.With("scope %s does not allow that", q.till.Scope)
 	}
+	if err := q.load(); err != nil {
+		return answer{}, err
+	}
 	return q.route.serve(d, q)
 }
+
+// hurry puts a time limit on the body. It stays on the connection when the
+// request is refused before its body was read: the server would wait for the
+// rest of it before it answers.
+func (q *ask) hurry() {
+	if q.hasBody() {
+		rc := http.NewResponseController(q.w)
+		_ = rc.SetReadDeadline(time.Now().Add(bodyWithin)) // not every connection has one
+	}
+}
+
+// load reads the body before the route looks at it and lifts the time limit: left
+// on the connection it would end the request while it waits for an outcome.
+func (q *ask) load() error {
+	if !q.hasBody() {
+		return nil
+	}
+	body, err := readBody(q.Request, MaxBody)
+	if err != nil {
+		return err
+	}
+	q.Body = io.NopCloser(bytes.NewReader(body))
+	_ = http.NewResponseController(q.w).SetReadDeadline(time.Time{})
+	return nil
+}
+
+func (q *ask) hasBody() bool { return q.Body != nil && q.Body != http.NoBody }
 
 func (d *door) till(q *ask) (Till, error) {
 	if q.credential == "" {

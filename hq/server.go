@@ -55,6 +55,7 @@ type Server struct {
 
 	closing   chan struct{} // closed by Close: long polls end
 	closeOnce sync.Once
+	endOnce   sync.Once
 	onClose   []func() error
 	mu        sync.Mutex // guards onClose
 }
@@ -134,11 +135,15 @@ func (s *Server) Run(ctx context.Context) error {
 	return err
 }
 
+// EndPolls answers every long poll that is waiting, so that an HTTP server in
+// front can stop without cutting them off.
+func (s *Server) EndPolls() { s.endOnce.Do(func() { close(s.closing) }) }
+
 // Close ends long polls and closes the database.
 func (s *Server) Close() error {
+	s.EndPolls()
 	var err error
 	s.closeOnce.Do(func() {
-		close(s.closing)
 		s.mu.Lock()
 		fs := s.onClose
 		s.mu.Unlock()

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"storehub/hq"
+)
+
+type configCmd struct {
+	Init  configInitCmd  `cmd:"" help:"Write the default file, every key explained."`
+	Check configCheckCmd `cmd:"" help:"Say whether the file is right."`
+}
+
+type configInitCmd struct {
+	Print bool `help:"Print it instead."`
+}
+
+// Help is an example.
+func (configInitCmd) Help() string {
+	return "An existing file is left alone.\n\nExamples:\n\n  hq config init\n  hq config init --print"
+}
+
+// Run writes or prints the default file.
+func (c *configInitCmd) Run(a *app) error {
+	if c.Print {
+		_, err := io.WriteString(a.stdout, hq.DefaultConfigText)
+		return err
+	}
+	file := a.configFile()
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return fmt.Errorf("make configuration: %w", err)
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, os.ErrExist) {
+		return usage("edit it, or print the defaults with `hq config init --print`", "make configuration: %s is there already", file)
+	}
+	if err != nil {
+		return fmt.Errorf("make configuration: %w", err)
+	}
+	if _, err = f.WriteString(hq.DefaultConfigText); err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		_ = os.Remove(file)
+		return fmt.Errorf("make configuration: %w", err)
+	}
+	_, err = fmt.Fprintf(a.stdout, "%s written\nnext: put the Stripe key into the file it names, then `hq store add`\n", file)
+	return err
+}
+
+type configCheckCmd struct{}
+
+// Help is an example.
+func (configCheckCmd) Help() string {
+	return "Exit: 0 right, 2 wrong. Never prints a secret.\n\nExample:\n\n  hq config check --config ./hq.yaml"
+}
+
+// Run reads the file as `hq serve` would, and the files it names.
+func (*configCheckCmd) Run(a *app) error {
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	o, err := options(cfg, nil)
+	if err != nil {
+		return err
+	}
+	hooks := "events are asked for"
+	if n := len(o.WebhookSecret); n > 0 {
+		hooks = fmt.Sprintf("webhooks with %d secret(s)", n)
+	}
+	_, err = fmt.Fprintf(a.stdout, "%s is right: %s mode, listening on %s, %s\n", a.configFile(), o.Stripe.Mode(), cfg.Listen, hooks)
+	return err
+}

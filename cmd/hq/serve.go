@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"storehub/hq"
+	"storehub/hq/stripeapi"
+	"storehub/internal/buildinfo"
+	"storehub/internal/service"
+)
+
+// stopWithin is how long requests that are being answered have when the program
+// is asked to stop.
+const stopWithin = 3 * time.Second
+
+type serveCmd struct{}
+
+// Help is an example.
+func (serveCmd) Help() string {
+	return "Runs until a signal; the second signal ends at once.\n\nExample:\n\n  hq serve --config /etc/storehub/hq.yaml"
+}
+
+// Run serves until the system asks for the end.
+func (*serveCmd) Run(a *app) error {
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	o, err := options(cfg, logger(cfg.Log, a.stderr))
+	if err != nil {
+		return err
+	}
+	return service.Run(a.ctx, "storehub-hq", func(ctx context.Context, ready func(string)) error {
+		return serve(ctx, cfg, o, ready)
+	})
+}
+
+// options reads the files that the configuration names.
+func options(cfg hq.Config, log *slog.Logger) (hq.Options, error) {
+	o := hq.Options{Database: cfg.Database, Log: log, Version: buildinfo.Version()}
+	limit := stripeapi.Limit(cfg.Stripe.RatePerEndpoint)
+	live, err := stripeapi.New(stripeapi.Options{KeyFile: cfg.Stripe.APIKeyFile, BaseURL: cfg.Stripe.APIBase, Limit: limit})
+	if err != nil {
+		return o, usage("put the key alone into the file that stripe.api_key_file names, mode 0600", "%w", err)
+	}
+	o.Stripe = live
+	if file := cfg.Stripe.Test.APIKeyFile; file != "" {
+		test, err := stripeapi.New(stripeapi.Options{KeyFile: file, BaseURL: cfg.Stripe.APIBase, Limit: stripeapi.Limit(cfg.Stripe.RatePerEndpoint)})
+		if err != nil {
+			return o, usage("", "%w", err)
+		}
+		if test.Mode() == live.Mode() {
+			return o, usage("stripe.test.* stands beside a live key only", "use Stripe keys: both are of mode %s", live.Mode())
+		}
+		o.TestStripe = test
+	}
+	for _, file := range []string{cfg.Stripe.WebhookSecretFile, cfg.Stripe.Test.WebhookSecretFile} {
+		if file == "" {
+			continue
+		}
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return o, usage("", "read webhook secrets: %w", err)
+		}
+		for line := range strings.Lines(string(b)) {
+			if line = strings.TrimSpace(line); line != "" {
+				o.WebhookSecret = append(o.WebhookSecret, line)
+			}
+		}
+	}
+	return o, nil
+}
+
+// serve is the whole life of headquarters.
+func serve(ctx context.Context, cfg hq.Config, o hq.Options, ready func(string)) (err error) {
+	s, err := hq.NewServer(o)
+	if err != nil {
+		return err
+	}
+	ln, err := listen(cfg)
+	if err != nil {
+		return errors.Join(err, s.Close())
+	}
+	srv := &http.Server{
+		Handler:           s.Handler(),
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      90 * time.Second, // a long poll takes up to 50 s
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.Run(gctx) })
+	g.Go(func() error {
+		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	g.Go(func() error {
+		<-gctx.Done()
+		s.EndPolls()
+		sctx, cancel := context.WithTimeout(context.WithoutCancel(gctx), stopWithin)
+		defer cancel()
+		if srv.Shutdown(sctx) != nil {
+			return srv.Close()
+		}
+		return nil
+	})
+	o.Log.Info("headquarters serves", "listen", ln.Addr().String(), "mode", o.Stripe.Mode(), "version", o.Version)
+	ready("serving on " + ln.Addr().String())
+	return errors.Join(g.Wait(), s.Close())
+}
+
+func listen(cfg hq.Config) (net.Listener, error) {
+	ln, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return nil, couldNot("is another headquarters running here?", "listen: %w", err)
+	}
+	if cfg.TLS.CertFile == "" {
+		return ln, nil
+	}
+	cert, err := tls.LoadX509KeyPair(cfg.TLS.CertFile, cfg.TLS.KeyFile)
+	if err != nil {
+		return nil, errors.Join(usage("", "read certificate: %w", err), ln.Close())
+	}
+	return tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}), nil
+}
+
+func logger(c hq.LogConfig, w io.Writer) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		panic(fmt.Sprintf("a log level passed the check: %v", err))
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}

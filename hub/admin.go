@@ -158,6 +158,13 @@ func (h *Hub) adminHandler(s *servers) http.Handler {
 	route("GET /diagnosis", func(*http.Request) (any, error) { return h.monitor.current(), nil })
 	route("GET /facts", func(*http.Request) (any, error) { return h.facts(), nil })
 	route("GET /checklist", func(r *http.Request) (any, error) { return h.Checklist(r.Context(), admin) })
+	route("POST /attest", func(r *http.Request) (any, error) {
+		var a Attestation
+		if err := doors.DecodeJSON(r, &a); err != nil {
+			return nil, err
+		}
+		return a, h.marks.attest(a, h.now())
+	})
 	route("GET /readers", func(r *http.Request) (any, error) { return h.Readers(r.Context(), admin) })
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { doors.WriteError(w, doors.ErrNotFound) })
 	return mux

@@ -92,6 +92,17 @@ func (a *Admin) Diagnosis(ctx context.Context) (diagnostics.Report, error) {
 // Facts is what the running hub adds to a diagnosis.
 func (a *Admin) Facts(ctx context.Context) (Facts, error) { return get[Facts](ctx, a, "/facts") }
 
+// Checklist is the running hub's own.
+func (a *Admin) Checklist(ctx context.Context) (Checklist, error) {
+	return get[Checklist](ctx, a, "/checklist")
+}
+
+// Attest records a person's word for an item of the checklist.
+func (a *Admin) Attest(ctx context.Context, at Attestation) error {
+	_, err := post[Attestation](ctx, a, "/attest", at)
+	return err
+}
+
 // Readers lists them.
 func (a *Admin) Readers(ctx context.Context) ([]readers.Reader, error) {
 	l, err := get[struct {

@@ -35,6 +35,7 @@ func (h *Hub) Put(ctx context.Context, t doors.Till, key string, op doors.Operat
 	case errors.Is(err, offlinequeue.ErrReused):
 		return doors.Operation{}, doors.ErrKeyReused.With("the key belongs to operation %s, which asks for something else", op.ID)
 	case errors.Is(err, offlinequeue.ErrFull):
+		h.full.Store(time.Now().UnixNano())
 		return doors.Operation{}, doors.ErrQueueFull
 	case err != nil:
 		h.log.Error("store operation", "id", op.ID, "kind", op.Kind, "err", err)
@@ -131,6 +132,9 @@ func (h *Hub) operationChanged(q offlinequeue.Op) {
 			h.heartbeat.Store(q.Changed.UnixNano())
 		}
 		return
+	}
+	if q.State == offlinequeue.Succeeded && doors.Kind(q.Kind) == doors.Capture {
+		h.marks.set(markCapture, q.Changed)
 	}
 	kind := eventOperation
 	if len(q.Reversal) > 0 {
@@ -248,6 +252,7 @@ func (h *Hub) settle(ctx context.Context, c offlinequeue.Cursor, f hq.Feed) erro
 	}
 	for _, it := range f.Items {
 		if it.Type == "event" {
+			h.marks.set(markEvent, it.At)
 			h.events.publish(doors.Event{Type: eventStripe, Data: stripeEvent{it.Event, it.Object}}, true)
 		}
 	}

@@ -325,22 +325,25 @@ func (s *shop) listen(lastID string) <-chan sse {
 		req.Header.Set("Last-Event-ID", lastID)
 	}
 	client := &http.Client{Transport: &http.Transport{}}
-	resp, err := client.Do(req)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		s.t.Fatalf("events: %s", resp.Status)
-	}
 	out := make(chan sse, 64)
-	done := make(chan struct{})
+	opened, done := make(chan error, 1), make(chan struct{})
 	go func() {
 		defer close(done)
 		defer close(out)
-		defer resp.Body.Close()
-		readSSE(resp.Body, out)
+		resp, err := client.Do(req)
+		if err == nil && resp.StatusCode != http.StatusOK {
+			err = errors.New(resp.Status)
+		}
+		opened <- err
+		if resp != nil {
+			defer resp.Body.Close()
+			readSSE(resp.Body, out)
+		}
 	}()
 	s.t.Cleanup(func() { cancel(); <-done; client.CloseIdleConnections() })
+	if err := <-opened; err != nil {
+		s.t.Fatalf("events: %v", err)
+	}
 	return out
 }
 

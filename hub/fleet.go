@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,6 +32,11 @@ type fleet struct {
 	asked    chan struct{} // somebody wants the list looked at now
 	first    chan struct{} // closed after the first look, whatever it gave
 	once     sync.Once
+	listed   atomic.Bool // headquarters' list was had at least once
+
+	// Of run alone. Headquarters' clock is not this machine's: a list is as old as
+	// the time since a new one was first heard here.
+	stripeAt, heardAt time.Time
 }
 
 func newFleet(h *Hub) *fleet {
@@ -96,7 +102,14 @@ func (f *fleet) poll(ctx context.Context) {
 		}
 		seen = append(seen, o)
 	}
-	f.registry.Replace(list.At, seen)
+	if list.At.IsZero() {
+		return // headquarters has not heard from Stripe yet
+	}
+	if !list.At.Equal(f.stripeAt) {
+		f.stripeAt, f.heardAt = list.At, time.Now()
+	}
+	f.registry.Replace(f.heardAt, seen)
+	f.listed.Store(true)
 }
 
 // observation reads Stripe's terminal.reader. Unknown device types are taken as

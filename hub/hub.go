@@ -33,8 +33,11 @@ type Parts struct {
 	Browse   func(context.Context, time.Duration) ([]mdns.Peer, error) // nil: [mdns.Browse]
 	Log      *slog.Logger                                              // nil: [slog.Default]
 	Version  string
-	Now      func() time.Time // for times that are stored; nil: [time.Now]
-	Fault    func(step string) error
+	// KeyWarnings is what is not well with an embedded headquarters' key; the
+	// checklist says it.
+	KeyWarnings []string
+	Now         func() time.Time // for times that are stored; nil: [time.Now]
+	Fault       func(step string) error
 }
 
 // Hub is one store's daemon.
@@ -51,10 +54,13 @@ type Hub struct {
 	fleet     *fleet
 	monitor   *monitor
 	metrics   *metrics
+	marks     *marks
 	console   *console
+	tokenTest tokenTester
 	owners    owners
 	store     atomic.Pointer[hq.Store] // headquarters' record; nil: never told
 	heartbeat atomic.Int64             // UnixNano of the last one that went the whole way
+	full      atomic.Int64             // UnixNano of the last refusal for want of room
 	second    atomic.Pointer[string]   // another hub of this store on the LAN
 	stopping  atomic.Bool
 	closeOnce sync.Once
@@ -114,6 +120,9 @@ func (h *Hub) open() error {
 		return err
 	}
 	h.tills = tills
+	if h.marks, err = openMarks(h.cfg.StateDir); err != nil {
+		return err
+	}
 	h.store.Store(rememberedStore(h.cfg.StateDir, h.cfg.Store))
 	h.events = newRing()
 	h.metrics = newMetrics(h)
@@ -181,7 +190,7 @@ func (h *Hub) Run(ctx context.Context, ready func(Addr)) error {
 	tasks.Go(func() error { return h.monitor.run(work) })
 	tasks.Go(func() error { return h.beat(work) })
 	tasks.Go(func() error { return srv.keepCertificate(work) })
-	tasks.Go(func() error { return h.saveTills(work) })
+	tasks.Go(func() error { return h.save(work) })
 	announced, stopAnnounce := context.WithCancel(work)
 	defer stopAnnounce()
 	if h.cfg.MDNS {
@@ -219,18 +228,18 @@ func (h *Hub) Run(ctx context.Context, ready func(Addr)) error {
 func (h *Hub) Close() (err error) {
 	h.closeOnce.Do(func() {
 		h.events.close()
-		err = errors.Join(h.queue.Close(), h.tills.flush())
+		err = errors.Join(h.queue.Close(), h.tills.flush(), h.marks.flush())
 	})
 	return err
 }
 
-// saveTills keeps when tills were last used, now and then: a fact to look at,
-// not worth a flush to disk for each request.
-func (h *Hub) saveTills(ctx context.Context) error {
+// save keeps what is good to know and not worth a flush to disk for each
+// request: when tills were last used, when things last went well.
+func (h *Hub) save(ctx context.Context) error {
 	for ctx.Err() == nil {
 		pause(ctx, time.Minute)
-		if err := h.tills.flush(); err != nil {
-			h.log.Warn("save tills", "err", err)
+		if err := errors.Join(h.tills.flush(), h.marks.flush()); err != nil {
+			h.log.Warn("save", "err", err)
 		}
 	}
 	return nil

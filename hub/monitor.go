@@ -18,6 +18,9 @@ const (
 	checkAtLeast = 20 * time.Second
 	// refreshEvery: facts that only time changes (deadlines, hold times).
 	refreshEvery = 10 * time.Second
+	// fullFor is how long one refusal for want of room is news: a shop that sells
+	// tries again within minutes.
+	fullFor = 10 * time.Minute
 )
 
 // monitor looks, judges, remembers, tells.
@@ -27,7 +30,7 @@ type monitor struct {
 	asked   chan struct{} // the network should be looked at now
 	due     chan struct{} // facts have changed
 	mu      sync.Mutex    // held while the tracker judges, so that reports follow each other
-	tracker tracker
+	tracker diagnostics.Tracker
 	net     *netcheck.Report // nil: not looked at yet, or checks are off
 	report  diagnostics.Report
 }
@@ -163,6 +166,9 @@ func (h *Hub) selfFacts() diagnostics.Hub {
 	f := diagnostics.Hub{
 		LastHQContact: l.LastOK, HQRefused: l.Refused, HQFailingSince: l.Failing, HQError: l.Err,
 		DiskFreeBytes: -1,
+	}
+	if at := h.full.Load(); at != 0 {
+		f.QueueFull = time.Since(time.Unix(0, at)) < fullFor
 	}
 	if second := h.second.Load(); second != nil {
 		f.SecondHub = *second

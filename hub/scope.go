@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"net/url"
 	"slices"
 
 	"storehub/doors"
@@ -42,7 +41,7 @@ var callScopes = map[doors.Call][]doors.Scope{
 	doors.PresentPaymentMethod:  {doors.ScopePOS, doors.ScopeManager},
 }
 
-func mayCall(t doors.Till, c doors.Call, _ url.Values) error {
+func mayCall(t doors.Till, c doors.Call) error {
 	allowed, known := callScopes[c]
 	if !known {
 		return doors.ErrNotFound.With("no call %q", string(c))

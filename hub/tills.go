@@ -18,6 +18,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"storehub/doors"
 )
@@ -207,15 +209,18 @@ func (t *Tills) save() error {
 	return nil
 }
 
-// checkTillName: a name is part of every operation's id, of paths and of logs.
+// checkTillName: a name is what people call the till ("Lane 1", "Kasse süd"). It
+// is part of every operation's id and of logs, so it must be visible and unambiguous.
 func checkTillName(name string) error {
 	switch {
 	case name == "" || len(name) > 64:
 		return fmt.Errorf("name %q: want 1 to 64 characters", name)
 	case name == hubTill:
 		return fmt.Errorf("name %q is the hub's own", name)
-	case strings.ContainsFunc(name, func(r rune) bool { return !idRune(r) }):
-		return fmt.Errorf("name %q: letters, digits, dot, dash and underscore only", name)
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return fmt.Errorf("name %q: visible characters and single spaces only", name)
+	case strings.Join(strings.Fields(name), " ") != name:
+		return fmt.Errorf("name %q: no space at the ends, none doubled", name)
 	}
 	return nil
 }

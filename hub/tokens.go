@@ -30,7 +30,7 @@ func (h *Hub) ConnectionToken(ctx context.Context, t doors.Till) (json.RawMessag
 
 // Stripe implements [doors.Backend].
 func (h *Hub) Stripe(ctx context.Context, t doors.Till, c doors.Call, key string, params url.Values) (json.RawMessage, error) {
-	if err := mayCall(t, c, params); err != nil {
+	if err := mayCall(t, c); err != nil {
 		return nil, err
 	}
 	obj, err := through(ctx, h, func(ctx context.Context) (json.RawMessage, error) {

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+	"time"
+
+	"storehub/diagnostics"
+	"storehub/hub"
+	"storehub/internal/buildinfo"
+	"storehub/netcheck"
+)
+
+type checklistCmd struct {
+	Format string `enum:"text,json,html" default:"text" help:"text, json or html."`
+	Output string `placeholder:"FILE" type:"path" help:"Write it there instead of to the terminal."`
+}
+
+// Help is the exit codes.
+func (checklistCmd) Help() string {
+	return `The running hub answers with what it has seen; without one, what can be checked from
+here is checked, and the rest is said to be unknown.
+
+Exit: 0 no item fails, 1 at least one does, 2 wrong usage, 3 could not run.
+
+Example:
+
+  hub checklist --format html --output checklist.html`
+}
+
+// Run asks the running hub, or looks by itself.
+func (c *checklistCmd) Run(a *app) error {
+	items, err := c.items(a)
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	switch c.Format {
+	case "json":
+		err = writeJSON(&b, hub.Checklist{Items: items})
+	case "html":
+		err = diagnostics.WriteChecklistHTML(&b, items)
+	default:
+		err = diagnostics.WriteChecklistText(&b, items, diagnostics.TextOptions{Width: a.width(), Color: c.Output == "" && a.colour()})
+	}
+	if err != nil {
+		return fmt.Errorf("write checklist: %w", err)
+	}
+	if c.Output != "" {
+		err = replaceFile(c.Output, b.Bytes(), 0o644)
+	} else {
+		_, err = b.WriteTo(a.stdout)
+	}
+	if err == nil && slices.ContainsFunc(items, func(i diagnostics.Item) bool { return i.State == diagnostics.ItemFail }) {
+		return somethingWrong
+	}
+	return err
+}
+
+func (c *checklistCmd) items(a *app) ([]diagnostics.Item, error) {
+	cfg, err := a.loadIfThere()
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := signal.NotifyContext(a.ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	admin, err := hub.DialAdmin(cfg.StateDir)
+	if err == nil {
+		list, err := admin.Checklist(ctx)
+		return list.Items, err
+	}
+	if !errors.Is(err, hub.ErrNotRunning) {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	net := netcheck.Run(ctx, targets(cfg, hub.Facts{}, a.progress()))
+	report := diagnostics.Diagnose(diagnostics.Input{
+		At: net.Started, Store: cfg.Store, Version: buildinfo.Version(),
+		Integration: cfg.Checks.Integration, Workday: cfg.Checks.Workday, Net: &net,
+	})
+	return diagnostics.Checklist(diagnostics.ChecklistInput{
+		At: net.Started, Integration: cfg.Checks.Integration, Report: &report, Location: cfg.HQ.Location,
+	}), nil
+}

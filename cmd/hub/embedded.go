@@ -1,0 +1,180 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"storehub/doors"
+	"storehub/hq"
+	"storehub/hq/stripeapi"
+	"storehub/hub"
+	"storehub/internal/buildinfo"
+)
+
+// headquarters in this process, for one shop alone.
+type headquarters struct {
+	server *hq.Server
+	client *hq.Client
+}
+
+// embed opens headquarters on a database in the state directory and enrols this
+// store with it. No port is opened.
+func embed(ctx context.Context, cfg hub.Config, log *slog.Logger) (_ *headquarters, err error) {
+	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
+		return nil, fmt.Errorf("open state directory: %w", err)
+	}
+	stripe, err := restricted(ctx, cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	var webhooks []string
+	if cfg.HQ.Stripe.WebhookSecretFile != "" {
+		if webhooks, err = secretLines(cfg.HQ.Stripe.WebhookSecretFile); err != nil {
+			return nil, usage("", "read hq.stripe.webhook_secret_file: %w", err)
+		}
+	}
+	server, err := hq.NewServer(hq.Options{
+		Database:      "sqlite:" + filepath.Join(cfg.StateDir, "hq.db"),
+		Stripe:        stripe,
+		WebhookSecret: webhooks,
+		Log:           log.With("part", "hq"),
+		Version:       buildinfo.Version(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open embedded headquarters: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, server.Close())
+		}
+	}()
+	client := &hq.Client{
+		URL:     "http://headquarters", // the way there is in memory; the name does not matter
+		HTTP:    &http.Client{Transport: hq.NewLocal(server)},
+		Version: buildinfo.Version(),
+	}
+	file := filepath.Join(cfg.StateDir, "hq.credential")
+	if err := enrolHere(ctx, cfg, server, client, stripe.Mode(), file); err != nil {
+		return nil, err
+	}
+	credential, err := secretLines(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the store's credential: %w", err)
+	}
+	client.Credential = func() string { return credential[0] }
+	return &headquarters{server, client}, nil
+}
+
+// enrolHere makes the store known to headquarters, once.
+func enrolHere(ctx context.Context, cfg hub.Config, server *hq.Server, client *hq.Client, mode doors.Mode, file string) error {
+	stores, err := server.Stores(ctx)
+	if err != nil {
+		return fmt.Errorf("list stores: %w", err)
+	}
+	for _, s := range stores {
+		if s.ID == cfg.Store {
+			if _, err := os.Stat(file); err == nil {
+				return hub.RememberStore(cfg.StateDir, s)
+			}
+		} else {
+			return usage("an embedded headquarters is for one store; use another state_dir for another store",
+				"open embedded headquarters: its ledger is that of store %q, not %q", s.ID, cfg.Store)
+		}
+	}
+	code, _, err := server.AddStore(ctx, hq.Store{ID: cfg.Store, Location: cfg.HQ.Location, Mode: mode, TimeZone: timeZone(), DayEnds: "04:00"})
+	if err != nil {
+		return fmt.Errorf("add store to embedded headquarters: %w", err)
+	}
+	return enrol(ctx, client, code, cfg.StateDir, file, nil)
+}
+
+// keyHint is what to do about a key that may do too much.
+const keyHint = "make a restricted key in Stripe's Dashboard (Developers, API keys) with Terminal, PaymentIntents, Charges and Refunds alone"
+
+// restricted opens Stripe with the key of the configuration and makes sure that
+// it may do no more than a shop needs: the box can be carried away.
+func restricted(ctx context.Context, cfg hub.Config, log *slog.Logger) (hq.Stripe, error) {
+	key, err := stripeapi.ReadKey(cfg.HQ.Stripe.APIKeyFile)
+	if err != nil {
+		return nil, usage(keyHint, "open embedded headquarters: hq.stripe.api_key_file: %w", err)
+	}
+	stripe, err := stripeapi.New(stripeapi.Options{Key: key, BaseURL: cfg.HQ.Stripe.APIBase})
+	if err != nil {
+		return nil, usage(keyHint, "open embedded headquarters: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	passed := filepath.Join(cfg.StateDir, "stripe-key.checked")
+	err = stripe.Restricted(ctx)
+	switch {
+	case err == nil:
+		return stripe, replaceFile(passed, []byte(hashed("stripe key", string(key))+"\n"), 0o600)
+	case !silence(err):
+		return nil, usage(keyHint, "open embedded headquarters: %w", err)
+	}
+	// After a power cut the shop must be able to start without internet. What is
+	// not known about a key is let pass only for one that was looked at before.
+	if b, e := os.ReadFile(passed); e != nil || strings.TrimSpace(string(b)) != hashed("stripe key", string(key)) {
+		return nil, couldNot("a new key needs Stripe to answer once", "open embedded headquarters: %w", err)
+	}
+	log.Warn("Stripe does not answer; its key was found to be restricted before", "err", err)
+	return stripe, nil
+}
+
+// silence reports whether Stripe said nothing about the key: no answer, or one
+// about troubles of its own.
+func silence(err error) bool {
+	var refusal *hq.StripeError
+	if errors.As(err, &refusal) {
+		return refusal.Status == http.StatusTooManyRequests || refusal.Status >= 500
+	}
+	var network net.Error
+	return errors.As(err, &network) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
+
+// secretLines reads a file of secrets, one a line, that only its owner may read.
+func secretLines(file string) ([]string, error) {
+	if err := checkFile(file, true); err != nil {
+		return nil, err
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var lines []string
+	for line := range bytes.Lines(b) {
+		if s := strings.TrimSpace(string(line)); s != "" {
+			lines = append(lines, s)
+		}
+	}
+	if len(lines) == 0 {
+		return nil, fmt.Errorf("%s is empty", file)
+	}
+	return lines, nil
+}
+
+// timeZone is this machine's, as IANA names it.
+func timeZone() string {
+	if b, err := os.ReadFile("/etc/timezone"); err == nil {
+		if _, err := time.LoadLocation(strings.TrimSpace(string(b))); err == nil {
+			return strings.TrimSpace(string(b))
+		}
+	}
+	if link, err := os.Readlink("/etc/localtime"); err == nil {
+		if _, name, ok := strings.Cut(link, "zoneinfo/"); ok {
+			if _, err := time.LoadLocation(name); err == nil {
+				return name
+			}
+		}
+	}
+	return "UTC"
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"storehub/hq"
+	"storehub/hub"
+	"storehub/internal/buildinfo"
+)
+
+type enrollCmd struct {
+	HQ     string `name:"hq" required:"" placeholder:"URL" help:"Headquarters' address."`
+	Code   string `required:"" placeholder:"CODE" help:"The one-time code that \"hq store add\" printed."`
+	CAFile string `name:"ca-file" placeholder:"FILE" type:"path" help:"A CA to trust for headquarters alone."`
+}
+
+// Help is what it does.
+func (enrollCmd) Help() string {
+	return `Trades a one-time code for this store's credential, which is kept in a file of mode
+0600, and completes the configuration file. The code works once.
+
+Example:
+
+  hub enroll --hq https://hq.example.com --code 7Q4K-2M9X --config /etc/storehub/hub.yaml`
+}
+
+// Run enrols and completes the configuration.
+func (c *enrollCmd) Run(a *app) error {
+	base := strings.TrimRight(c.HQ, "/")
+	if u, err := url.Parse(base); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.User != nil || u.RawQuery != "" {
+		return usage("hub enroll --hq https://hq.example.com --code CODE", "read arguments: --hq %q is not the address of a headquarters", c.HQ)
+	}
+	file := a.configFile()
+	cfg, err := a.loadForEnrolment(file)
+	if err != nil {
+		return err
+	}
+	if cfg.HQ.Embedded {
+		return usage("remove hq.embedded to use another headquarters", "enrol: %s: headquarters is embedded and enrols by itself", file)
+	}
+	if cfg.HQ.URL != "" && cfg.HQ.URL != base {
+		return usage("change hq.url there first, if that is what you want", "enrol: %s names another headquarters, %s", file, cfg.HQ.URL)
+	}
+	ca := c.CAFile
+	if ca == "" {
+		ca = cfg.HQ.CAFile
+	}
+	transport, err := trusting(ca)
+	if err != nil {
+		return usage("", "read CA of headquarters: %w", err)
+	}
+	client := &hq.Client{URL: base, HTTP: &http.Client{Transport: transport}, Version: buildinfo.Version()}
+	var store hq.Store
+	ctx, cancel := context.WithTimeout(a.ctx, 20*time.Second)
+	defer cancel()
+	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
+		return fmt.Errorf("make state directory: %w", err)
+	}
+	if err := enrol(ctx, client, c.Code, cfg.StateDir, cfg.CredentialFile(), &store); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "This machine is the hub of store %s (%s mode). Its credential is in %s.\n", store.ID, store.Mode, cfg.CredentialFile())
+	if cfg.Store != "" && cfg.Store != store.ID {
+		return usage(fmt.Sprintf("set `store: %q` there", store.ID), "enrol: %s says store %q", file, cfg.Store)
+	}
+	settings := map[string]string{"store": store.ID, "hq.url": base}
+	if c.CAFile != "" {
+		settings["hq.ca_file"] = c.CAFile
+	}
+	changed, err := completeConfig(file, settings)
+	if err != nil {
+		return usage(fmt.Sprintf("set by hand: store: %q, hq.url: %q", store.ID, base), "complete configuration: %w", err)
+	}
+	if changed {
+		fmt.Fprintf(a.stdout, "%s is complete.\n", file)
+	}
+	fmt.Fprintf(a.stdout, "next: hub diagnose, then hub service install && hub service start\n")
+	return nil
+}
+
+// loadForEnrolment reads the configuration if there is one.
+func (a *app) loadForEnrolment(file string) (hub.Config, error) {
+	if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
+		return hub.DefaultConfig(), nil
+	}
+	return a.load()
+}
+
+// enrol trades the code and keeps what comes back: the credential in file, the
+// record of the store in dir. That both can be written is known before the code,
+// which works once, is used.
+func enrol(ctx context.Context, client *hq.Client, code, dir, file string, store *hq.Store) error {
+	secret, err := beginFile(file, 0o600)
+	if err != nil {
+		return err
+	}
+	got, err := client.Enrol(ctx, hq.EnrolRequest{Code: code, Fingerprint: fingerprint(), Version: buildinfo.Version()})
+	if err != nil {
+		secret.abandon()
+		return fmt.Errorf("enrol at %s: %w", client.URL, err)
+	}
+	if err := secret.commit([]byte(got.Credential + "\n")); err != nil {
+		return err
+	}
+	if store != nil {
+		*store = got.Store
+	}
+	if err := hub.RememberStore(dir, got.Store); err != nil {
+		return err
+	}
+	return keepOwner(filepath.Join(dir, "store.json"))
+}
+
+// trusting is a transport that trusts one CA, or those of the system.
+func trusting(caFile string) (*http.Transport, error) {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	if caFile == "" {
+		return t, nil
+	}
+	pem, err := os.ReadFile(caFile)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate", caFile)
+	}
+	t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	return t, nil
+}
+
+// fingerprint tells this machine from another that has a copy of its disk's
+// files: the machine id, hashed, so that it serves no other purpose; without one
+// the name and the network cards.
+func fingerprint() string {
+	for _, file := range []string{"/etc/machine-id", "/var/lib/dbus/machine-id"} {
+		if b, err := os.ReadFile(file); err == nil && len(strings.TrimSpace(string(b))) >= 32 {
+			return hashed("machine-id", strings.TrimSpace(string(b)))
+		}
+	}
+	parts := []string{"cards"}
+	if name, err := os.Hostname(); err == nil {
+		parts = append(parts, name)
+	}
+	cards, _ := net.Interfaces() // none is a fingerprint too
+	var macs []string
+	for _, c := range cards {
+		// Locally administered addresses are made up anew for containers and by
+		// privacy settings.
+		if len(c.HardwareAddr) == 6 && c.HardwareAddr[0]&2 == 0 {
+			macs = append(macs, c.HardwareAddr.String())
+		}
+	}
+	slices.Sort(macs)
+	return hashed(append(parts, macs...)...)
+}
+
+func hashed(parts ...string) string {
+	sum := sha256.Sum256([]byte("storehub fingerprint\x00" + strings.Join(parts, "\x00")))
+	return hex.EncodeToString(sum[:16])
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+
+	"storehub/doors"
+)
+
+type queueCmd struct {
+	List queueListCmd `cmd:"" help:"List operations, newest first."`
+	Show queueShowCmd `cmd:"" help:"Show one operation whole."`
+}
+
+type queueListCmd struct {
+	State  string `enum:",pending,accepted,succeeded,failed" default:"" placeholder:"STATE" help:"Only pending, accepted, succeeded or failed ones."`
+	Limit  int    `default:"100" help:"At most so many."`
+	Format string `enum:"text,json" default:"text" help:"text or json."`
+}
+
+// Help is an example.
+func (queueListCmd) Help() string {
+	return "pending: on this disk; accepted: at headquarters; then succeeded or failed.\n\nExample:\n\n  hub queue list --state pending"
+}
+
+// Run lists what the running hub holds.
+func (c *queueListCmd) Run(a *app) error {
+	admin, err := a.dial()
+	if err != nil {
+		return err
+	}
+	list, err := admin.Operations(a.ctx, doors.State(c.State), c.Limit)
+	if err != nil {
+		return err
+	}
+	if c.Format == "json" {
+		if list == nil {
+			list = []doors.Operation{}
+		}
+		return writeJSON(a.stdout, map[string]any{"operations": list})
+	}
+	var rows [][]string
+	for _, o := range list {
+		rows = append(rows, []string{o.ID, string(o.Kind), o.Ref, amount(o), o.Till, string(o.State), o.Reason, moment(o.CreatedAt)})
+	}
+	return table(a.stdout, []string{"ID", "KIND", "REF", "AMOUNT", "TILL", "STATE", "REASON", "SINCE"}, rows)
+}
+
+type queueShowCmd struct {
+	ID     string `arg:"" help:"The operation's id (op_…)."`
+	Format string `enum:"text,json" default:"text" help:"text or json."`
+}
+
+// Help is an example.
+func (queueShowCmd) Help() string { return "Example:\n\n  hub queue show op_3fk2…" }
+
+// Run shows one operation.
+func (c *queueShowCmd) Run(a *app) error {
+	admin, err := a.dial()
+	if err != nil {
+		return err
+	}
+	o, err := admin.Operation(a.ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	if c.Format == "json" {
+		return writeJSON(a.stdout, o)
+	}
+	rows := [][]string{
+		{"kind", string(o.Kind)}, {"ref", o.Ref}, {"amount", amount(o)}, {"till", o.Till}, {"mode", string(o.Mode)},
+		{"created", moment(o.CreatedAt)}, {"state", string(o.State)}, {"reason", o.Reason}, {"message", o.Message},
+	}
+	if o.Deadline != nil {
+		rows = append(rows, []string{"deadline", moment(*o.Deadline)})
+	}
+	if o.Unknown != nil {
+		rows = append(rows, []string{"unknown", fmt.Sprintf("%s; next look %s", o.Unknown.Reason, moment(o.Unknown.NextLook))})
+	}
+	for _, extra := range []struct {
+		name string
+		raw  []byte
+	}{{"data", o.Data}, {"result", o.Result}, {"reversal", o.Reversal}} {
+		if len(extra.raw) > 0 {
+			rows = append(rows, []string{extra.name, string(extra.raw)})
+		}
+	}
+	return table(a.stdout, []string{"id", o.ID}, rows)
+}
+
+// amount is in the currency's own digits; no amount means all of it.
+func amount(o doors.Operation) string {
+	switch {
+	case !o.Kind.Money() || o.Kind == doors.Cancel:
+		return ""
+	case o.Amount == nil:
+		return "all"
+	case o.Currency == "":
+		return strconv.FormatInt(*o.Amount, 10) + " minor units"
+	}
+	return doors.Format(*o.Amount, o.Currency)
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"storehub/readers"
+)
+
+type readersCmd struct {
+	List  readersListCmd  `cmd:"" help:"List the store's readers."`
+	Watch readersWatchCmd `cmd:"" help:"Say what changes, until interrupted."`
+}
+
+type readersListCmd struct {
+	Format string `enum:"text,json" default:"text" help:"text or json."`
+}
+
+// Help is an example.
+func (readersListCmd) Help() string { return "Example:\n\n  hub readers list --format json" }
+
+// Run lists them.
+func (c *readersListCmd) Run(a *app) error {
+	admin, err := a.dial()
+	if err != nil {
+		return err
+	}
+	list, err := admin.Readers(a.ctx)
+	if err != nil {
+		return err
+	}
+	if c.Format == "json" {
+		if list == nil {
+			list = []readers.Reader{}
+		}
+		return writeJSON(a.stdout, map[string]any{"readers": list})
+	}
+	var rows [][]string
+	for _, r := range list {
+		rows = append(rows, []string{r.Label, r.Serial, r.DeviceType, r.State, address(r), moment(r.LastSeen), r.Reason})
+	}
+	return table(a.stdout, []string{"LABEL", "SERIAL", "TYPE", "STATE", "ADDRESS", "LAST SEEN", "WHY"}, rows)
+}
+
+// address is where the reader is, if anybody knows.
+func address(r readers.Reader) string {
+	if !r.Addr.IsValid() {
+		return ""
+	}
+	return r.Addr.String()
+}
+
+type readersWatchCmd struct {
+	Every time.Duration `default:"2s" help:"How often the hub is asked."`
+}
+
+// Help is an example.
+func (readersWatchCmd) Help() string { return "Example:\n\n  hub readers watch" }
+
+// Run prints a line for every change.
+func (c *readersWatchCmd) Run(a *app) error {
+	if c.Every < 100*time.Millisecond {
+		return usage("hub readers watch --every 2s", "read arguments: --every %s is less than 100ms", c.Every)
+	}
+	admin, err := a.dial()
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(a.ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var before []readers.Reader
+	for {
+		list, err := admin.Readers(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, line := range changes(before, list) {
+			fmt.Fprintf(a.stdout, "%s  %s\n", moment(time.Now()), line)
+		}
+		before = list
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(c.Every):
+		}
+	}
+}
+
+// changes are lines about what differs between two looks.
+func changes(before, after []readers.Reader) []string {
+	known := map[string]readers.Reader{}
+	for _, r := range before {
+		known[r.Serial+r.ID] = r
+	}
+	var lines []string
+	say := func(r readers.Reader, format string, args ...any) {
+		name := r.Label
+		if name == "" {
+			name = r.Serial
+		}
+		lines = append(lines, printable(name+": "+fmt.Sprintf(format, args...)))
+	}
+	for _, r := range after {
+		old, ok := known[r.Serial+r.ID]
+		delete(known, r.Serial+r.ID)
+		switch {
+		case !ok:
+			say(r, "%s at %s (%s)", r.State, address(r), r.Reason)
+			continue
+		case old.State != r.State || old.Reason != r.Reason:
+			say(r, "%s (%s)", r.State, r.Reason)
+		}
+		if old.Addr != r.Addr {
+			say(r, "moved from %s to %s", address(old), address(r))
+		}
+	}
+	for _, r := range before {
+		if _, left := known[r.Serial+r.ID]; left {
+			say(r, "gone")
+		}
+	}
+	return lines
+}

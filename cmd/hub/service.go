@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"storehub/internal/service"
+)
+
+type serviceCmd struct {
+	Install   serviceInstallCmd   `cmd:"" help:"Make the hub a service that starts with the machine."`
+	Uninstall serviceUninstallCmd `cmd:"" help:"Undo install. Data and configuration stay."`
+	Start     serviceStartCmd     `cmd:"" help:"Start it."`
+	Stop      serviceStopCmd      `cmd:"" help:"Stop it."`
+	Restart   serviceRestartCmd   `cmd:"" help:"Stop and start it."`
+	Status    serviceStatusCmd    `cmd:"" help:"Say how it fares."`
+}
+
+type (
+	serviceInstallCmd   struct{}
+	serviceUninstallCmd struct{}
+	serviceStartCmd     struct{}
+	serviceStopCmd      struct{}
+	serviceRestartCmd   struct{}
+	serviceStatusCmd    struct {
+		Format string `enum:"text,json" default:"text" help:"text or json."`
+	}
+)
+
+// Help is an example.
+func (serviceCmd) Help() string {
+	return "systemd, Windows services or launchd, whichever this machine has.\n\nExample:\n\n  hub service install --config /etc/storehub/hub.yaml && hub service start"
+}
+
+// Help is the exit codes.
+func (serviceStatusCmd) Help() string {
+	return "Exit: 0 running, 1 not running, 3 could not tell."
+}
+
+// Run installs a service whose configuration is right.
+func (serviceInstallCmd) Run(a *app) error {
+	if _, err := a.load(); err != nil {
+		return err
+	}
+	return serviceDo(a, service.Install, "installed; next: hub service start")
+}
+
+// Run uninstalls.
+func (serviceUninstallCmd) Run(a *app) error {
+	return serviceDo(a, service.Uninstall, "uninstalled; data and configuration stay")
+}
+
+// Run starts.
+func (serviceStartCmd) Run(a *app) error { return serviceDo(a, service.Start, "started") }
+
+// Run stops.
+func (serviceStopCmd) Run(a *app) error { return serviceDo(a, service.Stop, "stopped") }
+
+// Run restarts.
+func (serviceRestartCmd) Run(a *app) error { return serviceDo(a, service.Restart, "restarted") }
+
+// Run asks.
+func (c serviceStatusCmd) Run(a *app) error {
+	spec, err := hubService(a)
+	if err != nil {
+		return err
+	}
+	state, err := service.Status(spec)
+	if err != nil {
+		return err
+	}
+	if c.Format == "json" {
+		err = writeJSON(a.stdout, map[string]string{"service": spec.Name, "state": string(state)})
+	} else {
+		_, err = fmt.Fprintf(a.stdout, "%s: %s\n", spec.Name, state)
+	}
+	if err == nil && state != service.Running {
+		return somethingWrong
+	}
+	return err
+}
+
+func serviceDo(a *app, f func(service.Spec) error, done string) error {
+	spec, err := hubService(a)
+	if err != nil {
+		return err
+	}
+	if err := f(spec); err != nil {
+		return couldNot("this needs root, or an administrator, and a service manager", "%w", err)
+	}
+	_, err = fmt.Fprintf(a.stdout, "%s %s\n", spec.Name, done)
+	return err
+}
+
+func hubService(a *app) (service.Spec, error) {
+	file, err := filepath.Abs(a.configFile())
+	if err != nil {
+		return service.Spec{}, err
+	}
+	return service.Hub("", file)
+}

@@ -90,7 +90,7 @@ const retryAfter = 900 * time.Millisecond
 // lookup asks the shop's resolvers as its machines do: the first, and the next
 // when it is slow or cannot say.
 func (c *checker) lookup(ctx context.Context, name string) answer {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithTimeout(ctx, budgetLookup)
 	defer cancel()
 	tries := slices.Clone(c.resolvers)
 	for len(tries) < 3 {
@@ -177,6 +177,8 @@ func (c *checker) resolverProbe(i int) func(context.Context) Result {
 				got[q] = c.ask(ctx, "udp", server, required[q%len(required)])
 			})
 		}
+		var overTCP answer // some filters and broken routers know UDP alone
+		wg.Go(func() { overTCP = c.ask(ctx, "tcp", server, required[0]) })
 		wg.Wait()
 		var took []float64
 		lost, said := 0, map[string]int{}
@@ -189,7 +191,7 @@ func (c *checker) resolverProbe(i int) func(context.Context) Result {
 			took = append(took, ms(a.Took))
 			said[a.Rcode]++
 		}
-		ev := map[string]any{"resolver": host(server), "sent": sampleQueries, "lost": lost, "said": counts(said)}
+		ev := map[string]any{"resolver": host(server), "sent": sampleQueries, "lost": lost, "said": counts(said), "tcp": overTCP.said()}
 		r := Result{Status: Pass, Evidence: ev}
 		if len(took) > 0 {
 			slices.Sort(took)
@@ -198,13 +200,6 @@ func (c *checker) resolverProbe(i int) func(context.Context) Result {
 		switch {
 		case lost == sampleQueries:
 			r.Status, r.Detail = Fail, fmt.Sprintf("%s does not answer: %s", host(server), counts(said))
-			try, cancel := context.WithTimeout(context.WithoutCancel(ctx), 500*time.Millisecond)
-			defer cancel()
-			if a := c.ask(try, "tcp", server, required[0]); a.Rcode != "" {
-				ev["tcp"] = a.said()
-			} else {
-				ev["tcp"] = problem(a.Err)
-			}
 		case said["NOERROR"] == 0 && said["NXDOMAIN"] == 0:
 			r.Status, r.Detail = Fail, fmt.Sprintf("%s answers nothing but %s", host(server), counts(said))
 		case lost >= 2:

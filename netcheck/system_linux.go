@@ -176,7 +176,7 @@ func (linuxSystem) ARP(ctx context.Context, k card, self netip.Addr, targets []n
 	const spacing = 300 * time.Millisecond
 	for round := range 3 {
 		for t := range want {
-			if len(out[t]) == 0 || round == 1 {
+			if len(out[t]) == 0 {
 				if err := request(cl, ifi.HardwareAddr, self, t); err != nil {
 					return nil, rawError(err)
 				}
@@ -209,15 +209,15 @@ func (linuxSystem) ARP(ctx context.Context, k card, self netip.Addr, targets []n
 				out[p.SenderIP] = append(out[p.SenderIP], mac)
 			}
 		}
-		// Once all but ourselves answered, one more round would tell nothing:
-		// two claimants both answer the first two requests.
+		// Once all but ourselves answered, one more round would tell nothing: of
+		// two claimants both answer the same request.
 		silent := 0
 		for t := range want {
 			if t != self && len(out[t]) == 0 {
 				silent++
 			}
 		}
-		if round >= 1 && silent == 0 || time.Now().After(end) {
+		if silent == 0 || time.Now().After(end) {
 			break
 		}
 	}

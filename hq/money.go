@@ -76,10 +76,13 @@ func judgeCapture(asked *int64, currency string, in Intent) (end *step, act bool
 	var n step
 	switch in.Status {
 	case "succeeded":
-		if in.Received == want && (currency == "" || strings.EqualFold(currency, in.Currency)) {
-			n = step{state: doors.Succeeded}
-		} else {
+		switch {
+		case !sameCurrency(currency, in):
+			n = failed(reasonCurrency, "the payment is in another currency")
+		case in.Received != want:
 			n = failed(reasonDiffers, "another amount was captured than was asked for")
+		default:
+			n = step{state: doors.Succeeded}
 		}
 	case "canceled":
 		n = failed(reasonCanceled, "the payment was cancelled")
@@ -87,7 +90,7 @@ func judgeCapture(asked *int64, currency string, in Intent) (end *step, act bool
 			n = failed(reasonLapsed, "the authorisation lapsed before it was captured")
 		}
 	case "requires_capture":
-		if currency == "" || strings.EqualFold(currency, in.Currency) {
+		if sameCurrency(currency, in) {
 			return nil, true
 		}
 		n = failed(reasonCurrency, "the payment is in another currency")
@@ -96,6 +99,11 @@ func judgeCapture(asked *int64, currency string, in Intent) (end *step, act bool
 	}
 	n.result = paymentResult(in, asked)
 	return &n, false
+}
+
+// sameCurrency: one that was not named is the payment's.
+func sameCurrency(asked string, in Intent) bool {
+	return asked == "" || strings.EqualFold(asked, in.Currency)
 }
 
 // lapsed tells an authorisation that Stripe let go from one that was cancelled.
@@ -255,7 +263,7 @@ func judgeRefundable(in Intent, currency string, captureFailed bool) *step {
 		n = failed(reasonNothing, "the capture failed: there is nothing to refund")
 	case in.Status != "succeeded":
 		n = failed(reasonNotCaptured, "the payment was not captured: cancel it instead")
-	case currency != "" && !strings.EqualFold(currency, in.Currency):
+	case !sameCurrency(currency, in):
 		n = failed(reasonCurrency, "the payment is in another currency")
 	default:
 		return nil

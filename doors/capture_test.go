@@ -1,7 +1,10 @@
 package doors
 
 import (
+	"context"
+	"encoding/json"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -146,11 +149,36 @@ func TestSecretsAreForgottenOldestFirst(t *testing.T) {
 	s.remember("first", "a")
 	s.remember("kept", "b")
 	s.remember("none", "")
-	for i := range secretsKept - 1 {
+	for i := range 2 * secretsKept {
 		s.of("kept") // asked for: stays
 		s.remember(itoa(int64(i)), "x")
 	}
 	if s.of("first") != "" || s.of("kept") != "b" || s.of("none") != "" || s.order.Len() != secretsKept {
 		t.Errorf("first %q, kept %q, %d kept", s.of("first"), s.of("kept"), s.order.Len())
+	}
+}
+
+// silentReads is a shop where Stripe's answer to a read never comes.
+type silentReads struct{ *shop }
+
+func (s silentReads) Stripe(context.Context, Till, Call, string, url.Values) (json.RawMessage, error) {
+	return nil, errSilence
+}
+
+func TestSampleCaptureThatIsDoneStaysDoneWhenTheIntentCannotBeRead(t *testing.T) {
+	s := newShop()
+	s.outcome = succeeded
+	w := call(Handler(silentReads{s}, Options{}), post, "/server-driven/capture-payment-intent", `{"payment_intent_id":"pi_1"}`, asPOS, jsonBody)
+	if w.Code != http.StatusOK || w.Body.String() != `{"payment_intent":{"id":"pi_1","object":"payment_intent","status":"succeeded"}}` {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+}
+
+func TestMetadataNamesTheOrderButNeverHeadquartersOwnKeys(t *testing.T) {
+	s := newShop()
+	call(Handler(s, Options{}), post, "/create_payment_intent", "amount=100&metadata[order]=A-1041&metadata[storehub_ref]=r&metadata[storehub_op]=forged&surprise=1", asPOS, formBody)
+	want := `stripe create_payment_intent key="" amount=100 capture_method=manual currency=usd metadata[order]=A-1041 metadata[storehub_ref]=r payment_method_types[]=card_present`
+	if got := s.effects(); len(got) != 1 || got[0] != want {
+		t.Errorf("asked %q, want %q", got, want)
 	}
 }

@@ -74,8 +74,20 @@ func TestEveryCodeHasAHeadingAndEveryHeadingACode(t *testing.T) {
 func TestEveryRouteIsOnThePage(t *testing.T) {
 	page := apiPage(t)
 	for _, r := range routes {
-		if !strings.Contains(page, "| `"+r.method+" "+r.path+"` |") {
+		_, row, found := strings.Cut(page, "\n| `"+r.method+" "+r.path+"` | ")
+		if !found {
 			t.Errorf("docs/api.md does not name %s %s", r.method, r.path)
+			continue
+		}
+		who, _, _ := strings.Cut(row, " |")
+		for scope, named := range map[Scope]bool{
+			ScopePOS:     who == "all" || strings.HasPrefix(who, "pos"),
+			ScopeManager: who == "all" || strings.Contains(who, "manager"),
+			ScopeMonitor: who == "all",
+		} {
+			if named != slices.Contains(r.scopes, scope) {
+				t.Errorf("docs/api.md gives %s %s to %q, the table to %v", r.method, r.path, who, r.scopes)
+			}
 		}
 	}
 	for kind := range rules {

@@ -156,6 +156,25 @@ func TestLogNeverHoldsACredentialOrCardData(t *testing.T) {
 	}
 }
 
+func TestNothingBehindTheDoorSeesTheCredential(t *testing.T) {
+	r := httptest.NewRequest(post, "/pos/"+posCredential+"/x?a=1", nil)
+	r.Header.Set("Authorization", "Bearer "+managerCredential)
+	r.Header.Set("Referer", "http://hub/pos/"+posCredential+"/")
+	q := enter(httptest.NewRecorder(), r)
+	if q.credential != posCredential || q.URL.RawQuery != "a=1" {
+		t.Errorf("got %q, %v", q.credential, q.URL)
+	}
+	seen := fmt.Sprint(q.URL, q.RequestURI, q.Header)
+	for _, secret := range []string{posCredential, managerCredential} {
+		if strings.Contains(seen, secret) {
+			t.Errorf("%s is in %s", secret, seen)
+		}
+	}
+	if r.Header.Get("Authorization") == "" {
+		t.Error("the caller's own request was changed")
+	}
+}
+
 func TestRedactTakesTheCredentialOut(t *testing.T) {
 	for path, want := range map[string]string{
 		"/pos/secret/connection_token": "/pos/…/connection_token",

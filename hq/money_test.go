@@ -3,6 +3,7 @@ package hq_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/url"
 	"strings"
 	"testing"
@@ -444,9 +445,11 @@ func TestAnUnreadableOrImpossibleOperationIsAnOutcome(t *testing.T) {
 }
 
 func isRefusal(err error, code string) bool {
-	e, ok := err.(*doors.Error)
-	return ok && e.Code == code
+	var e *doors.Error
+	return asRefusal(err, &e) && e.Code == code
 }
+
+func asRefusal(err error, e **doors.Error) bool { return errors.As(err, e) }
 
 // waitFor polls for something that tells nobody when it happens.
 func waitFor(t *testing.T, what string, ok func() bool) {

@@ -225,13 +225,7 @@ func TestBodyThatNeverComesIsGivenUpAndALateOutcomeIsNot(t *testing.T) {
 		{posCredential, captureForm, http.StatusAccepted, defaultBudget},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			l := pipes{make(chan net.Conn), make(chan struct{})}
-			srv := &http.Server{Handler: Handler(newShop(), Options{})}
-			go srv.Serve(l)
-			defer srv.Close()
-			client, server := net.Pipe()
-			defer client.Close()
-			l.accepted <- server
+			client := dial(t, &http.Server{Handler: Handler(newShop(), Options{})})
 			started := time.Now()
 			fmt.Fprintf(client, "POST /pos/%s/capture_payment_intent HTTP/1.1\r\nHost: hub\r\nContent-Length: %d\r\n\r\n%s", want.credential, len(captureForm), want.body)
 			res, err := http.ReadResponse(bufio.NewReader(client), nil)
@@ -244,6 +238,37 @@ func TestBodyThatNeverComesIsGivenUpAndALateOutcomeIsNot(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestServersReadTimeoutDoesNotCutEventsOrCaptures(t *testing.T) {
+	for request, alive := range map[string]string{
+		"GET /pos/%s/v1/events HTTP/1.1\r\nHost: hub\r\n\r\n":                                                           ": still here",
+		"POST /pos/%s/capture_payment_intent?payment_intent_id=pi_1 HTTP/1.1\r\nHost: hub\r\nContent-Length: 0\r\n\r\n": `{"intent":"pi_1","secret":""}`,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			client := dial(t, &http.Server{Handler: Handler(newShop(), Options{}), ReadTimeout: time.Second})
+			fmt.Fprintf(client, request, posCredential)
+			lines := bufio.NewScanner(client)
+			for lines.Scan() && !strings.HasSuffix(lines.Text(), alive) && lines.Text() != "0" {
+			}
+			if !strings.HasSuffix(lines.Text(), alive) {
+				t.Errorf("%.20s ended before %q: %v", request, alive, lines.Err())
+			}
+		})
+	}
+}
+
+// dial serves one connection without a network, until the test ends.
+func dial(t *testing.T, srv *http.Server) net.Conn {
+	l := pipes{make(chan net.Conn), make(chan struct{})}
+	go srv.Serve(l)
+	client, server := net.Pipe()
+	t.Cleanup(func() {
+		client.Close()
+		srv.Close()
+	})
+	l.accepted <- server
+	return client
 }
 
 // pipes is a listener without a network.

@@ -179,17 +179,17 @@ func (q *ask) hurry() {
 	}
 }
 
-// load reads the body before the route looks at it and lifts the time limit: left
-// on the connection it would end the request while it waits for an outcome.
+// load reads the body before the route looks at it and lifts the time limit, ours
+// or the server's ReadTimeout: left on the connection it would end the request
+// while it waits for an outcome, and cut every stream of events.
 func (q *ask) load() error {
-	if !q.hasBody() {
-		return nil
+	if q.hasBody() {
+		body, err := readBody(q.Request, MaxBody)
+		if err != nil {
+			return err
+		}
+		q.Body = io.NopCloser(bytes.NewReader(body))
 	}
-	body, err := readBody(q.Request, MaxBody)
-	if err != nil {
-		return err
-	}
-	q.Body = io.NopCloser(bytes.NewReader(body))
 	_ = http.NewResponseController(q.w).SetReadDeadline(time.Time{})
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+
+	"github.com/google/uuid"
 )
 
 // sampleStatus is what Stripe's server-driven sample answers whatever went wrong,
@@ -115,7 +117,13 @@ func sampleProcess(d *door, q *ask) (answer, error) {
 	if err := setIntent(params, body.PaymentIntent); err != nil {
 		return answer{}, err
 	}
-	return d.wrap(q, "reader_state", ProcessPaymentIntent, params)
+	// The page sends no key. One per request lets a cashier try again after a
+	// decline; a second click meets the first one's unresolved action.
+	raw, err := d.stripe(q, ProcessPaymentIntent, "sample-"+uuid.NewString(), params)
+	if err != nil {
+		return answer{}, err
+	}
+	return wrapped(http.StatusOK, "reader_state", raw)
 }
 
 func sampleSimulate(d *door, q *ask) (answer, error) {

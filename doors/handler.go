@@ -179,17 +179,18 @@ func (q *ask) hurry() {
 	}
 }
 
-// load reads the body before the route looks at it and lifts the time limit, ours
-// or the server's ReadTimeout: left on the connection it would end the request
-// while it waits for an outcome, and cut every stream of events.
+// load reads the body before the route looks at it and lifts the time limit. The
+// server does so too at the body's end; it is said here because a capture's wait
+// for its outcome depends on it.
 func (q *ask) load() error {
-	if q.hasBody() {
-		body, err := readBody(q.Request, MaxBody)
-		if err != nil {
-			return err
-		}
-		q.Body = io.NopCloser(bytes.NewReader(body))
+	if !q.hasBody() {
+		return nil
 	}
+	body, err := readBody(q.Request, MaxBody)
+	if err != nil {
+		return err
+	}
+	q.Body = io.NopCloser(bytes.NewReader(body))
 	_ = http.NewResponseController(q.w).SetReadDeadline(time.Time{})
 	return nil
 }

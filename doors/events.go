@@ -1,12 +1,11 @@
 package doors
 
 import (
-	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -32,6 +31,8 @@ func v1Events(d *door, q *ask) (answer, error) {
 		after, resume = n, true
 	}
 	ctx, cancel := context.WithCancel(q.Context())
+	var beating sync.WaitGroup
+	defer beating.Wait() // nobody may write once this returned, however it returns
 	defer cancel()
 
 	s := &stream{w: q.w, rc: http.NewResponseController(q.w)}
@@ -42,7 +43,6 @@ func v1Events(d *door, q *ask) (answer, error) {
 		return answer{sent: true}, nil
 	}
 
-	var beating sync.WaitGroup
 	beating.Go(func() {
 		defer cancel() // a till that cannot be written to is gone
 		s.beat(ctx)
@@ -53,8 +53,6 @@ func v1Events(d *door, q *ask) (answer, error) {
 		}
 		return s.send(e)
 	})
-	cancel()
-	beating.Wait()
 	if err != nil && q.Context().Err() == nil {
 		d.o.Log.Debug("event stream ended", "till", q.till.Name, "cause", err)
 	}
@@ -79,13 +77,11 @@ func (s *stream) write(text string) error {
 }
 
 func (s *stream) send(e Event) error {
-	var text strings.Builder
-	fmt.Fprintf(&text, "id: %d\nevent: %s\n", e.Seq, e.Type)
-	for line := range bytes.Lines(encodeJSON(shown(e.Data))) {
-		fmt.Fprintf(&text, "data: %s\n", bytes.TrimRight(line, "\r\n"))
+	data, err := json.Marshal(shown(e.Data)) // one line: it escapes every line break
+	if err != nil {
+		return fmt.Errorf("encode event %d: %w", e.Seq, err)
 	}
-	text.WriteByte('\n')
-	return s.write(text.String())
+	return s.write(fmt.Sprintf("id: %d\nevent: %s\ndata: %s\n\n", e.Seq, e.Type, data))
 }
 
 // shown hides in an event what is hidden in an operation.

@@ -35,6 +35,18 @@ func TestEventsAreWrittenAsServerSentEvents(t *testing.T) {
 	}
 }
 
+func TestEventThatCannotBeEncodedEndsTheStreamAndBreaksNothing(t *testing.T) {
+	s := newShop()
+	s.events = func(_ context.Context, _ uint64, _ bool, send func(Event) error) error {
+		return send(Event{Seq: 1, Type: "diagnosis.changed", Data: make(chan int)})
+	}
+	if w := call(Handler(s, Options{}), get, "/v1/events", "", asPOS); w.Code != http.StatusOK || strings.Contains(w.Body.String(), "id:") {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+	s.events = func(context.Context, uint64, bool, func(Event) error) error { panic("index out of range") }
+	call(Handler(s, Options{}), get, "/v1/events", "", asPOS) // the heartbeat ends too, or the leak is found
+}
+
 func TestEventsStartFromNowWithoutANumber(t *testing.T) {
 	s := newShop()
 	s.events = func(_ context.Context, after uint64, resume bool, _ func(Event) error) error {

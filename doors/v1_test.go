@@ -16,7 +16,7 @@ func TestOperationIsStoredAsItWasAskedAndShownWhole(t *testing.T) {
 		{"refund", `{"kind":"refund","ref":"pi_1","amount":1}`},
 		{"offline_payment", `{"kind":"offline_payment","ref":"` + uuid + `","amount":99999999,"currency":"jpy","data":{"stored_at":"2026-11-23T09:12:07Z","reader":"tmr_1","order":"4242424242424242"}}`},
 		{"order", `{"kind":"order","ref":"4242424242424242","data":{"lines":[{"sku":"A","quantity":0.5,"amount":-100},"bread"]}}`},
-		{"receipt_drops_cardholder_and_expiry", `{"kind":"receipt","ref":"pi_1","data":{"last4":"4242","email":"a@example.com","locale":"de-AT","cardholder_name":"A","exp_month":12,"dedicated_file_name":"A0"}}`},
+		{"receipt_drops_cardholder_and_expiry", `{"kind":"receipt","ref":"pi_1","data":{"last4":"4242","email":"a@example.com","locale":"de-AT","cardholder_name":"A","exp_month":12,"dedicated_file_name":"A0","preferred_locales":["de","en"]}}`},
 		{"heartbeat", `{"kind":"heartbeat"}`},
 		{"null_data_fields_are_absent", `{"kind":"capture","ref":"pi_1","data":{"order":null}}`},
 	} {

@@ -256,3 +256,12 @@ func restore(t *testing.T, from, to string) {
 		t.Fatal(err)
 	}
 }
+
+func fileOrNothing(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	return string(b)
+}

@@ -44,8 +44,8 @@ type shop struct {
 	loc    string
 	reader string
 	opts   hq.Options
-	fault  atomic.Pointer[func(string) error]
-	shift  atomic.Int64 // headquarters' clock runs ahead by this
+	fault  *atomic.Pointer[func(string) error]
+	shift  *atomic.Int64 // headquarters' clock runs ahead by this
 
 	epoch  string // as the hub knows them
 	head   string
@@ -55,7 +55,7 @@ type shop struct {
 
 	stop context.CancelFunc
 	done chan error
-	once sync.Once
+	once *sync.Once
 }
 
 // newShop is a running headquarters with an enrolled store.
@@ -67,6 +67,7 @@ func newShop(t *testing.T, change ...func(*hq.Options)) *shop {
 	}
 	front := httptest.NewServer(box.Handler())
 	s := &shop{t: t, box: box, boxURL: front.URL, db: filepath.Join(t.TempDir(), "hq.db"),
+		fault: &atomic.Pointer[func(string) error]{}, shift: &atomic.Int64{},
 		till: doors.Till{Name: "till 1", Scope: doors.ScopeManager, Mode: doors.Test}}
 	s.loc = s.stripe("POST", "/v1/terminal/locations", "display_name=Shop&address[line1]=1+Street&address[city]=San+Francisco&address[state]=CA&address[postal_code]=94110&address[country]=US")["id"].(string)
 	s.reader = s.stripe("POST", "/v1/terminal/readers", "registration_code=simulated-wpe&label=1&location="+s.loc)["id"].(string)
@@ -116,7 +117,7 @@ func (s *shop) up() {
 		s.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s.server, s.stop, s.done, s.once = server, cancel, make(chan error, 1), sync.Once{}
+	s.server, s.stop, s.done, s.once = server, cancel, make(chan error, 1), &sync.Once{}
 	go func() { s.done <- server.Run(ctx) }()
 	client := &hq.Client{URL: "http://hq", HTTP: &http.Client{Transport: hq.NewLocal(server)}, Version: "test"}
 	if s.client != nil {

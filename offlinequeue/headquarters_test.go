@@ -94,7 +94,7 @@ func (h *headquarters) ids() []string {
 // wait returns when cond holds; it is looked at after each Send.
 func (h *headquarters) wait(t testing.TB, cond func() bool) {
 	t.Helper()
-	limit := time.After(20 * time.Second)
+	limit := time.After(2 * time.Minute) // a back-off of the queue is up to 30 s
 	for {
 		h.mu.Lock()
 		ok := cond()

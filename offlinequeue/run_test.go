@@ -1,0 +1,404 @@
+package offlinequeue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestRunOffersWithoutGapsAndKeepsTheChain(t *testing.T) {
+	dir := t.TempDir()
+	q := opened(t, dir, Options{})
+	hq := newHeadquarters()
+	stop := running(t, q, hq)
+	const n = 3*batchOps + 5
+	for i := range n {
+		put(t, q, capture(fmt.Sprintf("op%03d", i), fmt.Sprintf("pi_%d", i)))
+	}
+	accepted(t, q, n)
+	stop()
+	head := ""
+	for i, op := range hq.log {
+		if op.Number != uint64(i+1) {
+			t.Fatalf("number %d at place %d", op.Number, i+1)
+		}
+		head = Chain(head, op.ID)
+	}
+	want := Cursor{Epoch: hq.epoch, AcceptedThrough: n, Head: head}
+	equal(t, "cursor", q.Cursor(), want)
+	op := get(t, q, "op000")
+	if op.State != Accepted || op.Attempts != 1 || op.AcceptedAt.IsZero() {
+		t.Errorf("accepted: %+v", op)
+	}
+	s := q.Stats()
+	if s.LastAccepted.IsZero() || !s.OldestPending.IsZero() {
+		t.Errorf("stats: %+v", s)
+	}
+	closed(t, q)
+	equal(t, "cursor after reopen", opened(t, dir, Options{}).Cursor(), want)
+}
+
+func TestOrderIsKeptPerRefWhileAcrossItIsByDeadline(t *testing.T) {
+	q := opened(t, t.TempDir(), Options{})
+	at := func(id, ref string, left time.Duration) {
+		op := capture(id, ref)
+		op.Created = time.Now().Add(-time.Hour) // no share of fresh ones
+		op.Deadline = time.Now().Add(left)
+		put(t, q, op)
+	}
+	at("late", "pi_1", 40*time.Hour)
+	receipt := capture("receipt", "pi_3")
+	receipt.Money, receipt.Kind = false, "receipt"
+	put(t, q, receipt)
+	at("early", "pi_2", 20*time.Hour)
+	at("late too", "pi_2", 41*time.Hour)
+	at("refund of late", "pi_1", 30*time.Hour)
+	hq := newHeadquarters()
+	running(t, q, hq)
+	accepted(t, q, 5)
+	equal(t, "order", hq.ids(), []string{"early", "late", "refund of late", "late too", "receipt"})
+}
+
+func TestNumbersAreOnDiskBeforeTheOfferLeavesAndStay(t *testing.T) {
+	dir := t.TempDir()
+	q := opened(t, dir, Options{})
+	for _, id := range []string{"a", "b", "c"} {
+		put(t, q, capture(id, id))
+	}
+	hq := newHeadquarters()
+	hq.deaf = true // takes them, and the answer is lost
+	stop := running(t, q, hq)
+	hq.wait(t, func() bool { return len(hq.batches) >= 2 })
+	stop()
+	closed(t, q)
+
+	q = opened(t, dir, Options{})
+	urgent := capture("urgent", "d")
+	urgent.Deadline = time.Now().Add(time.Hour)
+	put(t, q, urgent)
+	hq.deaf = false
+	hq.batches = nil
+	running(t, q, hq)
+	accepted(t, q, 4)
+	equal(t, "the same first", numbered(hq.batches[0].Ops), []string{"1 a", "2 b", "3 c"})
+	equal(t, "taken once", hq.ids(), []string{"a", "b", "c", "urgent"})
+	if op := get(t, q, "a"); op.Attempts < 3 {
+		t.Errorf("%d attempts, want 3 or more", op.Attempts)
+	}
+}
+
+func TestAfterAnOutageOneGoesFirstThenAll(t *testing.T) {
+	q := opened(t, t.TempDir(), Options{})
+	for i := range 200 {
+		put(t, q, capture(fmt.Sprint(i), fmt.Sprint(i)))
+	}
+	hq := newHeadquarters()
+	hq.down = true
+	running(t, q, hq)
+	hq.wait(t, func() bool {
+		if len(hq.batches) < 3 {
+			return false
+		}
+		hq.down = false
+		return true
+	})
+	q.Nudge()
+	accepted(t, q, 200)
+	hq.mu.Lock()
+	defer hq.mu.Unlock()
+	var sizes []int
+	for _, b := range hq.batches {
+		sizes = append(sizes, len(b.Ops))
+	}
+	trial := slices.IndexFunc(hq.batches, func(b Batch) bool { return len(b.Ops) == 1 })
+	if sizes[0] != batchOps || trial != 1 {
+		t.Errorf("sizes %v: want a whole batch, then one at a time", sizes)
+	}
+	after := sizes[slices.IndexFunc(sizes[1:], func(n int) bool { return n > 1 })+1:]
+	if len(after) > 5 {
+		t.Errorf("sizes after the trial %v: want whole batches", after)
+	}
+}
+
+// The claim is about the order of waiting; synctest has the clock stand still
+// while anything runs.
+func TestBackOffEndsByNudgeAndNotByPut(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		q := opened(t, dir, Options{})
+		put(t, q, capture("a", "a"))
+		tries := make(chan time.Time, 1000)
+		stop := running(t, q, sender(func(context.Context, Batch) (Receipt, error) {
+			tries <- time.Now()
+			return Receipt{}, errSilence
+		}))
+		began := <-tries
+		if took := time.Since(began); took != 0 {
+			t.Errorf("first offer after %v", took)
+		}
+		for range 12 { // the bound has grown to its most
+			<-tries
+		}
+		put(t, q, capture("b", "b"))
+		synctest.Wait()
+		if len(tries) > 0 {
+			t.Error("a put ended the back-off")
+		}
+		q.Nudge()
+		nudged := time.Now()
+		if tried := <-tries; !tried.Equal(nudged) {
+			t.Errorf("offered %v after the nudge", tried.Sub(nudged))
+		}
+		last := nudged
+		for range 20 {
+			next := <-tries
+			if d := next.Sub(last); d > pauseMost || d < pauseLeast {
+				t.Errorf("paused %v", d)
+			}
+			last = next
+		}
+		stop()
+		closed(t, q)
+	})
+}
+
+type sender func(context.Context, Batch) (Receipt, error)
+
+func (f sender) Send(ctx context.Context, b Batch) (Receipt, error) { return f(ctx, b) }
+
+func TestPutWakesRunAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		q := opened(t, dir, Options{})
+		offered := make(chan time.Time)
+		stop := running(t, q, sender(func(context.Context, Batch) (Receipt, error) {
+			offered <- time.Now()
+			return Receipt{}, nil
+		}))
+		synctest.Wait() // it rests
+		began := time.Now()
+		put(t, q, capture("a", "a"))
+		if at := <-offered; !at.Equal(began) {
+			t.Errorf("offered %v later", at.Sub(began))
+		}
+		stop()
+		closed(t, q)
+	})
+}
+
+func TestASenderThatHangsIsCutOff(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		q := opened(t, dir, Options{})
+		put(t, q, capture("a", "a"))
+		cut := make(chan time.Time, 1)
+		began := time.Now()
+		stop := running(t, q, sender(func(ctx context.Context, _ Batch) (Receipt, error) {
+			<-ctx.Done()
+			cut <- time.Now()
+			return Receipt{}, ctx.Err()
+		}))
+		if d := (<-cut).Sub(began); d != sendLimit {
+			t.Errorf("cut off after %v", d)
+		}
+		stop()
+		closed(t, q)
+	})
+}
+
+func TestTheZeroReceiptMeansAllOfTheBatch(t *testing.T) {
+	q := opened(t, t.TempDir(), Options{})
+	put(t, q, capture("a", "a"))
+	put(t, q, capture("b", "b"))
+	running(t, q, sender(func(context.Context, Batch) (Receipt, error) { return Receipt{}, nil }))
+	accepted(t, q, 2)
+	if c := q.Cursor(); c.AcceptedThrough != 2 || c.Head == "" {
+		t.Errorf("cursor: %+v", c)
+	}
+}
+
+func TestTwoRunsAreRefused(t *testing.T) {
+	q := opened(t, t.TempDir(), Options{})
+	hq := newHeadquarters()
+	running(t, q, hq)
+	put(t, q, capture("a", "a"))
+	accepted(t, q, 1)
+	if err := q.Run(t.Context(), hq); err == nil || !strings.Contains(err.Error(), "it runs already") {
+		t.Errorf("second run: %v", err)
+	}
+}
+
+// offered is a queue whose n operations headquarters has; the first `ends` of them have
+// their end.
+func offered(t *testing.T, q *Queue, hq *headquarters, n, ends int) {
+	t.Helper()
+	stop := running(t, q, hq)
+	for i := range n {
+		put(t, q, capture(fmt.Sprintf("op%02d", i), fmt.Sprint(i)))
+		accepted(t, q, i+1)
+	}
+	var outs []Outcome
+	for i := range ends {
+		outs = append(outs, Outcome{Seq: uint64(i + 1), ID: fmt.Sprintf("op%02d", i), State: Succeeded})
+	}
+	settle(t, q, Cursor{Epoch: hq.epoch, Seq: uint64(ends)}, outs...)
+	stop()
+	hq.batches = nil
+}
+
+func TestAHeadquartersThatIsBehindIsOfferedWhatItLacksUnderTheSameNumbers(t *testing.T) {
+	dir := t.TempDir()
+	q := opened(t, dir, Options{})
+	hq := newHeadquarters()
+	offered(t, q, hq, 8, 6)
+	was := hq.ids()
+	hq.restore(hq.epoch, 3)
+	put(t, q, capture("new", "new"))
+	stop := running(t, q, hq)
+	hq.wait(t, func() bool { return len(hq.log) == 9 })
+	eventually(t, func() bool { return get(t, q, "new").State == Accepted })
+	stop()
+	equal(t, "chain", hq.ids(), append(was, "new"))
+	if op := hq.log[4]; op.State != Succeeded || op.AcceptedAt.IsZero() {
+		t.Errorf("offered again without its end: %+v", op)
+	}
+	if op := get(t, q, "op04"); op.State != Succeeded {
+		t.Errorf("went back to %s", op.State)
+	}
+	c := q.Cursor()
+	if c.AcceptedThrough != 9 || c.Head != hq.head(9) || c.Seq != 0 {
+		t.Errorf("cursor: %+v; outcomes have to be asked for anew", c)
+	}
+	closed(t, q)
+	q = opened(t, dir, Options{})
+	equal(t, "after reopen", q.Cursor(), c)
+	equal(t, "open", ids(t, q, Pending, Accepted), []string{"new", "op07", "op06"})
+}
+
+func TestANewEpochIsOfferedEverythingItLacks(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		kept int // of 8, of which 3 have their end; one goes on trial, then the fresh one has its share
+		want []string
+	}{
+		{"nothing kept", 0, []string{"op03", "new", "op04", "op05", "op06", "op07", "op00", "op01", "op02"}},
+		{"a part kept", 4, []string{"op00", "op01", "op02", "op03", "op04", "new", "op05", "op06", "op07"}},
+		{"all kept", 8, []string{"op00", "op01", "op02", "op03", "op04", "op05", "op06", "op07", "new"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			q := opened(t, dir, Options{})
+			hq := newHeadquarters()
+			offered(t, q, hq, 8, 3)
+			hq.restore("epoch 2", c.kept)
+			put(t, q, capture("new", "new"))
+			stop := running(t, q, hq)
+			hq.wait(t, func() bool { return len(hq.log) == 9 })
+			eventually(t, func() bool { return q.Cursor().AcceptedThrough == 9 })
+			stop()
+			equal(t, "chain", hq.ids(), c.want)
+			want := Cursor{Epoch: "epoch 2", AcceptedThrough: 9, Head: hq.head(9)}
+			equal(t, "cursor", q.Cursor(), want)
+			for i := range 3 {
+				if op := get(t, q, fmt.Sprintf("op%02d", i)); op.State != Succeeded {
+					t.Errorf("op%02d went back to %s", i, op.State)
+				}
+			}
+			settle(t, q, Cursor{Epoch: "epoch 1", Seq: 99}, Outcome{Seq: 99, ID: "op07", State: Failed})
+			if op := get(t, q, "op07"); op.State != Accepted {
+				t.Errorf("a late line of the old epoch made it %s", op.State)
+			}
+			closed(t, q)
+			q = opened(t, dir, Options{})
+			equal(t, "cursor after reopen", q.Cursor(), want)
+			put(t, q, capture("newer", "newer"))
+			hq.batches = nil
+			running(t, q, hq)
+			accepted(t, q, 7)
+			equal(t, "offered after reopen", numbered(hq.batches[0].Ops), []string{"10 newer"})
+		})
+	}
+}
+
+func TestANewEpochLearntFromTheFeedIsOfferedEverythingToo(t *testing.T) {
+	q := opened(t, t.TempDir(), Options{})
+	hq := newHeadquarters()
+	offered(t, q, hq, 4, 2)
+	hq.restore("epoch 2", 0)
+	settle(t, q, Cursor{Epoch: "epoch 2", Seq: 0})
+	equal(t, "cursor", q.Cursor(), Cursor{Epoch: "epoch 2"})
+	running(t, q, hq)
+	hq.wait(t, func() bool { return len(hq.log) == 4 })
+	equal(t, "chain", hq.ids(), []string{"op02", "op03", "op00", "op01"})
+}
+
+func TestAHubOnANewDiskFollowsHeadquarters(t *testing.T) {
+	hq := newHeadquarters()
+	offered(t, opened(t, t.TempDir(), Options{}), hq, 5, 0)
+	q := opened(t, t.TempDir(), Options{})
+	put(t, q, capture("new", "new"))
+	running(t, q, hq)
+	accepted(t, q, 1)
+	equal(t, "chain", hq.ids(), []string{"op00", "op01", "op02", "op03", "op04", "new"})
+	if op := get(t, q, "new"); op.Number != 6 {
+		t.Errorf("number %d, want 6", op.Number)
+	}
+}
+
+// Whatever a headquarters answers: nothing is lost, nothing spins, and the next
+// honest answer sets all right.
+func TestAHeadquartersThatTalksNonsenseIsOutlived(t *testing.T) {
+	for name, r := range map[string]Receipt{
+		"another head": {"epoch 1", 2, "abc"},
+		"far ahead":    {"epoch 1", 1000, "abc"},
+		"no epoch":     {"", 7, ""},
+		"an old epoch": {"epoch 0", 0, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				hq := newHeadquarters()
+				q := opened(t, dir, Options{})
+				for _, id := range []string{"a", "b"} {
+					put(t, q, capture(id, "pi"))
+				}
+				tries := 0
+				began := time.Now()
+				stop := running(t, q, sender(func(ctx context.Context, b Batch) (Receipt, error) {
+					if tries++; tries <= 5 {
+						return r, nil
+					}
+					return hq.Send(ctx, b)
+				}))
+				hq.wait(t, func() bool { return len(hq.log) == 2 })
+				if time.Since(began) == 0 {
+					t.Error("it spun")
+				}
+				stop()
+				equal(t, "chain", hq.ids(), []string{"a", "b"})
+				closed(t, q)
+			})
+		})
+	}
+}
+
+func TestFailedNumberingIsTriedAgain(t *testing.T) {
+	var fail = 2
+	q := opened(t, t.TempDir(), Options{Fault: func(step string) error {
+		if step == "number:badger" && fail > 0 {
+			fail--
+			return errors.New("injected")
+		}
+		return nil
+	}})
+	put(t, q, capture("a", "a"))
+	hq := newHeadquarters()
+	running(t, q, hq)
+	accepted(t, q, 1)
+	equal(t, "chain", numbered(hq.log), []string{"1 a"})
+}

@@ -69,9 +69,9 @@ func New(o Options) (*Sandbox, error) {
 		return nil, err
 	}
 	s.prepare(o)
+	s.keeper = newKeeper(o.StateFile, s.snapshot, o.Log)
 	s.hooks = newDeliveries(o.WebhookClient, o.Log, s.delivered)
 	s.redeliver()
-	s.keeper = newKeeper(o.StateFile, s.snapshot, o.Log)
 	return s, nil
 }
 

@@ -29,7 +29,7 @@ func TestTheBooksOutliveARestart(t *testing.T) {
 	if two.SecretKey() != one.SecretKey() || two.RestrictedKey() != one.RestrictedKey() || two.WebhookSecret() != one.WebhookSecret() || two.Account() != one.Account() {
 		t.Error("it is another account")
 	}
-	if two.Now().Sub(time.Now()) < 59*time.Minute {
+	if time.Until(two.Now()) < 59*time.Minute {
 		t.Errorf("the clock went back to %s", two.Now())
 	}
 	again := two.ok("POST", "/v1/payment_intents/"+pi+"/capture", "", byKey)

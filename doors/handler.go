@@ -138,7 +138,9 @@ func (d *door) serve(q *ask) (out answer, err error) {
 			panic(p)
 		default:
 			d.o.Log.Error("door panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			out, err = answer{}, ErrInternal
+			if out, err = (answer{}), ErrInternal; q.route != nil && q.route.stream {
+				out, err = answer{sent: true}, nil // its head is out: it just ends
+			}
 		}
 	}()
 	if err := d.admit(q); err != nil {

@@ -58,7 +58,7 @@ func (w *walker) keyed(rt *rapid.T, path, form string) {
 	at := key + " " + path + " " + form
 	now := w.s.Now()
 	old, ok := w.answers[at]
-	if !ok || now.Sub(old.at) > keyLife-time.Minute {
+	if !ok || now.Sub(old.at) >= keyLife {
 		w.answers[at] = given{body, now}
 	} else if old.body != body {
 		rt.Errorf("%s was answered otherwise:\n%s\n%s", at, old.body, body)

@@ -62,9 +62,12 @@ func matchDNSUnreliable(f *facts) *proof {
 		p.targets = append(p.targets, str(r, "resolver"))
 	}
 	if first := f.probe("resolver/1"); first.Status == netcheck.Fail && len(resolved(f)) > 0 {
-		p.evidence = append(p.evidence, first.Detail+"; every question waits for the next resolver")
+		line := first.Detail + ", yet some names resolve"
+		if f.passed("resolver/2") || f.passed("resolver/3") {
+			line, p.alone = first.Detail+"; every question waits for the next resolver", true
+		}
+		p.evidence = append(p.evidence, line)
 		p.targets = append(p.targets, str(first, "resolver"))
-		p.alone = true // the next one does answer
 	}
 	if len(p.evidence) == 0 {
 		return nil

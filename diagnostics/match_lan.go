@@ -77,7 +77,8 @@ func matchConflict(f *facts) *proof {
 	if r.Code != "address_conflict" {
 		return nil
 	}
-	return &proof{confidence: 0.95, evidence: append([]string{r.Detail}, strs(r, "claimed_by")...), targets: []string{str(r, "address")}}
+	own := slices.ContainsFunc(strs(f.probe("ipv4"), "addresses"), func(s string) bool { return strings.HasPrefix(s, str(r, "address")+"/") })
+	return &proof{confidence: 0.95, evidence: append([]string{r.Detail}, strs(r, "claimed_by")...), targets: []string{str(r, "address")}, alone: !own}
 }
 
 func matchNotPrivate(f *facts) *proof {
@@ -85,18 +86,26 @@ func matchNotPrivate(f *facts) *proof {
 	if r.Code != "address_not_private" {
 		return nil
 	}
-	return &proof{confidence: 0.95, evidence: []string{r.Detail}, targets: []string{str(r, "not_private")}, alone: true}
+	return &proof{confidence: 0.95, evidence: []string{r.Detail}, targets: []string{str(r, "not_private")}}
 }
 
+// matchNetmask: the gateway is outside the hub's own network, and it shows:
+// nothing answers beyond it, or readers next door are cut off.
 func matchNetmask(f *facts) *proof {
 	r := f.probe("route")
 	if r.Code != "wrong_netmask" {
 		return nil
 	}
-	if alive, _ := f.beyond(); alive { // an onlink route, and it works
-		return nil
+	p := &proof{confidence: 0.9, evidence: []string{r.Detail}, targets: []string{str(r, "gateway")}}
+	for _, d := range f.under("reader/") {
+		if d.Code == "reader_other_subnet" {
+			p.evidence = append(p.evidence, d.Detail)
+		}
 	}
-	return &proof{confidence: 0.9, evidence: []string{r.Detail}, targets: []string{str(r, "gateway")}}
+	if alive, _ := f.beyond(); alive && len(p.evidence) == 1 {
+		return nil // an on-link route, and it works
+	}
+	return p
 }
 
 func matchGatewaySilent(f *facts) *proof {
@@ -114,6 +123,10 @@ func matchGatewaySilent(f *facts) *proof {
 // matchHostFirewall: the machine itself said that it may not.
 func matchHostFirewall(f *facts) *proof {
 	p := &proof{confidence: 0.85}
+	if r := f.probe("host_firewall"); r.Code == "host_firewall" {
+		p.confidence = 0.95
+		p.evidence, p.targets = append(p.evidence, r.Detail), append(p.targets, str(r, "address"))
+	}
 	for _, r := range append(f.under("https/"), f.under("reader/")...) {
 		if str(r, "problem") == "prohibited" || str(r, "tcp") == "prohibited" {
 			p.evidence = append(p.evidence, r.Detail)

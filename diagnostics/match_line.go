@@ -163,6 +163,13 @@ func matchIntercepted(f *facts) *proof {
 			p.evidence = append(p.evidence, fmt.Sprintf("%s shows a certificate issued by %q, which is no public authority", str(v, "host"), str(v, "issuer")))
 		}
 	}
+	if wrong := wrongNames(f); len(wrong) > 1 { // one may be Stripe's own mistake
+		p.confidence = min(p.confidence, 0.8)
+		for _, v := range wrong {
+			p.targets = append(p.targets, str(v, "host"))
+			p.evidence = append(p.evidence, fmt.Sprintf("%s shows a certificate of another name, issued by %q", str(v, "host"), str(v, "issuer")))
+		}
+	}
 	if len(p.targets) == 0 {
 		return nil
 	}
@@ -171,6 +178,17 @@ func matchIntercepted(f *facts) *proof {
 	}
 	p.ruledOut = append(p.ruledOut, ok(f, "clock", "a wrong clock")...)
 	return p
+}
+
+// wrongNames are hosts whose certificate is a public one of somebody else.
+func wrongNames(f *facts) []netcheck.Result {
+	var out []netcheck.Result
+	for _, v := range f.visits() {
+		if str(v, "certificate") == "wrong_name" && !yes(v, "extra") {
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 // matchStripeFailing blames Stripe only when its own address was reached.
@@ -192,6 +210,9 @@ func matchStripeFailing(f *facts) *proof {
 			add(v, v.Detail)
 		case str(v, "certificate") == "expired" && f.probe("clock").Status == netcheck.Pass:
 			add(v, fmt.Sprintf("%s shows a certificate that ended %s", str(v, "host"), str(v, "not_after")))
+		case str(v, "certificate") == "wrong_name" && len(wrongNames(f)) == 1 && f.probe("hijack").Code == "":
+			p.confidence = 0.6
+			add(v, fmt.Sprintf("%s shows a certificate of another name, issued by %q", str(v, "host"), str(v, "issuer")))
 		case str(v, "problem") == "tls_version":
 			add(v, str(v, "host")+" speaks an obsolete TLS")
 		case slices.ContainsFunc(sick, func(s netcheck.Result) bool { return s.Name == v.Name }):

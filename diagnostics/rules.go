@@ -7,7 +7,7 @@ import "slices"
 var rules = slices.Concat(lanRules, lineRules, shopRules, hubRules, moneyRules)
 
 // noWayOut are the findings after which nothing beyond the router can be judged.
-var noWayOut = []string{"gateway_silent", "wan_down", "captive_portal", "proxy_required", "host_firewall"}
+var noWayOut = []string{"gateway_silent", "gateway_spoofed", "address_conflict", "wan_down", "captive_portal", "proxy_required", "host_firewall"}
 
 // noTLS are the findings after which an HTTPS conversation cannot succeed.
 var noTLS = []string{"clock_wrong", "mtu_black_hole", "https_blocked", "tls_intercepted", "dns_hijacked"}
@@ -28,7 +28,7 @@ var lanRules = []rule{
 	{code: "dhcp_pool_exhausted", severity: Critical, title: "The router has no addresses left to give", dependsOn: []string{"link_down"}, match: matchCoded("dhcp_pool_exhausted", 0.9),
 		remedy:   []string{"Enlarge the router's DHCP range, or shorten its lease for guests and restart it.", "Reserve addresses for readers and hub."},
 		operator: "The router has run out of network addresses. Restart the router."},
-	{code: "dhcp_silent", severity: Critical, title: "No DHCP server answers", dependsOn: []string{"link_down", "dhcp_pool_exhausted"}, match: matchDHCPSilent,
+	{code: "dhcp_silent", severity: Critical, title: "No DHCP server answers", dependsOn: []string{"link_down", "dhcp_pool_exhausted", "ipv6_only"}, match: matchDHCPSilent,
 		remedy:   []string{"Switch DHCP on in the router, or restart the router.", "Check that the cable leads to the shop's network and not to another port."},
 		operator: "The router gives out no network addresses. Restart the router."},
 	{code: "ipv6_only", severity: Critical, title: "The network has IPv6 only", dependsOn: []string{"link_down"}, match: matchCoded("ipv6_only", 0.95),
@@ -40,7 +40,7 @@ var lanRules = []rule{
 	{code: "dhcp_second_server", severity: Warning, title: "Two DHCP servers give out different networks", dependsOn: []string{"link_down"}, match: matchSecondServer,
 		remedy:   []string{"Find the second box that gives out addresses (often a router plugged in backwards) and switch its DHCP off.", "Switch on DHCP snooping where the switches have it."},
 		operator: "A second box in the shop gives out wrong network addresses."},
-	{code: "address_wrong_subnet", severity: Critical, title: "The hub's address is not of the shop's network", dependsOn: []string{"link_down", "no_ipv4"}, match: matchCoded("address_wrong_subnet", 0.9),
+	{code: "address_wrong_subnet", severity: Critical, title: "The hub's address is not of the shop's network", dependsOn: []string{"link_down", "no_ipv4", "address_not_private"}, match: matchCoded("address_wrong_subnet", 0.9),
 		remedy:   []string{"Set the hub to DHCP, or give it a free address of the network that the router hands out."},
 		operator: "The store hub has an address of another network."},
 	{code: "address_conflict", severity: Critical, title: "Two devices use the same address", dependsOn: []string{"link_down"}, match: matchConflict,
@@ -76,9 +76,9 @@ var lanRules = []rule{
 		operator: "Card readers may get a new network address during the day."},
 	{code: "ipv6_broken", severity: Info, title: "IPv6 is announced and leads nowhere",
 		remedy: []string{"Switch IPv6 off in the router, or repair it."}},
-	{code: "double_nat", severity: Info, title: "Two routers stand in a row",
+	{code: "double_nat", severity: Info, title: "Two routers stand in a row", match: matchCoded("double_nat", 0.8),
 		remedy: []string{"Set one of the two to bridge mode if connections are cut now and then."}},
-	{code: "carrier_nat", severity: Info, title: "The provider shares one address among customers",
+	{code: "carrier_nat", severity: Info, title: "The provider shares one address among customers", match: matchCoded("carrier_nat", 0.9),
 		remedy: []string{"Ask the provider for an address of your own if connections are cut now and then."}},
 	{code: "client_isolation", severity: Critical, title: "The network keeps devices of the shop apart", dependsOn: []string{"link_down", "no_ipv4", "gateway_silent", "address_wrong_subnet", "address_conflict"}, match: matchIsolation,
 		remedy:   []string{"Switch client isolation (AP isolation, guest mode, port isolation) off for the network of tills and readers.", "Put tills, hub and readers into one network or VLAN."},
@@ -95,7 +95,7 @@ var lineRules = []rule{
 	{code: "proxy_required", severity: Critical, title: "Only a proxy leads out", dependsOn: []string{"link_down", "no_ipv4", "gateway_silent"}, match: matchProxy,
 		remedy:   []string{"Let hub and readers out directly on TCP 443; readers cannot use a proxy."},
 		operator: "The network lets card readers out by a proxy only, which they cannot use."},
-	{code: "wan_down", severity: Critical, title: "The internet line is down", dependsOn: []string{"link_down", "no_ipv4", "no_default_gateway", "gateway_silent", "captive_portal", "proxy_required", "dhcp_second_server", "host_firewall"}, match: matchWANDown,
+	{code: "wan_down", severity: Critical, title: "The internet line is down", dependsOn: []string{"link_down", "no_ipv4", "no_default_gateway", "gateway_silent", "gateway_spoofed", "address_conflict", "captive_portal", "proxy_required", "dhcp_second_server", "host_firewall"}, match: matchWANDown,
 		remedy:   []string{"Restart the modem or the provider's box, and look at its lamps.", "Call the provider if it does not come back in ten minutes."},
 		operator: "The store's internet line is down."},
 	{code: "wan_lossy", severity: Warning, title: "The internet line loses packets", dependsOn: noWayOut, match: matchCoded("wan_lossy", 0.8),
@@ -110,7 +110,7 @@ var lineRules = []rule{
 	{code: "dns_down", severity: Critical, title: "DNS does not answer", dependsOn: append([]string{"link_down", "no_ipv4", "no_default_gateway", "dns_not_configured"}, noWayOut...), match: matchDNSDown,
 		remedy:   []string{"Restart the router, if it is the resolver.", "Name other resolvers in the router's DHCP: 1.1.1.1 and 8.8.8.8."},
 		operator: "Internet names cannot be looked up. Restart the router."},
-	{code: "dns_unreliable", severity: Warning, title: "DNS often does not answer", dependsOn: append([]string{"wan_lossy", "dns_down"}, noWayOut...), match: matchDNSUnreliable,
+	{code: "dns_unreliable", severity: Warning, title: "DNS often does not answer", dependsOn: append([]string{"wan_lossy", "wan_slow", "dns_down"}, noWayOut...), match: matchDNSUnreliable,
 		remedy:   []string{"Restart the router, if it is the resolver.", "Name other resolvers in the router's DHCP: 1.1.1.1 and 8.8.8.8."},
 		operator: "Looking up internet names often fails. Payments may take several tries."},
 	{code: "dns_slow", severity: Warning, title: "DNS is slow", dependsOn: append([]string{"wan_slow", "wan_lossy", "dns_down"}, noWayOut...), match: matchCoded("dns_slow", 0.9),

@@ -142,7 +142,7 @@ func (c *checker) plan() []probe {
 		ntp = append(ntp, "ntp/"+h)
 		p = append(p, probe{name: "ntp/" + h, needs: []string{"dns", "gateway"}, budget: budgetLookup + time.Second, run: c.ntpProbe(h)})
 	}
-	p = append(p, probe{name: "portal", needs: []string{"dns", "gateway"}, budget: budgetLookup + budgetHTTP, run: c.probePortal})
+	p = append(p, probe{name: "portal", needs: []string{"dns", "gateway"}, budget: budgetLookup + budgetFollowUp, run: c.probePortal})
 	first := append(append(slices.Clone(lookups), visits...), "dns/private")
 	for _, a := range publicResolvers {
 		p = append(p, probe{name: "public/" + a.String(), needs: []string{"gateway"}, after: first, budget: budgetFollowUp, run: c.publicProbe(a)})
@@ -161,6 +161,9 @@ func (c *checker) plan() []probe {
 	}
 	p = append(p,
 		probe{name: "hijack", needs: []string{"gateway"}, after: publics, budget: budgetFollowUp, run: c.probeHijack},
+		probe{name: "host_firewall", needs: []string{"gateway"}, after: visits, budget: budgetFollowUp, run: c.probeHostFirewall},
+		probe{name: "hops", needs: []string{"gateway"}, after: visits, budget: budgetFollowUp, run: c.probeHops},
+		probe{name: "rate", needs: []string{"gateway"}, after: []string{"path"}, budget: budgetConnect, run: c.probeRate},
 		probe{name: "path", needs: []string{"gateway"}, after: visits, budget: budgetConnect, run: c.probePath},
 		probe{name: "clock", after: append(append(slices.Clone(visits), ntp...), "portal"), budget: budgetLocal, run: c.probeClock},
 	)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/miekg/dns"
@@ -159,6 +160,10 @@ func host(r netip.AddrPort) string {
 // at 60 % loss all five are answered in 1 of 100 runs.
 const sampleQueries = 5
 
+// tcpAfter is when a resolver that is silent over UDP is asked over TCP too. Not
+// before: a small resolver may serve one TCP question at a time and nothing else.
+const tcpAfter = budgetLookup - 700*time.Millisecond
+
 // resolverProbe: does that resolver answer, how fast, and always?
 func (c *checker) resolverProbe(i int) func(context.Context) Result {
 	return func(ctx context.Context) Result {
@@ -167,6 +172,7 @@ func (c *checker) resolverProbe(i int) func(context.Context) Result {
 		}
 		server := c.resolvers[i]
 		got := make([]answer, sampleQueries)
+		var answered atomic.Int32
 		var wg sync.WaitGroup
 		for q := range got {
 			wg.Go(func() {
@@ -174,12 +180,22 @@ func (c *checker) resolverProbe(i int) func(context.Context) Result {
 				case <-time.After(time.Duration(q) * 40 * time.Millisecond): // no burst
 				case <-ctx.Done():
 				}
-				got[q] = c.ask(ctx, "udp", server, required[q%len(required)])
+				if got[q] = c.ask(ctx, "udp", server, required[q%len(required)]); got[q].Rcode != "" {
+					answered.Add(1)
+				}
 			})
 		}
-		var overTCP answer // some filters and broken routers know UDP alone
-		wg.Go(func() { overTCP = c.ask(ctx, "tcp", server, required[0]) })
-		wg.Wait()
+		overUDP := make(chan struct{})
+		go func() { wg.Wait(); close(overUDP) }()
+		overTCP := "not asked"
+		select {
+		case <-overUDP:
+		case <-time.After(tcpAfter):
+			if answered.Load() == 0 {
+				overTCP = c.ask(ctx, "tcp", server, required[0]).said()
+			}
+			<-overUDP
+		}
 		var took []float64
 		lost, said := 0, map[string]int{}
 		for _, a := range got {
@@ -191,7 +207,7 @@ func (c *checker) resolverProbe(i int) func(context.Context) Result {
 			took = append(took, ms(a.Took))
 			said[a.Rcode]++
 		}
-		ev := map[string]any{"resolver": host(server), "sent": sampleQueries, "lost": lost, "said": counts(said), "tcp": overTCP.said()}
+		ev := map[string]any{"resolver": host(server), "sent": sampleQueries, "lost": lost, "said": counts(said), "tcp": overTCP}
 		r := Result{Status: Pass, Evidence: ev}
 		if len(took) > 0 {
 			slices.Sort(took)

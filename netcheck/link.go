@@ -150,12 +150,10 @@ func (c *checker) probeRoute(context.Context) Result {
 		r.Status, r.Code = Warn, "multiple_uplinks"
 		r.Detail = "default routes by " + strings.Join(uplinks, " and ")
 	}
-	for _, p := range c.main.v4() {
-		if first.Gateway.IsValid() && first.Card == c.main.Name && !p.Contains(first.Gateway) && len(c.main.v4()) == 1 {
-			ev["gateway_outside"] = p.String()
-			r.Status, r.Code = Warn, "wrong_netmask"
-			r.Detail = fmt.Sprintf("gateway %s is outside %s", first.Gateway, p)
-		}
+	if p := c.main.v4(); len(p) == 1 && first.Gateway.IsValid() && first.Card == c.main.Name && !p[0].Contains(first.Gateway) {
+		ev["address"], ev["gateway_outside"] = p[0].String(), true
+		r.Status, r.Code = Warn, "wrong_netmask"
+		r.Detail = fmt.Sprintf("gateway %s is outside %s", first.Gateway, p[0])
 	}
 	if k, ok := c.card(first.Card); ok && k.Tunnel {
 		ev["tunnel"] = first.Card

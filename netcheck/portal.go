@@ -38,6 +38,8 @@ func (c *checker) probePortal(ctx context.Context) Result {
 				got[i].detail = "not resolved: " + a.said()
 				return
 			}
+			ctx, cancel := context.WithTimeout(ctx, budgetConnect)
+			defer cancel()
 			conn, err := c.dial(ctx, "tcp", net.JoinHostPort(a.Addrs[0].String(), "80"))
 			if err != nil {
 				got[i].detail = "no connection: " + problem(err)

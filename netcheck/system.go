@@ -85,6 +85,11 @@ type system interface {
 	Refuses(ctx context.Context, c card) (netip.Addr, error)
 	// Leases are what DHCP clients on this machine have written down.
 	Leases() []lease
+	// Hop returns the router that drops a packet to dst after ttl hops.
+	Hop(ctx context.Context, dst netip.Addr, ttl int) (netip.Addr, error)
+	// RawSYN says whether dst accepts a connection that is asked for beneath this
+	// machine's packet filter.
+	RawSYN(ctx context.Context, c card, self netip.Addr, gateway net.HardwareAddr, dst netip.AddrPort) (bool, error)
 	// DialMSS connects with segments of at most mss bytes both ways.
 	DialMSS(ctx context.Context, addr string, mss int) (net.Conn, error)
 }

@@ -59,3 +59,9 @@ func (portable) ARP(context.Context, card, netip.Addr, []netip.Addr) (map[netip.
 func (portable) DialMSS(context.Context, string, int) (net.Conn, error) {
 	return nil, errUnsupported
 }
+func (portable) Hop(context.Context, netip.Addr, int) (netip.Addr, error) {
+	return netip.Addr{}, errUnsupported
+}
+func (portable) RawSYN(context.Context, card, netip.Addr, net.HardwareAddr, netip.AddrPort) (bool, error) {
+	return false, errUnsupported
+}

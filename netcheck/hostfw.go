@@ -1,0 +1,39 @@
+package netcheck
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+)
+
+// probeHostFirewall knocks beneath this machine's own packet filter at a host
+// that would take no connection. If it answers there, the filter is the cause.
+func (c *checker) probeHostFirewall(ctx context.Context) Result {
+	var dst netip.AddrPort
+	c.note(func() {
+		for _, h := range required {
+			if v := c.hosts[h]; v != nil && v.stage == "tcp" && !dst.IsValid() {
+				dst, _ = netip.ParseAddrPort(v.addr)
+			}
+		}
+	})
+	macs := c.macs[c.gateway]
+	if !dst.IsValid() || !dst.Addr().Is4() || len(macs) == 0 || len(c.main.v4()) == 0 || c.redirect != nil {
+		return Result{}
+	}
+	mac, err := net.ParseMAC(macs[0])
+	if err != nil {
+		return Result{}
+	}
+	answered, err := c.sys.RawSYN(ctx, c.main, c.main.v4()[0].Addr(), mac, dst)
+	ev := map[string]any{"address": dst.String()}
+	switch {
+	case err != nil:
+		return Result{Status: Unknown, Evidence: ev, Detail: "whether this machine's own filter blocks: " + err.Error()}
+	case answered:
+		return Result{Status: Fail, Code: "host_firewall", Evidence: ev,
+			Detail: fmt.Sprintf("%s answers beneath this machine's packet filter and not through it", dst)}
+	}
+	return Result{Status: Pass, Evidence: ev, Detail: "this machine's packet filter makes no difference"}
+}

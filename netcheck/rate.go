@@ -1,0 +1,93 @@
+package netcheck
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+const (
+	// padding is what a request is padded by to measure the way up: all servers
+	// take headers of 8 KB.
+	padding = 7 << 10
+	// slowRate is the contract's 1 Mbit/s, in bits a millisecond.
+	slowRate = 1000
+)
+
+// probeRate compares a small request with a padded one on the same connection.
+// The difference is the time that the padding took on the way up.
+func (c *checker) probeRate(ctx context.Context) Result {
+	var v *visit
+	c.note(func() {
+		for _, h := range required {
+			if d := c.hosts[h]; d != nil && d.proven && d.stage == "done" && d.status < 500 && v == nil {
+				v = d
+			}
+		}
+	})
+	if v == nil {
+		return Result{}
+	}
+	conn, err := c.dial(ctx, "tcp", v.addr)
+	if err != nil {
+		return Result{Status: Unknown, Detail: "no connection to measure: " + problem(err)}
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	tc := tls.Client(conn, &tls.Config{ServerName: v.name, RootCAs: c.roots, NextProtos: []string{"http/1.1"}, Time: c.now})
+	if err := tc.HandshakeContext(ctx); err != nil {
+		return Result{Status: Unknown, Detail: "no connection to measure: " + problem(err)}
+	}
+	in := bufio.NewReader(tc)
+	exchange := func(pad int) (time.Duration, bool) {
+		start := time.Now()
+		if _, err := fmt.Fprintf(tc, "GET /healthcheck HTTP/1.1\r\nHost: %s\r\nUser-Agent: storehub\r\nX-Padding: %s\r\n\r\n", v.name, strings.Repeat("0", pad)); err != nil {
+			return 0, false
+		}
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil {
+			return 0, false
+		}
+		defer resp.Body.Close()
+		n, err := io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
+		return time.Since(start), err == nil && n < 64<<10
+	}
+	var small, padded time.Duration
+	for round := range 2 { // the faster of two: a server's hiccup is no slow line
+		s, ok := exchange(8)
+		if !ok {
+			return Result{Status: Unknown, Detail: v.name + " does not keep a connection open to measure by"}
+		}
+		p, ok := exchange(padding)
+		if !ok {
+			return Result{Status: Unknown, Detail: v.name + " does not take a padded request to measure by"}
+		}
+		if round == 0 || s < small {
+			small = s
+		}
+		if round == 0 || p < padded {
+			padded = p
+		}
+	}
+	return judgeRate(v.name, small, padded)
+}
+
+func judgeRate(host string, small, padded time.Duration) Result {
+	ev := map[string]any{"host": host, "small_ms": ms(small), "padded_ms": ms(padded), "padding_bytes": padding}
+	extra := ms(padded - small)
+	if extra <= 0 {
+		return Result{Status: Pass, Evidence: ev, Detail: "size makes no difference"}
+	}
+	rate := padding * 8 / extra // bits a millisecond: kbit/s
+	ev["up_kbit_s"] = rate
+	if rate < slowRate {
+		return Result{Status: Warn, Code: "wan_slow", Evidence: ev, Detail: fmt.Sprintf("the way up carries about %.0f kbit/s", rate)}
+	}
+	return Result{Status: Pass, Evidence: ev, Detail: "the way up carries more than 1 Mbit/s"}
+}

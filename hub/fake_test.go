@@ -133,6 +133,9 @@ func (f *fakeHQ) Submit(_ context.Context, s hq.Submission) (hq.Receipt, error) 
 		return hq.Receipt{}, err
 	}
 	f.set(func(f *fakeHQ) {
+		if s.Epoch != "" && s.Epoch != f.epoch {
+			return // the receipt tells the hub which epoch holds
+		}
 		for _, op := range s.Operations {
 			if _, known := f.ops[op.ID]; known {
 				f.repeats++
@@ -164,7 +167,7 @@ func (f *fakeHQ) act(id string) {
 	f.items = append(f.items, it)
 }
 
-func (f *fakeHQ) Feed(ctx context.Context, _ string, after uint64, wait time.Duration) (hq.Feed, error) {
+func (f *fakeHQ) Feed(ctx context.Context, epoch string, after uint64, wait time.Duration) (hq.Feed, error) {
 	timeout := time.NewTimer(wait)
 	defer timeout.Stop()
 	for {
@@ -180,6 +183,10 @@ func (f *fakeHQ) Feed(ctx context.Context, _ string, after uint64, wait time.Dur
 		}
 		changed := f.changed
 		f.mu.Unlock()
+		if epoch != "" && epoch != out.Epoch {
+			out.Items = nil
+			return out, nil
+		}
 		if len(out.Items) > 0 {
 			return out, nil
 		}

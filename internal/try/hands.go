@@ -1,0 +1,47 @@
+package try
+
+import (
+	"fmt"
+	"net/http"
+)
+
+// hands serves the cables to whoever tries the system:
+//
+//	POST /_try/internet/cut|silence|mend   the line between the hub and headquarters
+//	POST /_try/stripe/cut|silence|mend     the line between headquarters and Stripe
+//	GET  /_try/                            what can be done, and how the lines are
+func (s *System) hands() http.Handler {
+	mux := http.NewServeMux()
+	lines := map[string]*Cable{"internet": s.Internet, "stripe": s.Stripe}
+	mux.HandleFunc("POST /_try/{line}/{deed}", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Origin") != "" { // a hand, not a web page
+			http.Error(w, "not for web pages", http.StatusForbidden)
+			return
+		}
+		line, ok := lines[r.PathValue("line")]
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		switch r.PathValue("deed") {
+		case "cut":
+			line.Cut()
+		case "silence":
+			line.Silence()
+		case "mend":
+			line.Mend()
+		default:
+			http.NotFound(w, r)
+			return
+		}
+		fmt.Fprintf(w, "the %s line: %s done\n", r.PathValue("line"), r.PathValue("deed"))
+	})
+	mux.HandleFunc("GET /_try/{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		for _, name := range []string{"internet", "stripe"} {
+			fmt.Fprintf(w, "%s line whole: %t\n", name, lines[name].Whole())
+		}
+		fmt.Fprint(w, "POST /_try/internet/cut, /silence or /mend; the same for /_try/stripe/\n")
+	})
+	return mux
+}

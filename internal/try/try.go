@@ -1,0 +1,433 @@
+// Package try is the whole system on one machine: a Stripe sandbox, headquarters,
+// a hub and three simulated readers, each on a loopback port of its own, joined
+// by cables that a hand can cut. `hub try` shows it to people, the stories in
+// internal/storesim test it.
+package try
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"storehub/doors"
+	"storehub/hq"
+	"storehub/hq/stripeapi"
+	"storehub/hub"
+	"storehub/internal/sandbox"
+)
+
+// Options tell Start what is not the default. The zero value is good.
+type Options struct {
+	Listen   string       // the hub's address; "" is 127.0.0.1:0
+	StateDir string       // kept across a restart; "": a temporary one, removed by Close
+	Log      *slog.Logger // nil: nothing is logged
+	Version  string
+	Mirror   func(*http.Request, []byte) // see sandbox.Options
+}
+
+// System is a running system. The cables are the hands on it.
+type System struct {
+	HubURL, POSURL, ConsoleURL, MetricsURL string
+	HQURL, StripeURL, StripeKey            string
+	ConfigFile, POSCredential              string
+
+	Sandbox  *sandbox.Sandbox
+	Internet *Cable // hub <-> headquarters
+	Stripe   *Cable // headquarters <-> Stripe
+
+	o         Options
+	dir       string
+	temporary bool
+	account   account
+	secrets   secrets
+
+	mu     sync.Mutex // guards following
+	hq     *running
+	server *hq.Server
+	hub    *running
+	daemon *hub.Hub
+	closed bool
+
+	dead atomic.Bool // the hub's power is cut
+
+	hqListen, hubListen string // chosen at the first start, kept ever after
+	sandboxServer       *http.Server
+	sandboxDone         chan struct{}
+}
+
+// running is a part that runs until its context is cancelled.
+type running struct {
+	stop context.CancelFunc
+	done chan error
+}
+
+// end stops the part and waits for it.
+func (r *running) end() error {
+	if r == nil {
+		return nil
+	}
+	r.stop()
+	return <-r.done
+}
+
+// store is the one shop of the system.
+const store = "0001"
+
+// Start brings everything up: when it returns, the hub answers and has polled its
+// readers once.
+func Start(ctx context.Context, o Options) (_ *System, err error) {
+	if o.Listen == "" {
+		o.Listen = "127.0.0.1:0"
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &System{o: o, dir: o.StateDir}
+	if s.dir == "" {
+		if s.dir, err = os.MkdirTemp("", "storehub-try-"); err != nil {
+			return nil, fmt.Errorf("make state directory: %w", err)
+		}
+		s.temporary = true
+	}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	if s.dir, err = filepath.Abs(s.dir); err != nil {
+		return nil, fmt.Errorf("find state directory %q: %w", o.StateDir, err)
+	}
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make state directory: %w", err)
+	}
+	if s.secrets, err = loadSecrets(filepath.Join(s.dir, "secrets.json")); err != nil {
+		return nil, err
+	}
+	if err := s.startSandbox(); err != nil {
+		return nil, fmt.Errorf("start sandbox: %w", err)
+	}
+	if s.account, err = openAccount(ctx, s.StripeURL, s.StripeKey); err != nil {
+		return nil, fmt.Errorf("furnish sandbox: %w", err)
+	}
+	if err := s.BootHQ(); err != nil {
+		return nil, err
+	}
+	if err := s.enrol(ctx); err != nil {
+		return nil, fmt.Errorf("enrol store: %w", err)
+	}
+	if err := s.BootHub(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.pair(); err != nil {
+		return nil, fmt.Errorf("pair till: %w", err)
+	}
+	return s, nil
+}
+
+// startSandbox serves Stripe. Its webhooks go to headquarters' address, which is
+// chosen here, before headquarters listens.
+func (s *System) startSandbox() error {
+	var err error
+	if s.hqListen, err = freeAddress(); err != nil {
+		return err
+	}
+	s.Sandbox, err = sandbox.New(sandbox.Options{
+		SecretKey:     s.secrets.SecretKey,
+		RestrictedKey: s.secrets.RestrictedKey,
+		WebhookURL:    "http://" + s.hqListen + "/stripe/webhook",
+		WebhookSecret: s.secrets.WebhookSecret,
+		Log:           s.o.Log.With("part", "sandbox"),
+		Mirror:        s.o.Mirror,
+		StateFile:     filepath.Join(s.dir, "stripe.json"),
+	})
+	if err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	s.StripeURL = "http://" + ln.Addr().String()
+	s.StripeKey = s.secrets.SecretKey
+	if s.Stripe, err = NewCable(ln.Addr().String()); err != nil {
+		return err
+	}
+	if s.Internet, err = NewCable(s.hqListen); err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", s.Sandbox.Handler())
+	mux.Handle("/_try/", s.hands())
+	s.sandboxServer = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	s.sandboxDone = make(chan struct{})
+	go func() {
+		defer close(s.sandboxDone)
+		if err := s.sandboxServer.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			s.o.Log.Error("serve sandbox", "err", err)
+		}
+	}()
+	return nil
+}
+
+// BootHQ starts headquarters on its database, after CutHQ for instance.
+func (s *System) BootHQ() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	api, err := stripeapi.New(stripeapi.Options{
+		Key:     stripeapi.Key(s.secrets.RestrictedKey),
+		BaseURL: "http://" + s.Stripe.Addr(),
+	})
+	if err != nil {
+		return fmt.Errorf("open stripe: %w", err)
+	}
+	server, err := hq.NewServer(hq.Options{
+		Database:      "sqlite:" + filepath.Join(s.dir, "hq.db"),
+		Stripe:        api,
+		WebhookSecret: []string{s.secrets.WebhookSecret},
+		Log:           s.o.Log.With("part", "hq"),
+		Version:       s.o.Version,
+		Now:           s.Sandbox.Now, // headquarters lives on the sandbox's clock
+	})
+	if err != nil {
+		return fmt.Errorf("open headquarters: %w", err)
+	}
+	ln, err := net.Listen("tcp", s.hqListen)
+	if err != nil {
+		server.Close()
+		return fmt.Errorf("listen for headquarters: %w", err)
+	}
+	s.HQURL = "http://" + s.hqListen
+	s.server = server
+	ctx, stop := context.WithCancel(context.Background())
+	part := &running{stop: stop, done: make(chan error, 1)}
+	s.hq = part
+	web := &http.Server{Handler: server.Handler(), ReadHeaderTimeout: 10 * time.Second,
+		BaseContext: func(net.Listener) context.Context { return ctx }}
+	go func() {
+		worked := make(chan error, 1)
+		go func() { worked <- server.Run(ctx) }()
+		served := make(chan error, 1)
+		go func() { served <- web.Serve(ln) }()
+		<-ctx.Done()
+		closing, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if web.Shutdown(closing) != nil {
+			web.Close()
+		}
+		<-served
+		err := <-worked
+		if errors.Is(err, context.Canceled) {
+			err = nil
+		}
+		part.done <- errors.Join(err, server.Close())
+	}()
+	return nil
+}
+
+// StopHQ ends headquarters and keeps its database.
+func (s *System) StopHQ() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.hq
+	s.hq, s.server = nil, nil
+	return r.end()
+}
+
+// enrol makes the store known to headquarters and gives the hub its credential,
+// once; then it writes the hub's configuration for the addresses of this start.
+func (s *System) enrol(ctx context.Context) error {
+	credential := filepath.Join(s.dir, "hq.credential")
+	if _, err := os.Stat(credential); errors.Is(err, os.ErrNotExist) {
+		code, _, err := s.server.AddStore(ctx, hq.Store{ID: store, Location: s.account.Location, Mode: doors.Test,
+			Name: "Demo shop", TimeZone: "UTC", DayEnds: "04:00"})
+		if err != nil {
+			return err
+		}
+		c := &hq.Client{URL: s.HQURL, Version: s.o.Version}
+		got, err := c.Enrol(ctx, hq.EnrolRequest{Code: code, Fingerprint: "try", Version: s.o.Version})
+		if err != nil {
+			return err
+		}
+		if err := writeSecret(credential, []byte(got.Credential+"\n")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// configure writes hub.yaml.
+func (s *System) configure(listen string) error {
+	s.ConfigFile = filepath.Join(s.dir, "hub.yaml")
+	text := fmt.Sprintf(`# Written by hub try at each start.
+store: %q
+state_dir: %q
+listen: %q
+hq:
+  url: %q
+  credential_file: %q
+mdns: "off"
+api:
+  origins: ["http://localhost:3000"]
+checks:
+  every: "off"
+`, store, s.hubDir(), listen, "http://"+s.Internet.Addr(), filepath.Join(s.dir, "hq.credential"))
+	return writeSecret(s.ConfigFile, []byte(text))
+}
+
+func (s *System) hubDir() string { return filepath.Join(s.dir, "hub") }
+
+// BootHub starts the hub on its directory, after PowerCut for instance, at the
+// address it had before.
+func (s *System) BootHub(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	listen := s.hubListen
+	if listen == "" {
+		listen = s.o.Listen
+	}
+	if err := s.configure(listen); err != nil {
+		return fmt.Errorf("configure hub: %w", err)
+	}
+	f, err := os.Open(s.ConfigFile)
+	if err != nil {
+		return fmt.Errorf("configure hub: %w", err)
+	}
+	defer f.Close()
+	cfg, err := hub.ParseConfig(f, s.ConfigFile)
+	if err != nil {
+		return err
+	}
+	s.dead.Store(false)
+	h, err := hub.New(cfg, hub.Parts{Log: s.o.Log.With("part", "hub"), Version: s.o.Version, Fault: s.fault})
+	if err != nil {
+		return fmt.Errorf("open hub: %w", err)
+	}
+	running := &running{done: make(chan error, 1)}
+	var run context.Context
+	run, running.stop = context.WithCancel(context.Background())
+	ready := make(chan hub.Addr, 1)
+	go func() { running.done <- h.Run(run, func(a hub.Addr) { ready <- a }) }()
+	select {
+	case a := <-ready:
+		s.hub = running
+		s.daemon = h
+		s.HubURL = a.URL
+		s.MetricsURL = a.Metrics
+		s.ConsoleURL = h.ConsoleLink(a.URL)
+		s.hubListen = strings.TrimPrefix(s.HubURL, "http://")
+		return s.configure(s.hubListen) // commands that read the file find this address
+	case err := <-running.done:
+		return fmt.Errorf("run hub: %w", err)
+	case <-ctx.Done():
+		running.end()
+		return ctx.Err()
+	}
+}
+
+// pair gives the till its credential, once: it survives a restart.
+func (s *System) pair() error {
+	if s.secrets.Till == "" {
+		credential, err := s.daemon.Pair("Demo till", doors.ScopeManager, doors.Test)
+		if err != nil {
+			return err
+		}
+		s.secrets.Till = credential
+		if err := s.secrets.save(filepath.Join(s.dir, "secrets.json")); err != nil {
+			return err
+		}
+	}
+	s.POSCredential = s.secrets.Till
+	s.POSURL = s.HubURL + "/pos/" + s.POSCredential
+	return nil
+}
+
+// StopHub ends the hub as a service manager would.
+func (s *System) StopHub() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.hub
+	s.hub, s.daemon = nil, nil
+	return r.end()
+}
+
+// PowerCut takes the hub away in mid-step: what its disk holds at this moment is
+// all that the next BootHub finds. Nothing is flushed or closed on its behalf.
+func (s *System) PowerCut() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// From here on nothing the hub does reaches its disk, so nothing more is
+	// promised or sent; then the disk is copied as it is, and the old hub may end
+	// in the directory that no one will read again.
+	s.dead.Store(true)
+	kept := s.hubDir() + ".kept"
+	if err := copyStill(kept, s.hubDir()); err != nil {
+		return fmt.Errorf("copy disk: %w", err)
+	}
+	r := s.hub
+	s.hub, s.daemon = nil, nil
+	if err := r.end(); err != nil {
+		s.o.Log.Debug("the hub that lost its power ended", "err", err)
+	}
+	if err := os.RemoveAll(s.hubDir()); err != nil {
+		return err
+	}
+	return os.Rename(kept, s.hubDir())
+}
+
+// errNoPower is what every durable step of a hub ends with once its power is cut.
+var errNoPower = errors.New("the power is cut")
+
+func (s *System) fault(string) error {
+	if s.dead.Load() {
+		return errNoPower
+	}
+	return nil
+}
+
+// Close ends everything and, when the state was temporary, removes it.
+func (s *System) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.mu.Unlock()
+	errs := []error{s.StopHub(), s.StopHQ()}
+	for _, c := range []*Cable{s.Internet, s.Stripe} {
+		if c != nil {
+			errs = append(errs, c.Close())
+		}
+	}
+	if s.sandboxServer != nil {
+		errs = append(errs, s.sandboxServer.Close())
+		<-s.sandboxDone
+	}
+	if s.Sandbox != nil {
+		errs = append(errs, s.Sandbox.Close())
+	}
+	if s.temporary {
+		errs = append(errs, os.RemoveAll(s.dir))
+	}
+	return errors.Join(errs...)
+}
+
+// freeAddress is a loopback address nobody listens at. It is taken a moment
+// later; on a machine where somebody else is faster, the start fails in words.
+func freeAddress() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer ln.Close()
+	return ln.Addr().String(), nil
+}

@@ -221,9 +221,13 @@ func (h *Hub) feedOnce(ctx context.Context) error {
 		}
 	}()
 	c := h.queue.Cursor()
+	began := time.Now()
 	f, err := h.hq.Feed(asking, c.Epoch, c.Seq, wait)
 	if err != nil {
 		return err
+	}
+	if len(f.Items) == 0 && wait > 0 && time.Since(began) < time.Second {
+		pause(ctx, time.Second) // it does not hold answers back: it is stopping
 	}
 	return h.settle(ctx, c, f)
 }
@@ -235,7 +239,13 @@ func (h *Hub) settle(ctx context.Context, c offlinequeue.Cursor, f hq.Feed) erro
 		// Another ledger than the one the cursor counts in: begin at its first line.
 		h.log.Warn("headquarters has a new ledger", "epoch", f.Epoch, "was", c.Epoch)
 		next.Seq = 0
-		return h.queue.Settle(ctx, next, nil)
+		if err := h.queue.Settle(ctx, next, nil); err != nil {
+			return err
+		}
+		if h.queue.Cursor().Epoch != f.Epoch {
+			return errors.New("headquarters answers from a ledger that was left behind")
+		}
+		return nil
 	}
 	if len(f.Items) == 0 && f.Epoch == c.Epoch {
 		return nil

@@ -47,8 +47,8 @@ type servers struct {
 }
 
 // listen opens every listener or none.
-func (h *Hub) listen() (s *servers, err error) {
-	s = &servers{hub: h, tls: !loopback(h.cfg.Listen) || h.cfg.TLS.CertFile != ""}
+func (h *Hub) listen() (_ *servers, err error) {
+	s := &servers{hub: h, tls: !loopback(h.cfg.Listen) || h.cfg.TLS.CertFile != ""}
 	s.requests, s.release = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {

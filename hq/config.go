@@ -9,11 +9,14 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
 )
 
 // DefaultConfigText is hq.yaml as it is shipped: every key with its default.
@@ -111,17 +114,51 @@ func ParseConfig(r io.Reader, name string) (Config, error) {
 	case !utf8.Valid(src) || bytes.IndexByte(src, 0) >= 0:
 		return c, &ConfigError{File: name, Err: errors.New("not UTF-8 text")}
 	}
-	dec := yaml.NewDecoder(bytes.NewReader(src), yaml.DisallowUnknownField())
-	if err := dec.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+	file, err := parser.ParseBytes(src, 0)
+	if err != nil {
 		return c, yamlError(name, err)
 	}
-	if err := dec.Decode(&Config{}); !errors.Is(err, io.EOF) {
-		return c, &ConfigError{File: name, Err: errors.New("more than one document")}
+	written := 0
+	for _, d := range file.Docs {
+		if d.Body == nil || isNothing(d.Body) {
+			continue
+		}
+		if written++; written > 1 {
+			return c, &ConfigError{File: name, Err: errors.New("more than one document")}
+		}
+		if err := yaml.NodeToValue(d.Body, &Config{}, yaml.DisallowUnknownField()); err != nil {
+			return c, yamlError(name, err)
+		}
+		dropNothing(d.Body)
+		if err := yaml.NodeToValue(d.Body, &c); err != nil {
+			return c, yamlError(name, err)
+		}
 	}
 	if key, err := c.check(); err != nil {
 		return c, &ConfigError{File: name, Line: lineOf(src, key), Key: key, Err: err}
 	}
 	return c, nil
+}
+
+// dropNothing takes out keys behind which nothing is written, as in a section
+// whose keys are all commented out: the library would clear the defaults.
+func dropNothing(n ast.Node) {
+	m, ok := n.(*ast.MappingNode)
+	if !ok {
+		return
+	}
+	m.Values = slices.DeleteFunc(m.Values, func(v *ast.MappingValueNode) bool { return isNothing(v.Value) })
+	for _, v := range m.Values {
+		dropNothing(v.Value)
+	}
+}
+
+func isNothing(n ast.Node) bool {
+	switch n.(type) {
+	case *ast.NullNode, *ast.CommentGroupNode:
+		return true
+	}
+	return false
 }
 
 // yamlError keeps the place and the sentence of the library's error, and drops

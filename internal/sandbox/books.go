@@ -12,6 +12,7 @@ const (
 	EffectCanceled     = "canceled"
 	EffectRefunded     = "refunded"
 	EffectRefundFailed = "refund_failed" // a refund that had succeeded came back
+	EffectDisputed     = "disputed"
 	EffectExpired      = "expired"
 )
 

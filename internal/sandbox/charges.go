@@ -196,6 +196,10 @@ func (s *Sandbox) newCharge(in *intentRecord, rd *readerRecord, number string) *
 	if d.Receipt.AccountType == "debit" {
 		d.Receipt.AccountType = "checking"
 	}
+	if at := rd.State.StoredAt; !at.IsZero() {
+		stored, deferred := at.Unix(), "deferred"
+		d.Offline = &offlineNote{&stored, &deferred}
+	}
 	if card.interac {
 		ch.PaymentMethodDetails = methodDetails{Type: "interac_present", InteracPresent: d}
 		return ch

@@ -19,7 +19,8 @@ POST   /_sandbox/faults     {"method":"POST","path":"/v1/payment_intents/*/captu
                             kinds: 429 lock_timeout 503 reset hang 500 500-after lost; times 0: until DELETE
 DELETE /_sandbox/faults     no more trouble
 POST   /_sandbox/webhooks   {"duplicate":true,"reorder":true,"lose":true}
-POST   /_sandbox/readers    {"reader":"tmr_…","offline":true}; also busy, times_out, stuck, address, software
+POST   /_sandbox/readers    {"reader":"tmr_…","offline":true}; also busy, times_out, stuck, stored_at, address, software
+POST   /_sandbox/disputes   {"payment_intent":"pi_…"}: its cardholder disputes it
 POST   /_sandbox/search     {"lag":"1m"}: how far behind the search index is
 `
 
@@ -71,6 +72,16 @@ func (s *Sandbox) control(w http.ResponseWriter, r *http.Request, body []byte) {
 		order(w, body, &v, func() string {
 			if !s.SetReader(v.Reader, v.ReaderState) {
 				return "reader: there is no such reader"
+			}
+			return ""
+		})
+	case "POST disputes":
+		var v struct {
+			PaymentIntent string `json:"payment_intent"`
+		}
+		order(w, body, &v, func() string {
+			if !s.Dispute(v.PaymentIntent) {
+				return "payment_intent: there is no captured payment of this name"
 			}
 			return ""
 		})

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 )
 
 // event is what happened, with the object as it stood then.
@@ -59,6 +60,17 @@ func (s *Sandbox) emit(c *call, kind string, object any) {
 	}
 	ev.PendingWebhooks = len(ev.Waiting)
 	s.dispatch(ev)
+}
+
+// eventLife is how long Stripe tells of an event.
+const eventLife = 30 * 24 * time.Hour
+
+// forgetEvents drops what Stripe would no longer tell.
+func (s *Sandbox) forgetEvents(now time.Time) {
+	oldest := now.Add(-eventLife).Unix()
+	for len(s.st.Events.list) > 0 && s.st.Events.list[0].Created < oldest {
+		s.st.Events.remove(s.st.Events.list[0].ID)
+	}
 }
 
 func (s *Sandbox) getEvent(c *call) (any, *apiError) {

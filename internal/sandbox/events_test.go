@@ -78,6 +78,66 @@ func TestObjectsAreExpandedWhereverTheyAreNamed(t *testing.T) {
 	}
 }
 
+func TestAnExpansionThatLeadsNowhereIsRefusedBeforeTheEffect(t *testing.T) {
+	sh := newShop(t)
+	pi := sh.authorised("2500")
+	sh.no(400, "", "POST", "/v1/payment_intents/"+pi+"/capture", "expand[]=last_charge", byKey)
+	if got := sh.effects(pi); got != "authorised 2500" {
+		t.Errorf("books: %s", got)
+	}
+	sh.ok("POST", "/v1/payment_intents/"+pi+"/capture", "expand[]=latest_charge", byKey)
+}
+
+func TestEventsAreToldForThirtyDays(t *testing.T) {
+	sh := newShop(t)
+	sh.intent("2500", "")
+	old := sh.ok("GET", "/v1/events", "").str("data.0.id")
+	sh.Advance(eventLife - time.Hour)
+	sh.intent("2500", "")
+	if n := len(sh.ok("GET", "/v1/events", "").at("data").([]any)); n != 2 {
+		t.Errorf("%d events within 30 days", n)
+	}
+	sh.Advance(2 * time.Hour)
+	if n := len(sh.ok("GET", "/v1/events", "").at("data").([]any)); n != 1 {
+		t.Errorf("%d events after 30 days", n)
+	}
+	sh.no(400, "resource_missing", "GET", "/v1/events", "ending_before="+old)
+	sh.no(404, "resource_missing", "GET", "/v1/events/"+old, "")
+}
+
+func TestADisputeIsAnEventAndAMarkOnTheCharge(t *testing.T) {
+	sh := newShop(t)
+	held, pi := sh.authorised("3000"), sh.captured("2500")
+	if sh.Dispute("pi_none") || sh.Dispute(held) {
+		t.Error("what was never captured was disputed")
+	}
+	if status, text := sh.order("POST", "disputes", `{"payment_intent":"`+pi+`"}`); status != 200 {
+		t.Fatalf("%d %s", status, text)
+	}
+	r := sh.ok("GET", "/v1/events", "type=charge.dispute.*")
+	if r.str("data.0.data.object.payment_intent") != pi || r.num("data.0.data.object.amount") != 2500 {
+		t.Errorf("event: %s", r.raw)
+	}
+	if r := sh.ok("GET", "/v1/payment_intents/"+pi, "expand[]=latest_charge"); r.at("latest_charge.disputed") != true {
+		t.Errorf("charge: %s", r.raw)
+	}
+	if got := sh.effects(pi); got != "authorised 2500, captured 2500, disputed 2500" {
+		t.Errorf("books: %s", got)
+	}
+}
+
+func TestAForwardedPaymentTellsWhenItWasStored(t *testing.T) {
+	sh := newShop(t)
+	stored := sh.Now().Add(-3 * time.Hour).Truncate(time.Second)
+	sh.SetReader(sh.reader, ReaderState{StoredAt: stored})
+	pi := sh.authorised("2500")
+	const at = "latest_charge.payment_method_details.card_present.offline."
+	r := sh.ok("GET", "/v1/payment_intents/"+pi, "expand[]=latest_charge")
+	if r.num(at+"stored_at") != stored.Unix() || r.str(at+"type") != "deferred" {
+		t.Errorf("%s", r.raw)
+	}
+}
+
 func TestABalanceIsWhatWasTakenAndNotGivenBack(t *testing.T) {
 	sh := newShop(t)
 	sh.authorised("5000")

@@ -92,6 +92,30 @@ func (c *call) created() func(int64) bool {
 // maxExpand is how deep Stripe expands.
 const maxExpand = 4
 
+// expandable are the steps of paths that lead to an object.
+var expandable = strings.Fields("data latest_charge payment_intent charge refunds refund location customer payment_method " +
+	"setup_intent generated_card action process_payment_intent process_setup_intent refund_payment")
+
+// checkExpand refuses paths that lead nowhere in any object. It is done before
+// execution: a typo must not cost an answer whose effect has happened.
+func (c *call) checkExpand() {
+	for _, path := range c.expand {
+		steps := strings.Split(path, ".")
+		if len(steps) > maxExpand {
+			c.fail(invalid("", "expand", "You cannot expand more than 4 levels of a property: "+path))
+		}
+		for _, step := range steps {
+			if !slices.Contains(expandable, step) {
+				c.fail(notExpandable(path))
+			}
+		}
+	}
+}
+
+func notExpandable(path string) *apiError {
+	return invalid("", "expand", "This property cannot be expanded ("+path+").")
+}
+
 // render encodes an answer with the expansions that were asked for.
 func (c *call) render(v any) ([]byte, *apiError) {
 	b := encode(v)
@@ -103,12 +127,8 @@ func (c *call) render(v any) ([]byte, *apiError) {
 		panic("sandbox: decode own answer: " + err.Error())
 	}
 	for _, path := range c.expand {
-		steps := strings.Split(path, ".")
-		if len(steps) > maxExpand {
-			return nil, invalid("", "expand", "You cannot expand more than 4 levels of a property: "+path)
-		}
-		if !c.expandIn(tree, steps) {
-			return nil, invalid("", "expand", "This property cannot be expanded ("+path+").")
+		if !c.expandIn(tree, strings.Split(path, ".")) {
+			return nil, notExpandable(path)
 		}
 	}
 	return encode(tree), nil

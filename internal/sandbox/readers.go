@@ -38,6 +38,9 @@ type ReaderState struct {
 	TimesOut bool `json:"times_out,omitempty"` // process_payment_intent: terminal_reader_timeout, though the reader got the action
 	Stuck    bool `json:"stuck,omitempty"`     // a card presented takes its effect, the action stays in_progress without an event
 
+	// When it stored, without a line, the payments that it forwards now; zero: it pays online.
+	StoredAt time.Time `json:"stored_at,omitzero"`
+
 	Address  netip.Addr `json:"address,omitzero"`   // ip_address; invalid: 0.0.0.0, as simulated readers tell
 	Software string     `json:"software,omitempty"` // device_sw_version; "": a recent one
 	Since    time.Time  `json:"since,omitzero"`     // when it went offline; set by SetReader

@@ -26,12 +26,12 @@ const (
 // paging is what all lists take.
 const paging = "limit starting_after ending_before"
 
-// routes is filled by init since the handlers reach it by way of expansion.
-var routes []*route
+// routes are all calls; one without a star stands before one with it.
+var routes = allRoutes()
 
-func init() {
+func allRoutes() (all []*route) {
 	add := func(method, path string, restricted bool, params string, run func(*Sandbox, *call) (any, *apiError)) {
-		routes = append(routes, &route{method, path, strings.Fields(params), restricted, run})
+		all = append(all, &route{method, path, strings.Fields(params), restricted, run})
 	}
 	const intentParams = "amount currency description metadata payment_method_types payment_method_options receipt_email " +
 		"setup_future_usage statement_descriptor statement_descriptor_suffix transfer_group customer capture_method "
@@ -97,10 +97,10 @@ func init() {
 	add("GET", "/v1/payouts", fullKey, paging, (*Sandbox).listPayouts)
 	add("POST", "/v1/webhook_endpoints", fullKey, "url enabled_events description api_version metadata", (*Sandbox).createEndpoint)
 	add("GET", "/v1/webhook_endpoints", fullKey, paging, (*Sandbox).listEndpoints)
+	return all
 }
 
-// findRoute returns the route and what its stars stood for. A route without a
-// star goes before one with it.
+// findRoute returns the first route that fits and what its stars stood for.
 func findRoute(method, path string) (*route, []string) {
 	for _, r := range routes {
 		if r.method != method {

@@ -183,6 +183,7 @@ func (s *Sandbox) settle() {
 		s.dueBy(re.FailAt)
 	}
 	s.forgetKeys(now)
+	s.forgetEvents(now)
 }
 
 // dueBy makes settle look again at a time.

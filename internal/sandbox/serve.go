@@ -176,6 +176,7 @@ func (s *Sandbox) read(c *call, r *http.Request, body []byte) *apiError {
 		}
 	}
 	c.expand = c.texts("expand")
+	c.checkExpand()
 	return c.err
 }
 

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"flag"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -158,4 +159,40 @@ func TestBodiesThatAreNoFormsAreRefused(t *testing.T) {
 	if r.status != http.StatusRequestEntityTooLarge {
 		t.Errorf("a body of over 1 MiB: %d", r.status)
 	}
+}
+
+// FuzzServe asks a furnished sandbox for anything: it may refuse, it may not fall over.
+func FuzzServe(f *testing.F) {
+	s, err := New(Options{Seed: 1})
+	if err != nil {
+		f.Fatal(err)
+	}
+	defer s.Close()
+	ask := func(method, path, body string) *httptest.ResponseRecorder {
+		req := httptest.NewRequest(method, "/", strings.NewReader(body))
+		req.URL.Path = path
+		if method == http.MethodGet {
+			req.URL.RawQuery = body
+		}
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.SetBasicAuth(s.SecretKey(), "")
+		rec := httptest.NewRecorder()
+		s.Handler().ServeHTTP(rec, req)
+		return rec
+	}
+	for _, r := range routes {
+		form := strings.Join(r.params, "=1&") + "=1&expand[]=data"
+		f.Add(r.method, strings.ReplaceAll(r.path, "*", "pi_1"), form)
+	}
+	f.Add("POST", "/v1/payment_intents", "amount=2500&currency=usd&payment_method_options[card_present][capture_method]=manual")
+	f.Add("POST", "/v1/terminal/locations", "display_name=A&address[line1]=1&address[country]=GI")
+	f.Add("POST", "/_sandbox/clock", `{"advance":"1h"}`)
+	f.Fuzz(func(t *testing.T, method, path, body string) {
+		if method != http.MethodGet && method != http.MethodPost && method != http.MethodDelete || strings.HasSuffix(path, "/faults") {
+			return // other methods have no route, and trouble on request would be one of ours
+		}
+		if rec := ask(method, path, body); rec.Code >= 500 {
+			t.Errorf("%s %s %s: %d %s", method, path, body, rec.Code, rec.Body)
+		}
+	})
 }

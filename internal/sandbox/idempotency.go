@@ -34,35 +34,44 @@ func (s *Sandbox) underKey(c *call, r *http.Request) (a *answer, hang bool) {
 	}
 	sum := sha256.Sum256([]byte(c.form.encode()))
 	params := hex.EncodeToString(sum[:])
-	if old := s.st.Answers[c.key]; old != nil && !old.forgotten(s.now()) {
-		switch {
-		case old.Method != r.Method || old.Path != r.URL.Path:
-			return c.refuse(mismatch("endpoint", c.key)), false
-		case old.Params != params:
-			return c.refuse(mismatch("parameters", c.key)), false
-		case old.Status == 0:
-			return c.refuse(&apiError{
-				Status: http.StatusConflict, Type: invalidRequest, Code: "idempotency_key_in_use", Retry: "true",
-				Message: "There is currently another in-progress request using this Idempotency-Key: " + c.key + ".",
-			}), false
-		default:
-			a := &answer{status: old.Status, body: []byte(old.Body), headers: c.headers()}
-			a.headers["Idempotent-Replayed"] = "true"
-			a.headers["Original-Request"] = old.Request
-			return a, false
-		}
+	old := s.st.Answers[c.key]
+	if old != nil && old.forgotten(s.now()) {
+		old = nil
 	}
-	kept := &storedAnswer{Method: r.Method, Path: r.URL.Path, Params: params, At: s.now(), Request: c.requestID}
 	if c.fault == faultHang {
-		s.st.Answers[c.key] = kept
+		if old == nil {
+			s.st.Answers[c.key] = &storedAnswer{Method: r.Method, Path: r.URL.Path, Params: params, At: s.now(), Request: c.requestID}
+		}
 		return nil, true
+	}
+	if old != nil {
+		return c.replay(old, r, params), false
 	}
 	a = s.execute(c)
 	if c.begun {
-		kept.Status, kept.Body = a.status, string(a.body)
-		s.st.Answers[c.key] = kept
+		s.st.Answers[c.key] = &storedAnswer{Method: r.Method, Path: r.URL.Path, Params: params, At: s.now(), Request: c.requestID,
+			Status: a.status, Body: string(a.body)}
 	}
 	return a, false
+}
+
+// replay answers a request whose key is known.
+func (c *call) replay(old *storedAnswer, r *http.Request, params string) *answer {
+	switch {
+	case old.Method != r.Method || old.Path != r.URL.Path:
+		return c.refuse(mismatch("endpoint", c.key))
+	case old.Params != params:
+		return c.refuse(mismatch("parameters", c.key))
+	case old.Status == 0:
+		return c.refuse(&apiError{
+			Status: http.StatusConflict, Type: invalidRequest, Code: "idempotency_key_in_use", Retry: "true",
+			Message: "There is currently another in-progress request using this Idempotency-Key: " + c.key + ".",
+		})
+	}
+	a := &answer{status: old.Status, body: []byte(old.Body), headers: c.headers()}
+	a.headers["Idempotent-Replayed"] = "true"
+	a.headers["Original-Request"] = old.Request
+	return a
 }
 
 func mismatch(what, key string) *apiError {

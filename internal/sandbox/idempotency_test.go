@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -120,6 +121,9 @@ func TestAKeyInUseIsAConflictThatIsNotKept(t *testing.T) {
 		if r.header.Get("Stripe-Should-Retry") != "true" {
 			sh.t.Error("a conflict should be retried")
 		}
+		if b, err := sh.snapshot(); err != nil || !strings.Contains(string(b), `"k1"`) {
+			sh.t.Errorf("the key that is held is not in the state: %v", err)
+		}
 		cancel()
 		synctest.Wait()
 		sh.ok("POST", capture, "", byKey)
@@ -127,6 +131,19 @@ func TestAKeyInUseIsAConflictThatIsNotKept(t *testing.T) {
 			sh.t.Errorf("books: %s", got)
 		}
 	})
+}
+
+func TestAKeyHeldWhenTheFileWasWrittenIsFreeAfterARestart(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "stripe.json")
+	one := open(t, Options{StateFile: file})
+	one.mu.Lock()
+	one.st.Answers["k1"] = &storedAnswer{Method: "POST", Path: "/v1/refunds", At: one.now()}
+	one.mu.Unlock()
+	if err := one.Close(); err != nil {
+		t.Fatal(err)
+	}
+	two := open(t, Options{StateFile: file})
+	two.ok("POST", "/v1/payment_intents", "amount=500&currency=usd", byKey)
 }
 
 func TestAKeyThatIsTooLongIsRefused(t *testing.T) {

@@ -265,16 +265,19 @@ func (s *Sandbox) listIntents(c *call) (any, *apiError) {
 
 func (s *Sandbox) captureIntent(c *call) (any, *apiError) {
 	asked := c.amount("amount_to_capture")
-	c.flag("final_capture")
-	descriptor := c.text("statement_descriptor")
-	c.text("statement_descriptor_suffix")
-	c.metadata(nil)
+	if final := c.flag("final_capture"); final != nil && !*final {
+		c.fail(invalid("", "final_capture", "Capturing in several steps is not available to this account."))
+	}
+	var meta map[string]string
+	in, missing := s.needIntent(c)
+	if missing == nil {
+		meta = c.metadata(in.Metadata)
+	}
 	if e := c.begin(); e != nil {
 		return nil, e
 	}
-	in, e := s.needIntent(c)
-	if e != nil {
-		return nil, e
+	if missing != nil {
+		return nil, missing
 	}
 	ch := s.chargeOf(in)
 	if in.Status == statusSucceeded {
@@ -294,12 +297,8 @@ func (s *Sandbox) captureIntent(c *call) (any, *apiError) {
 		e.PaymentIntent = in.wire(c.version)
 		return nil, e
 	}
-	in.Metadata = c.metadata(in.Metadata)
 	if c.given("metadata") {
-		in.Changed = s.now()
-	}
-	if descriptor != "" {
-		in.StatementDescriptor = &descriptor
+		in.Metadata, in.Changed = meta, s.now()
 	}
 	s.settleCapture(c, in, ch, amount)
 	s.emit(c, "charge.captured", ch.wire(accountVersion))

@@ -29,6 +29,7 @@ func TestWhatAnIntentAllowsInEachState(t *testing.T) {
 		{fresh, "", "amount=3000", "", fresh},
 		{held, "/capture", "", "", done},
 		{held, "/capture", "amount_to_capture=2501", "amount_too_large", held},
+		{held, "/capture", "amount_to_capture=2000&final_capture=true&metadata[a]=b", "", done},
 		{held, "/cancel", "cancellation_reason=abandoned", "", gone},
 		{held, "", "amount=3000", wrong, held},
 		{held, "", "receipt_email=a@example.com", "", held},

@@ -71,7 +71,7 @@ func allRoutes() (all []*route) {
 	add("GET", "/v1/payment_intents/search", everyKey, "query limit page", (*Sandbox).searchIntents)
 	add("GET", "/v1/payment_intents/*", everyKey, "client_secret", (*Sandbox).getIntent)
 	add("POST", "/v1/payment_intents/*", everyKey, intentParams, (*Sandbox).updateIntent)
-	add("POST", "/v1/payment_intents/*/capture", everyKey, "amount_to_capture metadata final_capture statement_descriptor statement_descriptor_suffix", (*Sandbox).captureIntent)
+	add("POST", "/v1/payment_intents/*/capture", everyKey, "amount_to_capture metadata final_capture", (*Sandbox).captureIntent)
 	add("POST", "/v1/payment_intents/*/cancel", everyKey, "cancellation_reason", (*Sandbox).cancelIntent)
 	add("GET", "/v1/charges", everyKey, paging+" payment_intent created", (*Sandbox).listCharges)
 	add("GET", "/v1/charges/*", everyKey, "", (*Sandbox).getCharge)

@@ -21,7 +21,7 @@ type Options struct {
 	RestrictedKey string       // rk_test_…, may do what headquarters needs; "": one is made
 	WebhookURL    string       // where events go; "": nowhere (they can still be listed)
 	WebhookSecret string       // whsec_…; "": one is made
-	WebhookClient *http.Client // nil: the default one
+	WebhookClient *http.Client // nil: one of its own
 	Log           *slog.Logger
 	Seed          uint64                      // of ids; 0: random
 	Mirror        func(*http.Request, []byte) // sees every API request with its body, before it is served; nil: none

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -141,6 +142,8 @@ func (s *Sandbox) load(path string) error {
 	if st.Version != stateVersion {
 		return fmt.Errorf("load sandbox %s: version %d is not %d", path, st.Version, stateVersion)
 	}
+	// Who was being answered when the file was written is gone by now.
+	maps.DeleteFunc(st.Answers, func(_ string, a *storedAnswer) bool { return a.Status == 0 })
 	s.st = st
 	return nil
 }

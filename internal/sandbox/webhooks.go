@@ -63,11 +63,14 @@ type deliveries struct {
 }
 
 func newDeliveries(client *http.Client, log *slog.Logger, done func(event, endpoint string, ok bool)) *deliveries {
-	if client == nil {
-		client = http.DefaultClient
+	own := http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
+	if client != nil {
+		own = *client
 	}
+	// A redirect is a failed delivery.
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	ctx, cancel := context.WithCancel(context.Background())
-	d := &deliveries{client: client, log: log, done: done, cancel: cancel, ended: make(chan struct{}), wake: make(chan struct{}, 1)}
+	d := &deliveries{client: &own, log: log, done: done, cancel: cancel, ended: make(chan struct{}), wake: make(chan struct{}, 1)}
 	go d.run(ctx)
 	return d
 }
@@ -75,6 +78,7 @@ func newDeliveries(client *http.Client, log *slog.Logger, done func(event, endpo
 func (d *deliveries) close() {
 	d.cancel()
 	<-d.ended
+	d.client.CloseIdleConnections()
 }
 
 func (d *deliveries) set(f WebhookFaults) {

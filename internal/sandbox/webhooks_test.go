@@ -24,6 +24,8 @@ type inbox struct {
 	secret string
 	refuse int // so many deliveries are answered 500
 	fail   error
+
+	redirect bool
 }
 
 func (b *inbox) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -47,7 +49,11 @@ func (b *inbox) RoundTrip(r *http.Request) (*http.Response, error) {
 		b.refuse--
 		status = http.StatusInternalServerError
 	}
-	return &http.Response{StatusCode: status, Status: http.StatusText(status), Body: io.NopCloser(bytes.NewReader(nil)), Request: r}, nil
+	if b.redirect {
+		status = http.StatusTemporaryRedirect
+	}
+	return &http.Response{StatusCode: status, Status: http.StatusText(status), Body: io.NopCloser(bytes.NewReader(nil)), Request: r,
+		Header: http.Header{"Location": {"https://elsewhere.example"}}}, nil
 }
 
 // types are the events that came, in order.
@@ -188,6 +194,20 @@ func TestAnEventWithoutSuccessorIsNotHeldForEver(t *testing.T) {
 		synctest.Wait()
 		if got := in.types(); len(got) != 1 {
 			sh.t.Errorf("came %v", got)
+		}
+	})
+}
+
+func TestARedirectIsAFailedDelivery(t *testing.T) {
+	hooked(t, func(sh *shop, in *inbox) {
+		in.redirect = true
+		sh.intent("2500", "")
+		synctest.Wait()
+		if got := in.types(); len(got) != 1 {
+			sh.t.Errorf("came %v", got)
+		}
+		if r := sh.ok("GET", "/v1/events", ""); r.num("data.0.pending_webhooks") != 1 {
+			sh.t.Errorf("taken as delivered: %s", r.raw)
 		}
 	})
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -22,13 +24,39 @@ import (
 	"storehub/hq"
 	"storehub/hq/stripeapi"
 	"storehub/internal/sandbox"
+	"storehub/internal/sandbox/stripemock"
 )
 
-var update = flag.Bool("update", false, "write golden files anew")
+// mock knows every legal call to Stripe; nil while fuzzing, where no story runs.
+var mock *stripemock.Mock
 
+// TestMain holds every request that reaches the sandbox against Stripe's own
+// description of its API.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(mirrored{m})
+}
+
+type mirrored struct{ *testing.M }
+
+func (m mirrored) Run() int {
+	if flag.Lookup("test.fuzz").Value.String() != "" || flag.Lookup("test.list").Value.String() != "" {
+		return m.M.Run()
+	}
+	var err error
+	if mock, err = stripemock.Start(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := m.M.Run()
+	if mock.Requests() > 0 || flag.Lookup("test.run").Value.String() == "" {
+		for _, refusal := range mock.Check() {
+			fmt.Fprintln(os.Stderr, "not legal at Stripe:", refusal)
+			code = 1
+		}
+	}
+	mock.Close()
+	return code
 }
 
 // shop is headquarters with one store, against a sandbox of Stripe, with a hand
@@ -61,7 +89,7 @@ type shop struct {
 // newShop is a running headquarters with an enrolled store.
 func newShop(t *testing.T, change ...func(*hq.Options)) *shop {
 	t.Helper()
-	box, err := sandbox.New(sandbox.Options{Log: quiet(), Seed: 1})
+	box, err := sandbox.New(sandbox.Options{Log: quiet(), Seed: 1, Mirror: mock.Mirror})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -151,6 +151,7 @@ func judgeToken(in ChecklistInput, it *Item) {
 	}
 	if len(in.KeyWarnings) > 0 {
 		it.Evidence = append(it.Evidence, in.KeyWarnings...)
+		it.Remedy = append(it.Remedy, "Run headquarters on a machine of its own, so that no Stripe key lies in the shop.")
 		if it.State == ItemPass {
 			it.State = ItemAttention
 		}

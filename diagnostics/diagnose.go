@@ -123,6 +123,9 @@ func (f finding) cause(in Input, explains []string) Cause {
 		Evidence: orEmpty(f.evidence), RuledOut: orEmpty(f.ruledOut), Remedy: slices.Concat([]string{}, f.rule.remedy, f.proof.remedy), Targets: orEmpty(f.targets),
 		Explains: orEmpty(explains), Doc: "docs/findings.md#" + f.code, Operator: f.operator,
 	}
+	if len(c.Evidence) == 0 { // facts of another origin may lack their words
+		c.Evidence = []string{c.Title}
+	}
 	if c.Confidence == 0 {
 		c.Confidence = 0.95
 	}
@@ -168,9 +171,7 @@ func closure(table []rule) map[string]map[string]bool {
 	return out
 }
 
+// orEmpty is a list for JSON: never null, and without what says nothing.
 func orEmpty(s []string) []string {
-	if s == nil {
-		return []string{}
-	}
-	return slices.Clone(s)
+	return slices.DeleteFunc(append([]string{}, s...), func(s string) bool { return s == "" })
 }

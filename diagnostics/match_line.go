@@ -142,7 +142,7 @@ func matchFirewall(f *facts) *proof {
 	if len(p.targets) == 0 || len(open) == 0 {
 		return nil
 	}
-	p.ruledOut = append([]string{"a dead line: " + strings.Join(open[:min(3, len(open))], ", ") + " is reached"}, ok(f, "mtu", "packet size: full-size packets pass")...)
+	p.ruledOut = append([]string{"a dead line: " + some(open) + " reached"}, ok(f, "mtu", "packet size: full-size packets pass")...)
 	p.title = "A firewall blocks " + strings.Join(p.targets[:min(2, len(p.targets))], " and ")
 	if len(p.targets) > 2 {
 		p.title += fmt.Sprintf(" and %d more", len(p.targets)-2)
@@ -157,11 +157,19 @@ func matchIntercepted(f *facts) *proof {
 		return nil
 	}
 	p := &proof{confidence: 0.95}
+	var issuers []string
+	signed := map[string][]string{}
 	for _, v := range f.visits() {
 		if str(v, "certificate") == "untrusted" && !yes(v, "extra") {
 			p.targets = append(p.targets, str(v, "host"))
-			p.evidence = append(p.evidence, fmt.Sprintf("%s shows a certificate issued by %q, which is no public authority", str(v, "host"), str(v, "issuer")))
+			if issuer := str(v, "issuer"); signed[issuer] == nil {
+				issuers = append(issuers, issuer)
+			}
+			signed[str(v, "issuer")] = append(signed[str(v, "issuer")], str(v, "host"))
 		}
+	}
+	for _, issuer := range issuers {
+		p.evidence = append(p.evidence, fmt.Sprintf("%q, which is no public authority, signs for %s", issuer, strings.Join(signed[issuer], ", ")))
 	}
 	if wrong := wrongNames(f); len(wrong) > 1 { // one may be Stripe's own mistake
 		p.confidence = min(p.confidence, 0.8)
@@ -248,4 +256,13 @@ func matchNTP(f *facts) *proof {
 		return nil
 	}
 	return p
+}
+
+// some is the first few of a list, with its verb.
+func some(list []string) string {
+	if len(list) == 1 {
+		return list[0] + " is"
+	}
+	n := min(3, len(list))
+	return strings.Join(list[:n-1], ", ") + " and " + list[n-1] + " are"
 }

@@ -1,6 +1,9 @@
 package diagnostics
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // rules is every finding, from the cable to the cloud: within one severity the
 // earlier is the principal one. Data only; match functions are in match_*.go.
@@ -98,10 +101,10 @@ var lineRules = []rule{
 	{code: "wan_down", severity: Critical, title: "The internet line is down", dependsOn: []string{"link_down", "no_ipv4", "no_default_gateway", "gateway_silent", "gateway_spoofed", "address_conflict", "captive_portal", "proxy_required", "dhcp_second_server", "host_firewall"}, match: matchWANDown,
 		remedy:   []string{"Restart the modem or the provider's box, and look at its lamps.", "Call the provider if it does not come back in ten minutes."},
 		operator: "The store's internet line is down."},
-	{code: "wan_lossy", severity: Warning, title: "The internet line loses packets", dependsOn: noWayOut, match: matchCoded("wan_lossy", 0.8),
+	{code: "wan_lossy", severity: Warning, hold: 2 * time.Minute, title: "The internet line loses packets", dependsOn: noWayOut, match: matchCoded("wan_lossy", 0.8),
 		remedy:   []string{"Use a cable where the hub is on Wi-Fi, and measure again.", "Call the provider with these figures."},
 		operator: "The internet line is unreliable. Payments may take several tries."},
-	{code: "wan_slow", severity: Warning, title: "The internet line is slow", dependsOn: append([]string{"wan_lossy"}, noWayOut...), match: matchCoded("wan_slow", 0.9),
+	{code: "wan_slow", severity: Warning, hold: 2 * time.Minute, title: "The internet line is slow", dependsOn: append([]string{"wan_lossy"}, noWayOut...), match: matchCoded("wan_slow", 0.9),
 		remedy:   []string{"Look for a device that fills the line (backups, updates, video).", "Call the provider with these figures."},
 		operator: "The internet line is slow. Payments take longer."},
 	{code: "dns_not_configured", severity: Critical, title: "The hub knows no DNS resolver", dependsOn: []string{"link_down", "no_ipv4", "no_default_gateway", "gateway_silent", "dhcp_silent"}, match: matchCoded("dns_not_configured", 0.95),
@@ -110,10 +113,10 @@ var lineRules = []rule{
 	{code: "dns_down", severity: Critical, title: "DNS does not answer", dependsOn: append([]string{"link_down", "no_ipv4", "no_default_gateway", "dns_not_configured"}, noWayOut...), match: matchDNSDown,
 		remedy:   []string{"Restart the router, if it is the resolver.", "Name other resolvers in the router's DHCP: 1.1.1.1 and 8.8.8.8."},
 		operator: "Internet names cannot be looked up. Restart the router."},
-	{code: "dns_unreliable", severity: Warning, title: "DNS often does not answer", dependsOn: append([]string{"wan_lossy", "wan_slow", "dns_down"}, noWayOut...), match: matchDNSUnreliable,
+	{code: "dns_unreliable", severity: Warning, hold: 2 * time.Minute, title: "DNS often does not answer", dependsOn: append([]string{"wan_lossy", "wan_slow", "dns_down"}, noWayOut...), match: matchDNSUnreliable,
 		remedy:   []string{"Restart the router, if it is the resolver.", "Name other resolvers in the router's DHCP: 1.1.1.1 and 8.8.8.8."},
 		operator: "Looking up internet names often fails. Payments may take several tries."},
-	{code: "dns_slow", severity: Warning, title: "DNS is slow", dependsOn: append([]string{"wan_slow", "wan_lossy", "dns_down"}, noWayOut...), match: matchCoded("dns_slow", 0.9),
+	{code: "dns_slow", severity: Warning, hold: 2 * time.Minute, title: "DNS is slow", dependsOn: append([]string{"wan_slow", "wan_lossy", "dns_down"}, noWayOut...), match: matchCoded("dns_slow", 0.9),
 		remedy:   []string{"Restart the router, if it is the resolver.", "Name other resolvers in the router's DHCP: 1.1.1.1 and 8.8.8.8."},
 		operator: "Looking up internet names is slow. Payments take longer."},
 	{code: "dns_blocks_stripe", severity: Critical, title: "DNS hides names that payments need", dependsOn: append([]string{"dns_down", "dns_not_configured", "dns_unreliable"}, noWayOut...), match: matchDNSBlocks,
@@ -140,10 +143,10 @@ var lineRules = []rule{
 	{code: "firewall_blocks_stripe", severity: Critical, title: "A firewall blocks hosts that payments need", dependsOn: append(append([]string{"dns_down", "wan_lossy"}, noTLS...), noWayOut...), match: matchFirewall,
 		remedy:   []string{"Allow TCP 443 to the named hosts, by name, from hub and readers."},
 		operator: "A firewall blocks the card payment service."},
-	{code: "stripe_failing", severity: Warning, title: "Stripe itself is failing", dependsOn: append(append([]string{"firewall_blocks_stripe", "wan_lossy"}, noTLS...), noWayOut...), match: matchStripeFailing,
+	{code: "stripe_failing", severity: Warning, hold: time.Minute, title: "Stripe itself is failing", dependsOn: append(append([]string{"firewall_blocks_stripe", "wan_lossy"}, noTLS...), noWayOut...), match: matchStripeFailing,
 		remedy:   []string{"Look at status.stripe.com.", "Change nothing in the shop: it is not the cause."},
 		operator: "The card payment service itself has trouble. Nothing in the shop is wrong."},
-	{code: "ntp_blocked", severity: Warning, title: "No time server answers", dependsOn: append([]string{"link_down", "no_ipv4", "no_default_gateway", "dns_down", "dns_not_configured", "wan_lossy", "https_blocked"}, noWayOut...), match: matchNTP,
+	{code: "ntp_blocked", severity: Warning, hold: 10 * time.Minute, title: "No time server answers", dependsOn: append([]string{"link_down", "no_ipv4", "no_default_gateway", "dns_down", "dns_not_configured", "wan_lossy", "https_blocked"}, noWayOut...), match: matchNTP,
 		remedy:   []string{"Allow UDP 123 to the internet; readers set their clocks by it."},
 		operator: "Card readers cannot set their clocks."},
 	{code: "sessions_cut", severity: Warning, title: "The network cuts connections",

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -122,15 +123,11 @@ func (p *page) para(head, s string) {
 // rest is what was sound, and what could not be told.
 func (p *page) rest(r Report) {
 	count := map[netcheck.Status]int{}
-	because := map[string]int{}
-	var order []string
+	var because []string
 	for _, q := range r.Probes {
 		count[q.Status]++
-		if q.Status == netcheck.Skip {
-			if because[q.Because] == 0 {
-				order = append(order, q.Because)
-			}
-			because[q.Because]++
+		if q.Status == netcheck.Skip && !slices.Contains(because, q.Because) {
+			because = append(because, q.Because)
 		}
 	}
 	if len(r.Probes) == 0 {
@@ -138,8 +135,10 @@ func (p *page) rest(r Report) {
 	}
 	p.line("")
 	p.line(fmt.Sprintf("%d of %d probes passed.", count[netcheck.Pass], len(r.Probes)))
-	for _, b := range order {
-		p.para("Not asked: ", fmt.Sprintf("%d probes, since %s failed", because[b], b))
+	if n := len(because); n == 1 {
+		p.para("Not asked: ", fmt.Sprintf("%d, since %s failed", count[netcheck.Skip], because[0]))
+	} else if n > 1 {
+		p.para("Not asked: ", fmt.Sprintf("%d, since %s and %d more failed", count[netcheck.Skip], because[0], n-1))
 	}
 	for _, q := range r.Probes {
 		if q.Status == netcheck.Unknown {

@@ -54,6 +54,7 @@ type checker struct {
 	hosts         map[string]*visit
 	clocks        []clockReading
 	privateFailed bool
+	poorPath      bool
 }
 
 func newChecker(t Targets) *checker {

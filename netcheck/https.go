@@ -63,7 +63,7 @@ func (c *checker) visitProbe(e endpoint) func(context.Context) Result {
 		ev["address"] = v.addr
 		if err != nil {
 			v.problem = problem(err)
-			return v.result(ev, fmt.Sprintf("%s does not take a connection: %s", v.addr, v.problem))
+			return v.result(ev, fmt.Sprintf("%s (%s) does not take a connection: %s", v.name, v.addr, v.problem))
 		}
 		defer conn.Close()
 		ev["connect_ms"] = ms(v.connect)
@@ -88,7 +88,7 @@ func (c *checker) overTLS(ctx context.Context, conn net.Conn, v *visit, ev map[s
 	v.answered = watch.got
 	if err != nil {
 		v.problem = tlsProblem(err, watch.got)
-		return v.result(ev, fmt.Sprintf("%s takes the connection, but the TLS handshake ends: %s", v.addr, v.problem))
+		return v.result(ev, fmt.Sprintf("%s (%s) takes the connection, but the TLS handshake ends: %s", v.name, v.addr, v.problem))
 	}
 	defer tc.Close()
 	ev["tls_ms"] = ms(time.Since(start))
@@ -113,7 +113,7 @@ func (c *checker) overTLS(ctx context.Context, conn net.Conn, v *visit, ev map[s
 	switch {
 	case v.problem != "":
 		ev["certificate"] = v.problem
-		return v.result(ev, fmt.Sprintf("%s shows a certificate that does not prove it (%s), issued by %q", v.addr, v.problem, v.issuer))
+		return v.result(ev, fmt.Sprintf("%s (%s) shows a certificate that does not prove it: %s, issued by %q", v.name, v.addr, strings.ReplaceAll(v.problem, "_", " "), v.issuer))
 	case err != nil:
 		v.stage, v.problem = "http", problem(err)
 		return v.result(ev, fmt.Sprintf("%s proves itself, but does not answer: %s", v.name, v.problem))

@@ -50,7 +50,9 @@ func (c *checker) probePath(ctx context.Context) Result {
 		})
 	}
 	wg.Wait()
-	return judgePath(took)
+	r := judgePath(took)
+	c.note(func() { c.poorPath = r.Status != Pass })
+	return r
 }
 
 // judgePath turns samples into figures; 0 is a connection that never came.

@@ -30,8 +30,8 @@ func (c *checker) probeRate(ctx context.Context) Result {
 			}
 		}
 	})
-	if v == nil {
-		return Result{}
+	if v == nil || c.poorPath {
+		return Result{} // there is nothing to add to a line that is known to be poor
 	}
 	conn, err := c.dial(ctx, "tcp", v.addr)
 	if err != nil {

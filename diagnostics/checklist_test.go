@@ -1,0 +1,120 @@
+package diagnostics
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"storehub/netcheck"
+	"storehub/readers"
+)
+
+var order = strings.Fields("connection_token network end_to_end capture errors receipts reconcile webhooks reader_updates registration locations discovery sdk passcode outages")
+
+func TestNothingPassesWithoutEvidence(t *testing.T) {
+	items := Checklist(ChecklistInput{At: at})
+	if len(items) != 15 {
+		t.Fatalf("%d items", len(items))
+	}
+	for i, it := range items {
+		if it.Number != i+1 || it.ID != order[i] {
+			t.Errorf("item %d is %d %s, want %s", i+1, it.Number, it.ID, order[i])
+		}
+		if it.State != ItemAttention && it.State != ItemUnknown {
+			t.Errorf("%s is %s though nothing is known", it.ID, it.State)
+		}
+		if len(it.Evidence) == 0 || len(it.Remedy) == 0 {
+			t.Errorf("%s says neither why nor what to do: %+v", it.ID, it)
+		}
+	}
+	raw, err := json.Marshal(items)
+	if err != nil || bytes.Contains(raw, []byte("null")) {
+		t.Errorf("null in %s (%v)", raw, err)
+	}
+}
+
+// whole is a store that has done everything.
+func whole() ChecklistInput {
+	rep := Diagnose(Input{At: at, Net: reachable()})
+	in := ChecklistInput{At: at, Integration: "sdk-js", Report: &rep, Location: "tml_1",
+		Readers: []readers.Reader{{Serial: "S1", Label: "Till 1", Software: "2.43.3.0"}},
+		Token:   &TokenTest{At: at, Distinct: true, LocationScoped: true}, LastCapture: at, LastReceipt: at, LastEvent: at, Reconciled: at,
+		Rehearsals: map[string]Trial{}, SignOffs: map[string]SignOff{}}
+	for _, id := range []string{"end_to_end", "errors", "outages"} {
+		in.Rehearsals[id] = Trial{At: at.Add(-24 * time.Hour), Passed: true}
+	}
+	for _, id := range []string{"discovery", "sdk", "passcode"} {
+		in.SignOffs[id] = SignOff{At: at, By: "Kim", Note: "seen on site"}
+	}
+	return in
+}
+
+func TestAStoreThatHasDoneEverythingIsDone(t *testing.T) {
+	for _, it := range Checklist(whole()) {
+		if it.State != ItemPass && it.State != ItemSignedOff {
+			t.Errorf("%s is %s: %v", it.ID, it.State, it.Evidence)
+		}
+	}
+}
+
+func TestChecklistItems(t *testing.T) {
+	cause := func(code string, s Severity) *Report {
+		return &Report{Causes: []Cause{{Code: code, Severity: s, Title: code, Remedy: []string{"Mend it."}}}, Probes: reachable().Results}
+	}
+	tests := []struct {
+		name, item string
+		change     func(*ChecklistInput)
+		want       ItemState
+	}{
+		{"no token", "connection_token", func(in *ChecklistInput) { in.Token = &TokenTest{Error: "headquarters is silent"} }, ItemFail},
+		{"the same token twice", "connection_token", func(in *ChecklistInput) { in.Token.Distinct = false }, ItemFail},
+		{"anybody gets a token", "connection_token", func(in *ChecklistInput) { in.Token.RefusesNobody = true }, ItemFail},
+		{"token of all shops", "connection_token", func(in *ChecklistInput) { in.Token.LocationScoped = false }, ItemAttention},
+		{"key in the shop", "connection_token", func(in *ChecklistInput) { in.KeyWarnings = []string{"the key lies in the shop"} }, ItemAttention},
+		{"network blocked", "network", func(in *ChecklistInput) { in.Report = cause("wan_down", Critical) }, ItemFail},
+		{"network so-so", "network", func(in *ChecklistInput) { in.Report = cause("wan_slow", Warning) }, ItemAttention},
+		{"not the network's fault", "network", func(in *ChecklistInput) { in.Report = cause("disk_low", Warning) }, ItemPass},
+		{"nothing was reached", "network", func(in *ChecklistInput) { in.Report.Probes = []netcheck.Result{{Name: "link", Status: netcheck.Pass}} }, ItemUnknown},
+		{"rehearsed long ago", "end_to_end", func(in *ChecklistInput) { in.Rehearsals["end_to_end"] = Trial{At: at.AddDate(-1, 0, 0), Passed: true} }, ItemAttention},
+		{"rehearsal failed", "errors", func(in *ChecklistInput) { in.Rehearsals["errors"] = Trial{At: at, Note: "decline not shown"} }, ItemFail},
+		{"a payment lapses", "capture", func(in *ChecklistInput) { in.Report = cause("captures_near_deadline", Critical) }, ItemFail},
+		{"old reconciliation", "reconcile", func(in *ChecklistInput) { in.Reconciled = at.Add(-72 * time.Hour) }, ItemAttention},
+		{"old reader software", "reader_updates", func(in *ChecklistInput) { in.Readers[0].Software = "2.9.1.0" }, ItemAttention},
+		{"a strange version is not old", "reader_updates", func(in *ChecklistInput) { in.Readers[0].Software = "beta" }, ItemPass},
+		{"no reader", "registration", func(in *ChecklistInput) { in.Readers = []readers.Reader{} }, ItemAttention},
+		{"wrong shop", "locations", func(in *ChecklistInput) { in.Report = cause("location_mismatch", Critical) }, ItemFail},
+		{"server-driven", "discovery", func(in *ChecklistInput) { in.Integration = "server-driven" }, ItemNotApplicable},
+		{"nobody looked", "passcode", func(in *ChecklistInput) { delete(in.SignOffs, "passcode") }, ItemAttention},
+		{"a sign-off covers no failure", "errors", func(in *ChecklistInput) {
+			in.Rehearsals["errors"] = Trial{At: at}
+			in.SignOffs["errors"] = SignOff{At: at, By: "Kim"}
+		}, ItemFail},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			in := whole()
+			tt.change(&in)
+			it := Checklist(in)[slices.Index(order, tt.item)]
+			if it.State != tt.want {
+				t.Errorf("%s is %s, want %s: %v", it.ID, it.State, tt.want, it.Evidence)
+			}
+		})
+	}
+}
+
+func TestWriteChecklist(t *testing.T) {
+	in := whole()
+	in.Token = nil
+	var text, page bytes.Buffer
+	if err := WriteChecklistText(&text, Checklist(in), TextOptions{Width: 80}); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "checklist.txt", text.Bytes())
+	if err := WriteChecklistHTML(&page, Checklist(in)); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "checklist.html", page.Bytes())
+}

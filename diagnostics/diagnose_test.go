@@ -1,0 +1,262 @@
+package diagnostics
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"storehub/netcheck"
+	"storehub/offlinequeue"
+	"storehub/readers"
+)
+
+// always and never are match functions for tables of a test's own.
+func always(*facts) *proof { return &proof{evidence: []string{"it is so"}} }
+func never(*facts) *proof  { return nil }
+
+func causes(r Report) []string {
+	out := []string{}
+	for _, c := range r.Causes {
+		out = append(out, c.Code)
+	}
+	return out
+}
+
+func symptoms(r Report) map[string]string {
+	out := map[string]string{}
+	for _, s := range r.Symptoms {
+		out[s.Code] = s.Because
+	}
+	return out
+}
+
+func TestRootsAreFoundThroughChainsGapsAndDiamonds(t *testing.T) {
+	tests := []struct {
+		name     string
+		table    []rule
+		causes   []string
+		symptoms map[string]string
+	}{
+		{"chain", []rule{
+			{code: "a", severity: Critical, match: always},
+			{code: "b", severity: Critical, match: always, dependsOn: []string{"a"}},
+			{code: "c", severity: Critical, match: always, dependsOn: []string{"b"}},
+		}, []string{"a"}, map[string]string{"b": "a", "c": "a"}},
+		{"gap: the link between was not found itself", []rule{
+			{code: "a", severity: Critical, match: always},
+			{code: "b", severity: Critical, match: never, dependsOn: []string{"a"}},
+			{code: "c", severity: Critical, match: always, dependsOn: []string{"b"}},
+		}, []string{"a"}, map[string]string{"c": "a"}},
+		{"diamond: the principal of two roots is named", []rule{
+			{code: "w", severity: Warning, match: always},
+			{code: "a", severity: Critical, match: always},
+			{code: "x", severity: Critical, match: always, dependsOn: []string{"w"}},
+			{code: "y", severity: Critical, match: always, dependsOn: []string{"a"}},
+			{code: "z", severity: Critical, match: always, dependsOn: []string{"x", "y"}},
+		}, []string{"a", "w"}, map[string]string{"x": "w", "y": "a", "z": "a"}},
+		{"independent faults are separate causes", []rule{
+			{code: "a", severity: Warning, match: always},
+			{code: "b", severity: Critical, match: always},
+		}, []string{"b", "a"}, map[string]string{}},
+		{"what harms nothing else explains nothing", []rule{
+			{code: "a", severity: Warning, match: func(*facts) *proof { return &proof{alone: true, evidence: []string{"it is so"}} }},
+			{code: "b", severity: Critical, match: always, dependsOn: []string{"a"}},
+		}, []string{"b", "a"}, map[string]string{}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := judge(Input{}, tt.table, find(Input{}, tt.table))
+			if got := causes(r); !slices.Equal(got, tt.causes) {
+				t.Errorf("causes %v, want %v", got, tt.causes)
+			}
+			got := symptoms(r)
+			if len(got) != len(tt.symptoms) {
+				t.Errorf("symptoms %v, want %v", got, tt.symptoms)
+			}
+			for code, because := range tt.symptoms {
+				if got[code] != because {
+					t.Errorf("%s is explained by %q, want %q", code, got[code], because)
+				}
+			}
+		})
+	}
+}
+
+func TestVerdictFollowsTheGravestCause(t *testing.T) {
+	for severity, want := range map[Severity]Verdict{Critical: Blocked, Warning: Degraded, Info: Ready} {
+		table := []rule{{code: "a", severity: Info, match: always}, {code: "b", severity: severity, match: always}}
+		if got := judge(Input{}, table, find(Input{}, table)).Verdict; got != want {
+			t.Errorf("with a %s cause: %s, want %s", severity, got, want)
+		}
+	}
+}
+
+func TestNothingKnownIsNothingWrong(t *testing.T) {
+	r := Diagnose(Input{})
+	if r.Verdict != Ready || len(r.Causes) != 0 {
+		t.Errorf("no facts at all: %s %v", r.Verdict, causes(r))
+	}
+}
+
+// at is the morning of the shop's own facts.
+var at = time.Date(2026, 11, 23, 9, 12, 7, 0, time.UTC)
+
+// reachable is a network that reaches Stripe.
+func reachable() *netcheck.Report {
+	return &netcheck.Report{Started: at, Took: 1200 * time.Millisecond, Results: []netcheck.Result{
+		{Name: "gateway", Status: netcheck.Pass, Detail: "192.168.1.1 is 02:00:00:00:00:01"},
+		{Name: "https/api.stripe.com", Status: netcheck.Pass, Evidence: map[string]any{"host": "api.stripe.com", "required": true, "stage": "done"}},
+	}}
+}
+
+func TestTheHubsOwnStateIsJudged(t *testing.T) {
+	pending := map[string]map[offlinequeue.State]int{"capture": {offlinequeue.Pending: 3}}
+	tests := []struct {
+		name string
+		in   Input
+		want []string
+	}{
+		{"disk", Input{Hub: &Hub{DiskFreeBytes: 100 << 20}}, []string{"disk_low"}},
+		{"disk not known", Input{Hub: &Hub{DiskFreeBytes: -1}}, nil},
+		{"full", Input{Hub: &Hub{DiskFreeBytes: -1, QueueFull: true}}, []string{"queue_full"}},
+		{"full because of the disk", Input{Hub: &Hub{DiskFreeBytes: 0, QueueFull: true}}, []string{"disk_low"}},
+		{"twin", Input{Hub: &Hub{DiskFreeBytes: -1, SecondHub: "hub-2 at 192.168.1.9"}}, []string{"hub_duplicated"}},
+		{"refused", Input{Hub: &Hub{DiskFreeBytes: -1, HQRefused: true}}, []string{"hq_credential_refused"}},
+		{"damaged", Input{Queue: &offlinequeue.Stats{Damaged: []string{"journal: 3 numbers are missing"}}}, []string{"queue_damaged"}},
+		{"fresh work waits", Input{Queue: &offlinequeue.Stats{Operations: pending, OldestPending: at.Add(-time.Minute)}}, nil},
+		{"stuck", Input{Queue: &offlinequeue.Stats{Operations: pending, OldestPending: at.Add(-time.Hour)}}, []string{"queue_not_draining"}},
+		{"stuck since headquarters is silent", Input{
+			Queue: &offlinequeue.Stats{Operations: pending, OldestPending: at.Add(-time.Hour)},
+			Hub:   &Hub{DiskFreeBytes: -1, HQFailingSince: at.Add(-2 * time.Hour), HQError: "connection refused"}}, []string{"hq_unreachable"}},
+		{"near its deadline", Input{Queue: &offlinequeue.Stats{NextDeadline: at.Add(3 * time.Hour)}}, []string{"captures_near_deadline"}},
+		{"deadline far off", Input{Queue: &offlinequeue.Stats{NextDeadline: at.Add(40 * time.Hour)}}, nil},
+		{"money's own", Input{Hub: &Hub{DiskFreeBytes: -1, Known: []Known{{Code: "twin_charge", Evidence: []string{"order 17: pi_1 and pi_2"}}}}}, []string{"twin_charge"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.in.At = at
+			if got := causes(Diagnose(tt.in)); !slices.Equal(got, append([]string{}, tt.want...)) {
+				t.Errorf("causes %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestReadersAreJudgedByStripeAndTheLANTogether(t *testing.T) {
+	reader := func(online, lan readers.Tri) []readers.Reader {
+		return []readers.Reader{{ID: "tmr_1", Serial: "S1", Label: "Till 1", Online: online, Reachable: lan}}
+	}
+	tests := []struct {
+		name    string
+		readers []readers.Reader
+		want    []string
+	}{
+		{"both see it", reader(readers.Yes, readers.Yes), nil},
+		{"nobody sees it", reader(readers.No, readers.No), []string{"reader_offline"}},
+		{"Stripe does not, nobody asked the LAN", reader(readers.No, readers.Unknown), []string{"reader_offline"}},
+		{"the LAN does, Stripe does not", reader(readers.No, readers.Yes), []string{"reader_no_internet"}},
+		{"nothing is known", reader(readers.Unknown, readers.Unknown), nil},
+		{"Stripe sees it", reader(readers.Yes, readers.No), nil},
+		{"only its state came along", []readers.Reader{{ID: "tmr_1", State: "offline"}}, []string{"reader_offline"}},
+		{"simulated", []readers.Reader{{ID: "tmr_1", Simulated: true, Online: readers.No}}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := Diagnose(Input{At: at, Net: reachable(), Readers: tt.readers})
+			if got := causes(r); !slices.Equal(got, append([]string{}, tt.want...)) {
+				t.Errorf("causes %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestPrivateNamesMatterToBrowserTillsOnly(t *testing.T) {
+	net := reachable()
+	net.Results = append(net.Results, netcheck.Result{Name: "dns/private", Status: netcheck.Fail, Code: "dns_private_filtered",
+		Evidence: map[string]any{"name": "10-42-42-42.test", "said": "no address", "want": "10.42.42.42"}})
+	for integration, want := range map[string]Severity{"sdk-js": Critical, "sdk-native": Info, "server-driven": Info, "auto": Warning, "": Warning} {
+		r := Diagnose(Input{At: at, Net: net, Integration: integration})
+		if len(r.Causes) != 1 || r.Causes[0].Severity != want {
+			t.Errorf("integration %q: %+v, want one %s cause", integration, r.Causes, want)
+		}
+	}
+}
+
+// anything is a random morning: every probe that exists, with any answer.
+func anything(r *rand.Rand) Input {
+	in := Input{At: at, Integration: []string{"", "auto", "sdk-js", "server-driven"}[r.IntN(4)]}
+	pick := func(list ...string) string { return list[r.IntN(len(list))] }
+	statuses := []netcheck.Status{netcheck.Pass, netcheck.Warn, netcheck.Fail, netcheck.Skip, netcheck.Unknown}
+	names := []string{"link", "dhcp", "ipv4", "route", "arp", "gateway", "dns", "resolver/1", "resolver/2", "dns/api.stripe.com", "dns/gator.stripe.com",
+		"dns/private", "https/api.stripe.com", "https/gator.stripe.com", "https/js.stripe.com", "sni/api.stripe.com", "ntp/a", "ntp/b", "portal",
+		"public/1.1.1.1", "beyond", "proxy", "mtu", "hijack", "host_firewall", "hops", "path", "rate", "clock", "reader/192.168.1.5", "reader/192.168.1.6", "hq"}
+	net := &netcheck.Report{Started: at}
+	for _, n := range names {
+		if r.IntN(5) == 0 {
+			continue
+		}
+		p := netcheck.Result{Name: n, Status: statuses[r.IntN(len(statuses))], Detail: "detail", Evidence: map[string]any{
+			"host": pick("api.stripe.com", "gator.stripe.com"), "stage": pick("", "tcp", "tls", "http", "done"), "problem": pick("", "silent", "reset", "untrusted"),
+			"certificate": pick("", "untrusted", "wrong_name", "expired"), "required": r.IntN(2) == 0, "alive": r.IntN(2) == 0, "genuine": r.IntN(2),
+			"said": pick("no address", "silent"), "open": []any{"1.1.1.1:443", 7, nil}[:r.IntN(4)], "address": "192.168.1.5"}}
+		if p.Status == netcheck.Skip {
+			p.Because = "link"
+		}
+		if r.IntN(2) == 0 {
+			p.Code = rules[r.IntN(len(rules))].code
+		}
+		net.Results = append(net.Results, p)
+	}
+	if r.IntN(10) > 0 {
+		in.Net = net
+	}
+	if r.IntN(2) == 0 {
+		in.Hub = &Hub{DiskFreeBytes: int64(r.IntN(3)) - 1, HQRefused: r.IntN(2) == 0, QueueFull: r.IntN(2) == 0}
+		for range r.IntN(3) {
+			in.Hub.Known = append(in.Hub.Known, Known{Code: rules[r.IntN(len(rules))].code, Evidence: []string{"known"}})
+		}
+	}
+	if r.IntN(2) == 0 {
+		in.Readers = []readers.Reader{{ID: "tmr_1", Online: readers.Tri(r.IntN(3) - 1), Reachable: readers.Tri(r.IntN(3) - 1)}}
+	}
+	return in
+}
+
+func FuzzDiagnoseNamesNoRootThatAnotherExplains(f *testing.F) {
+	for seed := range uint64(200) {
+		f.Add(seed)
+	}
+	above := closure(rules)
+	f.Fuzz(func(t *testing.T, seed uint64) {
+		in := anything(rand.New(rand.NewPCG(seed, 1)))
+		r := Diagnose(in)
+		alone := map[string]bool{}
+		for _, x := range find(in, rules) {
+			alone[x.code] = x.alone
+		}
+		roots := map[string]bool{}
+		for _, c := range r.Causes {
+			if roots[c.Code] {
+				t.Errorf("%s is named twice", c.Code)
+			}
+			roots[c.Code] = true
+			if len(c.Evidence) == 0 || len(c.Remedy) == 0 || c.Confidence <= 0 || c.Confidence > 1 {
+				t.Errorf("%s without proof or way out: %+v", c.Code, c)
+			}
+		}
+		for _, c := range r.Causes {
+			for _, o := range r.Causes {
+				if above[c.Code][o.Code] && !alone[o.Code] {
+					t.Errorf("both %s and %s are roots, though the second explains the first", c.Code, o.Code)
+				}
+			}
+		}
+		for _, s := range r.Symptoms {
+			if !roots[s.Because] {
+				t.Errorf("symptom %s because of %q, which is no root", s.Code, s.Because)
+			}
+		}
+		valid(t, r)
+	})
+}

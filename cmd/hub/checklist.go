@@ -19,7 +19,10 @@ import (
 
 type checklistCmd struct {
 	Format string `enum:"text,json,html" default:"text" help:"text, json or html."`
-	Output string `placeholder:"FILE" type:"path" help:"Write it there instead of to the terminal."`
+	Output string `placeholder:"FILE" help:"Write it there instead of to the terminal."`
+	Attest string `placeholder:"ITEM" and:"attest" help:"Sign an item off that no machine can see."`
+	By     string `placeholder:"NAME" and:"attest" help:"Who signs it off."`
+	Note   string `placeholder:"TEXT" and:"attest" help:"What was seen or agreed."`
 }
 
 // Help is the exit codes.
@@ -29,13 +32,24 @@ here is checked, and the rest is said to be unknown.
 
 Exit: 0 no item fails, 1 at least one does, 2 wrong usage, 3 could not run.
 
-Example:
+Examples:
 
-  hub checklist --format html --output checklist.html`
+  hub checklist
+  hub checklist --format html --output checklist.html
+  hub checklist --attest sdk --by "J. Doe" --note "all lanes on SDK 5.2"`
 }
 
 // Run asks the running hub, or looks by itself.
 func (c *checklistCmd) Run(a *app) error {
+	if c.Attest != "" {
+		admin, err := a.dial()
+		if err != nil {
+			return err
+		}
+		if err := admin.Attest(a.ctx, hub.Attestation{Item: c.Attest, By: c.By, Note: c.Note}); err != nil {
+			return err
+		}
+	}
 	items, err := c.items(a)
 	if err != nil {
 		return err
@@ -80,7 +94,9 @@ func (c *checklistCmd) items(a *app) ([]diagnostics.Item, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	net := netcheck.Run(ctx, targets(cfg, hub.Facts{}, a.progress()))
+	progress, done := a.progress()
+	net := netcheck.Run(ctx, targets(cfg, hub.Facts{}, progress))
+	done()
 	report := diagnostics.Diagnose(diagnostics.Input{
 		At: net.Started, Store: cfg.Store, Version: buildinfo.Version(),
 		Integration: cfg.Checks.Integration, Workday: cfg.Checks.Workday, Net: &net,

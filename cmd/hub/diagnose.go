@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -21,10 +20,10 @@ import (
 
 type diagnoseCmd struct {
 	Format       string        `enum:"text,json,html" default:"text" help:"text, json or html."`
-	Output       string        `placeholder:"FILE" type:"path" help:"Write the report there instead of to the terminal."`
+	Output       string        `placeholder:"FILE" help:"Write the report there instead of to the terminal."`
 	Timeout      time.Duration `default:"15s" help:"Give up what has not answered by then."`
 	OfflineFacts string        `placeholder:"FILE" help:"Ask nothing; judge the facts in FILE (- is standard input)."`
-	SaveFacts    string        `placeholder:"FILE" type:"path" help:"Write everything observed to FILE."`
+	SaveFacts    string        `placeholder:"FILE" help:"Write everything observed to FILE."`
 }
 
 // Help is the exit codes and examples.
@@ -103,7 +102,9 @@ func (c *diagnoseCmd) input(a *app) (diagnostics.Input, map[string]time.Time, er
 		Readers:     facts.Readers,
 		Hub:         facts.Hub,
 	}
-	report := netcheck.Run(ctx, targets(cfg, facts, a.progress()))
+	progress, done := a.progress()
+	report := netcheck.Run(ctx, targets(cfg, facts, progress))
+	done()
 	in.Net, in.At = &report, report.Started
 	return in, since, nil
 }
@@ -120,7 +121,7 @@ func (c *diagnoseCmd) offline(a *app) (diagnostics.Input, error) {
 	}
 	in, err := diagnostics.LoadFacts(from)
 	if err != nil {
-		return in, couldNot("make such a file with `hub diagnose --save-facts FILE`", "read facts %s: %w", c.OfflineFacts, err)
+		return in, couldNot("make such a file with `hub diagnose --save-facts FILE`", "judge %s: %w", c.OfflineFacts, err)
 	}
 	return in, nil
 }
@@ -215,16 +216,19 @@ func (c *diagnoseCmd) write(a *app, r diagnostics.Report) error {
 	return err
 }
 
-// progress shows on a terminal which answer came last; elsewhere it is nil.
-func (a *app) progress() func(netcheck.Result) {
-	if !isTerminal(a.stderr) {
-		return nil
+// progress shows on a terminal which answer came last, until done wipes it away;
+// elsewhere it is nil.
+func (a *app) progress() (show func(netcheck.Result), done func()) {
+	if !isTerminal(a.stderr) || os.Getenv("TERM") == "dumb" {
+		return nil, func() {}
 	}
+	const wipe = "\r\033[K"
 	var mu sync.Mutex
-	return func(r netcheck.Result) {
+	show = func(r netcheck.Result) {
 		mu.Lock()
 		defer mu.Unlock()
 		line := "checked " + printable(r.Name)
-		_, _ = io.WriteString(a.stderr, "\r\033[K"+line[:min(len(line), 70)]+strings.Repeat(" ", 1)+"\r")
+		_, _ = io.WriteString(a.stderr, wipe+line[:min(len(line), 70)])
 	}
+	return show, func() { _, _ = io.WriteString(a.stderr, wipe) }
 }

@@ -25,7 +25,7 @@ import (
 type enrollCmd struct {
 	HQ     string `name:"hq" required:"" placeholder:"URL" help:"Headquarters' address."`
 	Code   string `required:"" placeholder:"CODE" help:"The one-time code that \"hq store add\" printed."`
-	CAFile string `name:"ca-file" placeholder:"FILE" type:"path" help:"A CA to trust for headquarters alone."`
+	CAFile string `name:"ca-file" placeholder:"FILE" help:"A CA to trust for headquarters alone."`
 }
 
 // Help is what it does.

@@ -31,7 +31,7 @@ const (
 
 // cli is every command there is.
 type cli struct {
-	Config string `help:"The hub's configuration file." placeholder:"FILE" env:"STOREHUB_CONFIG" type:"path"`
+	Config string `help:"The hub's configuration file." placeholder:"FILE" env:"STOREHUB_CONFIG"`
 
 	Try        tryCmd        `cmd:"" help:"Run the whole system on this machine: Stripe sandbox, headquarters, hub, three readers."`
 	Serve      serveCmd      `cmd:"" help:"Run the hub of this store."`

@@ -16,7 +16,7 @@ type pairCmd struct {
 	Name           string `placeholder:"NAME" xor:"what" required:"" help:"The till's name; it outlives its credential."`
 	Scope          string `enum:"pos,manager,monitor" default:"pos" help:"What the till may do: pos, manager or monitor."`
 	Mode           string `enum:",live,test" default:"" placeholder:"MODE" help:"live or test; the store's own unless given."`
-	CredentialFile string `placeholder:"FILE" type:"path" help:"Write the credential there (mode 0600) and show nothing."`
+	CredentialFile string `placeholder:"FILE" help:"Write the credential there (mode 0600) and show nothing."`
 	List           bool   `xor:"what" required:"" help:"List the tills."`
 	Revoke         string `placeholder:"NAME" xor:"what" required:"" help:"End a till's credential. What it was promised is still done."`
 	Format         string `enum:"text,json" default:"text" help:"text or json, for --list."`

@@ -14,8 +14,8 @@ import (
 
 type tryCmd struct {
 	Listen    string `default:"127.0.0.1:0" placeholder:"ADDRESS" help:"The hub's address."`
-	StateDir  string `placeholder:"DIR" type:"path" help:"Keep everything there across a restart; without it nothing is kept."`
-	ReadyFile string `placeholder:"FILE" type:"path" help:"Write the addresses there, as JSON, when it is up."`
+	StateDir  string `placeholder:"DIR" help:"Keep everything there across a restart; without it nothing is kept."`
+	ReadyFile string `placeholder:"FILE" help:"Write the addresses there, as JSON, when it is up."`
 	Verbose   bool   `help:"Log what the parts do."`
 }
 

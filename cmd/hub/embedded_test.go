@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"storehub/hub"
+	"storehub/internal/try"
+)
+
+func transportClient(t http.RoundTripper) *http.Client { return &http.Client{Transport: t} }
+
+// alone is a shop with headquarters in the hub's process and Stripe played by
+// the sandbox of a system that is otherwise left alone.
+func alone(t *testing.T, key string) (file string, s *try.System) {
+	t.Helper()
+	s, err := try.Start(t.Context(), try.Options{StateDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if key == "restricted" {
+		key = s.Sandbox.RestrictedKey()
+	} else {
+		key = s.StripeKey
+	}
+	secret := filepath.Join(t.TempDir(), "stripe.key")
+	if err := os.WriteFile(secret, []byte(key+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, _ = writeConfig(t, fmt.Sprintf(`store: "0412"
+listen: 127.0.0.1:0
+mdns: off
+hq:
+  embedded: true
+  location: %s
+  stripe:
+    api_key_file: %q
+    api_base: %q
+checks:
+  every: off
+`, s.Location(), secret, s.StripeURL))
+	return file, s
+}
+
+// serving runs the hub of a configuration and returns its URL.
+func serving(t *testing.T, file string) (url string, stop func() error) {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	cfg, err := hub.ParseConfig(f, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	up, done := make(chan string, 1), make(chan error, 1)
+	go func() {
+		done <- serve(ctx, cfg, slog.New(slog.DiscardHandler), func(status string) {
+			_, url, _ := strings.Cut(status, " at ")
+			up <- url
+		})
+	}()
+	stop = func() error {
+		cancel()
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(5 * time.Second):
+			return fmt.Errorf("the hub did not end in 5 s")
+		}
+	}
+	select {
+	case url = <-up:
+	case err := <-done:
+		t.Fatalf("the hub ended: %v", err)
+	case <-time.After(30 * time.Second):
+		t.Fatal("the hub is not ready")
+	}
+	return url, stop
+}
+
+func TestOneShopNeedsNoSecondMachine(t *testing.T) {
+	file, s := alone(t, "restricted")
+	url, stop := serving(t, file)
+	credential := filepath.Join(t.TempDir(), "till")
+	if code, _, stderr := hubRun(t.Context(), "pair", "--config", file, "--name", "lane-1", "--credential-file", credential); code != exitFine {
+		t.Fatal(stderr)
+	}
+	b, err := os.ReadFile(credential)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := func() (int, string) {
+		resp, err := http.Post(url+"/pos/"+strings.TrimSpace(string(b))+"/connection_token", "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, _ := io.ReadAll(resp.Body)
+		return resp.StatusCode, string(body)
+	}
+	if status, body := token(); status != http.StatusOK || !strings.Contains(body, "pst_test_") || !strings.Contains(body, s.Location()) {
+		t.Errorf("%d: %s", status, body)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+
+	// Again on the same ledger, without internet: the key has been looked at.
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	url, stop = serving(t, file)
+	if status, body := token(); status != http.StatusPaymentRequired {
+		t.Errorf("without Stripe: %d: %s", status, body)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFullKeyIsRefusedInAShop(t *testing.T) {
+	file, _ := alone(t, "full")
+	code, _, stderr := hubRun(t.Context(), "serve", "--config", file)
+	if code != exitUsage || !strings.Contains(stderr, "full secret key") || !strings.Contains(stderr, "hint: make a restricted key") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+}
+
+func TestUnknownKeyNeedsStripeToAnswerOnce(t *testing.T) {
+	file, s := alone(t, "restricted")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr := hubRun(t.Context(), "serve", "--config", file)
+	if code != exitCouldNot || !strings.Contains(stderr, "hint: a new key needs Stripe to answer once") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+}
+
+func TestEmbeddedLedgerIsForOneStore(t *testing.T) {
+	file, _ := alone(t, "restricted")
+	_, stop := serving(t, file)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, bytes.Replace(b, []byte(`"0412"`), []byte(`"0413"`), 1), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr := hubRun(t.Context(), "serve", "--config", file)
+	if code != exitUsage || !strings.Contains(stderr, `its ledger is that of store "0412"`) {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+}

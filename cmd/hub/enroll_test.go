@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"encoding/pem"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"storehub/doors"
+	"storehub/hq"
+	"storehub/hub"
+)
+
+// office is a headquarters that knows the store 0412 and listens with a
+// certificate that no machine trusts by itself.
+type office struct {
+	*hq.Server
+	url, ca string
+}
+
+func newOffice(t *testing.T) office {
+	t.Helper()
+	s, err := hq.NewServer(hq.Options{Database: "sqlite:" + filepath.Join(t.TempDir(), "hq.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	web := httptest.NewTLSServer(s.Handler())
+	t.Cleanup(web.Close)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw})
+	if err := os.WriteFile(ca, block, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return office{s, web.URL, ca}
+}
+
+func (o office) code(t *testing.T) string {
+	t.Helper()
+	code, _, err := o.AddStore(t.Context(), hq.Store{ID: "0412", Location: "tml_1", Mode: doors.Test, TimeZone: "UTC", DayEnds: "04:00"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return code
+}
+
+// writeConfig makes a configuration whose state directory is beside it.
+func writeConfig(t *testing.T, text string) (file, state string) {
+	t.Helper()
+	dir := t.TempDir()
+	file, state = filepath.Join(dir, "hub.yaml"), filepath.Join(dir, "state")
+	if err := os.WriteFile(file, fmt.Appendf(nil, "# kept\nstate_dir: %q\n%s", state, text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file, state
+}
+
+func TestEnrolmentCompletesTheMachine(t *testing.T) {
+	o := newOffice(t)
+	file, state := writeConfig(t, "")
+	code, stdout, stderr := hubRun(t.Context(), "enroll", "--hq", o.url+"/", "--code", o.code(t), "--ca-file", o.ca, "--config", file)
+	if code != exitFine {
+		t.Fatalf("exit %d: %s%s", code, stdout, stderr)
+	}
+	if !strings.Contains(stdout, "hub of store 0412 (test mode)") || !strings.Contains(stdout, "next: ") {
+		t.Errorf("says %s", stdout)
+	}
+	b, err := os.ReadFile(filepath.Join(state, "hq.credential"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if credential := strings.TrimSpace(string(b)); credential == "" || strings.Contains(stdout+stderr, credential) {
+		t.Errorf("the credential is empty, or shown: %s%s", stdout, stderr)
+	}
+	if info, _ := os.Stat(filepath.Join(state, "hq.credential")); runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
+		t.Errorf("the credential's mode is %v", info.Mode())
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	cfg, err := hub.ParseConfig(f, file)
+	if err != nil || cfg.Complete() != nil || cfg.Store != "0412" || cfg.HQ.URL != o.url || cfg.HQ.CAFile != o.ca {
+		t.Errorf("the configuration is %+v, %v", cfg, err)
+	}
+	client := hq.Client{URL: o.url, Credential: func() string { return strings.TrimSpace(string(b)) }}
+	transport, err := trusting(o.ca)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer transport.CloseIdleConnections()
+	client.HTTP = transportClient(transport)
+	if st, err := client.Store(t.Context()); err != nil || st.ID != "0412" {
+		t.Errorf("headquarters knows %+v, %v", st, err)
+	}
+	if code, _, stderr := hubRun(t.Context(), "config", "check", "--config", file); code != exitFine {
+		t.Errorf("config check: exit %d: %s", code, stderr)
+	}
+}
+
+func TestEnrolmentThatFailsLeavesNothing(t *testing.T) {
+	o := newOffice(t)
+	for name, c := range map[string]struct {
+		config string
+		args   []string
+		exit   int
+		says   string
+	}{
+		"wrong code":           {"", []string{"--hq", o.url, "--code", "NOPE", "--ca-file", o.ca}, exitUsage, "enrolment_code_refused"},
+		"certificate":          {"", []string{"--hq", o.url, "--code", "NOPE"}, exitCouldNot, "certificate"},
+		"nobody there":         {"", []string{"--hq", "http://127.0.0.1:1", "--code", "NOPE"}, exitCouldNot, "refused"},
+		"no address":           {"", []string{"--hq", "hq.example.com", "--code", "NOPE"}, exitUsage, "is not the address of a headquarters"},
+		"no CA":                {"", []string{"--hq", o.url, "--code", "NOPE", "--ca-file", "none.pem"}, exitUsage, "none.pem"},
+		"another headquarters": {"hq:\n  url: https://other.example\n", []string{"--hq", o.url, "--code", "NOPE", "--ca-file", o.ca}, exitUsage, "names another headquarters"},
+		"embedded":             {"hq:\n  embedded: true\n", []string{"--hq", o.url, "--code", "NOPE", "--ca-file", o.ca}, exitUsage, "enrols by itself"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file, state := writeConfig(t, c.config)
+			before, _ := os.ReadFile(file)
+			code, stdout, stderr := hubRun(t.Context(), append([]string{"enroll", "--config", file}, c.args...)...)
+			if code != c.exit || !strings.Contains(stderr, c.says) || stdout != "" {
+				t.Errorf("exit %d, want %d with %q:\n%s%s", code, c.exit, c.says, stdout, stderr)
+			}
+			if after, _ := os.ReadFile(file); string(after) != string(before) {
+				t.Errorf("the configuration became\n%s", after)
+			}
+			if left, _ := os.ReadDir(state); len(left) > 0 {
+				t.Errorf("left behind: %v", left)
+			}
+		})
+	}
+}
+
+func TestCodeIsNotSpentWhereTheCredentialCannotBeKept(t *testing.T) {
+	o := newOffice(t)
+	code := o.code(t)
+	file, _ := writeConfig(t, "hq:\n  credential_file: /nowhere/at/all/hq.credential\n")
+	if exit, _, stderr := hubRun(t.Context(), "enroll", "--hq", o.url, "--code", code, "--ca-file", o.ca, "--config", file); exit != exitCouldNot {
+		t.Fatalf("exit %d: %s", exit, stderr)
+	}
+	file, _ = writeConfig(t, "")
+	if exit, _, stderr := hubRun(t.Context(), "enroll", "--hq", o.url, "--code", code, "--ca-file", o.ca, "--config", file); exit != exitFine {
+		t.Errorf("the code was spent: exit %d: %s", exit, stderr)
+	}
+}
+
+func TestStoreOfTheFileMustBeThatOfTheCode(t *testing.T) {
+	o := newOffice(t)
+	file, _ := writeConfig(t, "store: \"0999\"\n")
+	exit, _, stderr := hubRun(t.Context(), "enroll", "--hq", o.url, "--code", o.code(t), "--ca-file", o.ca, "--config", file)
+	if exit != exitUsage || !strings.Contains(stderr, `says store "0999"`) || !strings.Contains(stderr, `hint: set `) {
+		t.Errorf("exit %d: %s", exit, stderr)
+	}
+}
+
+func TestFingerprintIsStableAndTellsNothing(t *testing.T) {
+	a, b := fingerprint(), fingerprint()
+	if a != b || len(a) != 32 {
+		t.Errorf("got %q and %q", a, b)
+	}
+	if id, err := os.ReadFile("/etc/machine-id"); err == nil && strings.Contains(string(id), a) {
+		t.Error("it is the machine id itself")
+	}
+	if hashed("a", "b") == hashed("ab") {
+		t.Error("parts run into each other")
+	}
+}
+
+func TestCancelledEnrolmentEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	file, _ := writeConfig(t, "")
+	if exit, _, _ := hubRun(ctx, "enroll", "--hq", "http://127.0.0.1:1", "--code", "x", "--config", file); exit != exitCouldNot {
+		t.Errorf("exit %d", exit)
+	}
+}

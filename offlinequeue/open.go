@@ -21,6 +21,7 @@ import (
 //	lock             held by the hub that uses it
 //	witness          how far the store must reach
 //	store/           Badger
+//	rescue/          what a store that does not open can still tell, while it is copied
 //	store.new/       a store being made of what another can still tell
 //	before-open/     the store's logs as an unclean end left them, until they are judged
 //	aside-<time>/    a damaged store, as it was found; never deleted
@@ -29,6 +30,7 @@ const (
 	lockName   = "lock"
 	storeName  = "store"
 	newName    = "store.new"
+	rescueName = "rescue"
 	logsName   = "before-open"
 	asideName  = "aside-"
 
@@ -155,7 +157,11 @@ func environment(f findings) error {
 
 // examine opens a store and reads all of it.
 func (q *Queue) examine(path string) findings {
-	s, err := openStore(path, q.log)
+	err := checkStore(path)
+	var s *store
+	if err == nil {
+		s, err = openStore(path, q.log)
+	}
 	if err != nil {
 		return findings{st: newState(), bad: []string{fmt.Sprintf("the store does not open: %v", err)}}
 	}
@@ -218,22 +224,23 @@ func (q *Queue) salvage(aside string, f findings) error {
 		got, err = copyReadable(to, aside, q.log)
 	}
 	if err == nil {
-		st.Held = got.held
-		if f.st.Commit == 0 { // the state is lost: no number is known to stand
+		known := st.Commit > 0
+		if !known && got.st.Commit > 0 {
+			st, known = got.st, true
+		}
+		if !known { // the state is lost: no number is known to stand
 			st.Chains = []chain{{Gen: got.gen}}
 		}
-		if w.Number > st.Tail || f.st.Commit == 0 {
+		if w.Number > st.Tail || !known {
 			st.begin(max(w.Number, st.Tail), w.Head, st.Tail)
 		}
-		words := f.bad
-		if w.Seq > got.highest {
-			words = append(words, "missing: "+between(got.highest+1, w.Seq))
-		}
+		words := append(f.bad, missing(got.places, max(st.Seq, w.Seq), st.Seq-st.Held, known)...)
+		st.Held = uint64(len(got.places))
 		if aside != "" {
 			words = append(words, "kept in "+aside)
 		}
 		st.Commit = max(st.Commit, w.Commit) + 1
-		st.Seq = max(st.Seq, w.Seq, got.highest)
+		st.Seq = max(st.Seq, w.Seq, slices.Max(append(got.places, 0)))
 		st.Damaged = append(st.Damaged, q.damage(strings.Join(words, "; ")))
 		err = to.update(func(t *tx) error {
 			b, err := frame(st)
@@ -262,21 +269,37 @@ func (q *Queue) salvage(aside string, f findings) error {
 
 // copied is what a damaged store could still tell.
 type copied struct {
-	held    uint64 // operations
-	highest uint64 // place among them
-	gen     uint32 // highest generation of the submit chain among them
+	places []uint64 // of the operations
+	gen    uint32   // highest generation of the submit chain among them
+	st     state    // zero if it cannot be read
 }
 
-// copyReadable copies every readable record of the store in from.
-func copyReadable(to *store, from string, log *slog.Logger) (got copied, err error) {
-	if from == "" {
+// copyReadable copies every readable record of the store in aside ("": none).
+func copyReadable(to *store, aside string, log *slog.Logger) (got copied, err error) {
+	if aside == "" {
 		return got, nil
 	}
-	old, err := openStore(from, log)
+	from := aside
+	var old *store
+	if err = checkStore(from); err == nil {
+		old, err = openStore(from, log)
+	}
 	if err != nil {
-		return got, nil // nothing can be read: said by the caller's findings
+		from, log = filepath.Join(filepath.Dir(to.dir), rescueName), log.With("rescued", from)
+		if err := rescue(from, aside, log); err != nil {
+			return got, err
+		}
+		if old, err = openStore(from, log); err != nil {
+			return got, err
+		}
 	}
 	defer func() { _ = old.close() }() // nothing was written
+	_ = old.view(func(t *tx) error {
+		if b, err := t.get(keyState); err == nil {
+			got.st, _ = decodeState(b) // else it stays zero
+		}
+		return nil
+	})
 	type pair struct {
 		key   string
 		value []byte
@@ -311,7 +334,7 @@ func copyReadable(to *store, from string, log *slog.Logger) (got copied, err err
 					if err != nil {
 						return true, nil
 					}
-					got.held, got.highest, got.gen = got.held+1, max(got.highest, r.Seq), max(got.gen, r.Gen)
+					got.places, got.gen = append(got.places, r.Seq), max(got.gen, r.Gen)
 					if writing = add(keySeq(r.Seq), []byte(r.ID)); writing != nil {
 						return false, writing
 					}
@@ -338,7 +361,8 @@ func (q *Queue) adopt(f findings) error {
 		err = q.witness.write(m)
 	}
 	if err == nil {
-		err = os.RemoveAll(filepath.Join(q.dir, logsName)) // judged: nothing is missing
+		// Judged, and what is missing is said.
+		err = errors.Join(os.RemoveAll(filepath.Join(q.dir, logsName)), os.RemoveAll(filepath.Join(q.dir, rescueName)))
 	}
 	if err != nil {
 		return errors.Join(err, f.close())
@@ -420,12 +444,28 @@ func copySparse(to, from string) (err error) {
 	}
 }
 
-// between names the operations from..to.
-func between(from, to uint64) string {
-	if from == to {
-		return fmt.Sprintf("operation %d", from)
+// missing names every place up to the last that is not among those held. Of them
+// so many were pruned in due time, if that is known; which ones is not.
+func missing(held []uint64, last, pruned uint64, known bool) []string {
+	slices.Sort(held)
+	var gone []uint64
+	next := uint64(1)
+	for _, seq := range append(slices.Clip(held), last+1) {
+		for ; next < seq; next++ {
+			gone = append(gone, next)
+		}
+		next = seq + 1
 	}
-	return fmt.Sprintf("operations %d to %d", from, to)
+	if len(gone) == 0 || known && uint64(len(gone)) == pruned {
+		return nil
+	}
+	words := []string{"missing: " + ranges(gone)}
+	if !known {
+		words = append(words, "some of these may have ended long ago and been pruned")
+	} else if pruned > 0 {
+		words = append(words, fmt.Sprintf("%d of these ended long ago and were pruned", pruned))
+	}
+	return words
 }
 
 // ranges writes rising numbers as "operations 3, 7 to 9".

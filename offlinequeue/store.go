@@ -14,7 +14,8 @@ import (
 	"github.com/dgraph-io/badger/v4/options"
 )
 
-// store is an ordered map with transactions on Badger; no other file names it.
+// store is an ordered map with transactions on Badger; this file and
+// store_check.go alone name it.
 // One goroutine updates; any number may view.
 type store struct {
 	dir string
@@ -35,9 +36,10 @@ const (
 	groupBytes = 512 << 10
 )
 
-// openStore opens or makes the store in dir.
-func openStore(dir string, log *slog.Logger) (*store, error) {
-	o := badger.DefaultOptions(dir).
+// storeOptions are for many small records, little memory, and no answer before
+// the flush.
+func storeOptions(dir string, log *slog.Logger) badger.Options {
+	return badger.DefaultOptions(dir).
 		WithSyncWrites(true).
 		WithMemTableSize(memTable).
 		WithNumMemtables(2).
@@ -53,9 +55,13 @@ func openStore(dir string, log *slog.Logger) (*store, error) {
 		WithMetricsEnabled(false).
 		WithChecksumVerificationMode(options.OnBlockRead).
 		WithLogger(storeLog{log})
+}
+
+// openStore opens or makes the store in dir.
+func openStore(dir string, log *slog.Logger) (*store, error) {
 	s := &store{dir: dir, log: log}
 	err := guard(func() (err error) {
-		s.db, err = badger.Open(o)
+		s.db, err = badger.Open(storeOptions(dir, log))
 		return err
 	})
 	if err != nil {

@@ -210,7 +210,7 @@ func (s *Server) record(t *tx, rec record, sub Submitted) error {
 		return err
 	}
 	o := operation{Operation: asked, store: rec.ID, epoch: rec.epoch, account: rec.Account, bodyHash: hash, recordedAt: t.now}
-	o.mentionedAt = t.now.Add(-min(max(0, time.Duration(sub.AgeMS)), maxAgeMS) * time.Millisecond)
+	o.mentionedAt = t.now.Add(-time.Duration(min(max(0, sub.AgeMS), oldest)) * time.Millisecond)
 	if sub.Settled != nil && sub.Settled.State.Final() {
 		// Done under a headquarters that this one has no memory of: never again.
 		o.State, o.Reason, o.Message = sub.Settled.State, sub.Settled.Reason, sub.Settled.Message
@@ -238,8 +238,9 @@ func (s *Server) record(t *tx, rec record, sub Submitted) error {
 	return nil
 }
 
-// maxAgeMS is a hundred years: a larger age is nonsense and would overflow.
-const maxAgeMS = time.Duration(100 * 365 * 24 * 3600 * 1000)
+// oldest is a hundred years in milliseconds: a larger age is nonsense and would
+// overflow.
+const oldest = 100 * 365 * 24 * 3600 * 1000
 
 // checkOffered is the last look before money moves. What a till may not ask was
 // refused at the hub's door; a field of data that only a newer hub knows must

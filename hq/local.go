@@ -24,6 +24,7 @@ func NewLocal(s *Server) http.RoundTripper {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.onClose = append(s.onClose, func() error {
+		tr.CloseIdleConnections()
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
 		err := srv.Shutdown(ctx)

@@ -34,7 +34,7 @@ type answer struct {
 type route struct {
 	method, path string
 	open         bool // needs no credential
-	serve        func(s *Server, ctx context.Context, st record, r *http.Request) (answer, error)
+	serve        func(ctx context.Context, s *Server, st record, r *http.Request) (answer, error)
 }
 
 // storeRoutes is the whole wire between hub and headquarters (see wire.go).
@@ -81,7 +81,7 @@ func (s *Server) serveRoute(r route) http.HandlerFunc {
 				return
 			}
 		}
-		a, err := r.serve(s, req.Context(), st, req)
+		a, err := r.serve(req.Context(), s, st, req)
 		if err != nil {
 			s.refuse(w, err)
 			return
@@ -115,7 +115,7 @@ func (s *Server) refuse(w http.ResponseWriter, err error) {
 	http.Error(w, "headquarters could not tell", http.StatusInternalServerError)
 }
 
-func serveEnrol(s *Server, ctx context.Context, _ record, r *http.Request) (answer, error) {
+func serveEnrol(ctx context.Context, s *Server, _ record, r *http.Request) (answer, error) {
 	var in EnrolRequest
 	if err := doors.DecodeJSON(r, &in); err != nil {
 		return answer{}, err
@@ -124,11 +124,11 @@ func serveEnrol(s *Server, ctx context.Context, _ record, r *http.Request) (answ
 	return answer{status: http.StatusOK, value: e}, err
 }
 
-func serveStore(_ *Server, _ context.Context, st record, _ *http.Request) (answer, error) {
+func serveStore(_ context.Context, _ *Server, st record, _ *http.Request) (answer, error) {
 	return answer{status: http.StatusOK, value: st.Store}, nil
 }
 
-func serveToken(s *Server, ctx context.Context, st record, r *http.Request) (answer, error) {
+func serveToken(ctx context.Context, s *Server, st record, r *http.Request) (answer, error) {
 	var in TillRequest
 	if err := doors.DecodeJSON(r, &in); err != nil {
 		return answer{}, err
@@ -139,7 +139,7 @@ func serveToken(s *Server, ctx context.Context, st record, r *http.Request) (ans
 	return answer{status: http.StatusOK, raw: raw}, err
 }
 
-func serveCall(s *Server, ctx context.Context, st record, r *http.Request) (answer, error) {
+func serveCall(ctx context.Context, s *Server, st record, r *http.Request) (answer, error) {
 	var in StripeRequest
 	if err := doors.DecodeJSON(r, &in); err != nil {
 		return answer{}, err
@@ -150,7 +150,7 @@ func serveCall(s *Server, ctx context.Context, st record, r *http.Request) (answ
 	return answer{status: http.StatusOK, raw: raw}, err
 }
 
-func serveSubmission(s *Server, ctx context.Context, st record, r *http.Request) (answer, error) {
+func serveSubmission(ctx context.Context, s *Server, st record, r *http.Request) (answer, error) {
 	var in Submission
 	if err := doors.DecodeJSONLimit(r, &in, maxSubmission); err != nil {
 		return answer{}, err
@@ -159,7 +159,7 @@ func serveSubmission(s *Server, ctx context.Context, st record, r *http.Request)
 	return answer{status: http.StatusAccepted, value: rc}, err
 }
 
-func serveFeed(s *Server, ctx context.Context, st record, r *http.Request) (answer, error) {
+func serveFeed(ctx context.Context, s *Server, st record, r *http.Request) (answer, error) {
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return answer{}, doors.ErrBadRequest.With("the query could not be read")
@@ -183,7 +183,7 @@ func serveFeed(s *Server, ctx context.Context, st record, r *http.Request) (answ
 	return answer{status: http.StatusOK, value: f}, err
 }
 
-func serveReaders(s *Server, ctx context.Context, st record, _ *http.Request) (answer, error) {
+func serveReaders(ctx context.Context, s *Server, st record, _ *http.Request) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, tokenBudget)
 	defer cancel()
 	l, err := s.readerList(ctx, st)

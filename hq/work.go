@@ -26,8 +26,8 @@ const (
 	decideBefore = 6 * time.Hour
 	// stripeTimeout is for one call on behalf of an operation: nobody waits at a till.
 	stripeTimeout = 20 * time.Second
-	// idleLook bounds the scheduler's sleep, should the wall clock be set back.
-	idleLook = time.Minute
+	// idleLook bounds the scheduler's sleep, should the wall clock jump.
+	idleLook = 5 * time.Second
 )
 
 // step is what one look at an operation came to.
@@ -206,6 +206,12 @@ func (s *Server) settle(ctx context.Context, o operation, n step) error {
 		}
 		if err := t.update(is); err != nil {
 			return err
+		}
+		if n.state.Final() {
+			// What rests on the same payment may be decided by this end.
+			if err := t.wake(is.line); err != nil {
+				return err
+			}
 		}
 		if is.contested || !visible(was, is) {
 			return nil

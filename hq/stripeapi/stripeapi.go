@@ -91,6 +91,7 @@ type Options struct {
 // API is one Stripe account in one mode. It implements hq.Stripe.
 type API struct {
 	backend *stripe.BackendImplementation
+	http    *http.Client
 	key     Key
 	mode    doors.Mode
 	version string
@@ -142,8 +143,11 @@ func New(o Options) (*API, error) {
 	if !ok {
 		return nil, errors.New("use stripe-go: its backend has another type than expected")
 	}
-	return &API{backend: impl, key: o.Key, mode: mode, version: o.Version, limit: o.Limit}, nil
+	return &API{backend: impl, http: o.HTTP, key: o.Key, mode: mode, version: o.Version, limit: o.Limit}, nil
 }
+
+// CloseIdleConnections closes connections that are kept for later requests.
+func (a *API) CloseIdleConnections() { a.http.CloseIdleConnections() }
 
 // Mode is the key's.
 func (a *API) Mode() doors.Mode { return a.mode }

@@ -13,7 +13,6 @@ import (
 
 	"storehub/diagnostics"
 	"storehub/hub"
-	"storehub/internal/buildinfo"
 	"storehub/netcheck"
 )
 
@@ -97,10 +96,7 @@ func (c *checklistCmd) items(a *app) ([]diagnostics.Item, error) {
 	progress, done := a.progress()
 	net := netcheck.Run(ctx, targets(cfg, hub.Facts{}, progress))
 	done()
-	report := diagnostics.Diagnose(diagnostics.Input{
-		At: net.Started, Store: cfg.Store, Version: buildinfo.Version(),
-		Integration: cfg.Checks.Integration, Workday: cfg.Checks.Workday, Net: &net,
-	})
+	report := diagnostics.Diagnose(diagnosisInput(cfg, hub.Facts{}, net))
 	return diagnostics.Checklist(diagnostics.ChecklistInput{
 		At: net.Started, Integration: cfg.Checks.Integration, Report: &report, Location: cfg.HQ.Location,
 	}), nil

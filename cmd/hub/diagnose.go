@@ -93,20 +93,25 @@ func (c *diagnoseCmd) input(a *app) (diagnostics.Input, map[string]time.Time, er
 	defer cancel()
 
 	facts, since := history(ctx, a, cfg)
-	in := diagnostics.Input{
+	progress, done := a.progress()
+	report := netcheck.Run(ctx, targets(cfg, facts, progress))
+	done()
+	return diagnosisInput(cfg, facts, report), since, nil
+}
+
+// diagnosisInput is what the network says beside what the running hub knows.
+func diagnosisInput(cfg hub.Config, facts hub.Facts, net netcheck.Report) diagnostics.Input {
+	return diagnostics.Input{
+		At:          net.Started,
 		Store:       cfg.Store,
 		Version:     buildinfo.Version(),
 		Integration: cfg.Checks.Integration,
 		Workday:     cfg.Checks.Workday,
+		Net:         &net,
 		Queue:       facts.Queue,
 		Readers:     facts.Readers,
 		Hub:         facts.Hub,
 	}
-	progress, done := a.progress()
-	report := netcheck.Run(ctx, targets(cfg, facts, progress))
-	done()
-	in.Net, in.At = &report, report.Started
-	return in, since, nil
 }
 
 func (c *diagnoseCmd) offline(a *app) (diagnostics.Input, error) {

@@ -1,6 +1,7 @@
 package offlinequeue
 
 import (
+	"cmp"
 	"container/heap"
 	"fmt"
 	"slices"
@@ -116,7 +117,7 @@ func (x *index) offer(e *entry) {
 		return
 	}
 	i, _ := slices.BinarySearchFunc(x.offered, e.number, func(o *entry, n uint64) int {
-		return int(int64(o.number) - int64(n))
+		return cmp.Compare(o.number, n)
 	})
 	x.offered = slices.Insert(x.offered, i, e)
 }

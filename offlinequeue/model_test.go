@@ -3,7 +3,6 @@ package offlinequeue
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -13,11 +12,7 @@ import (
 // and after every reopening; headquarters gets everything, in the order of refs.
 func TestQueueAgainstAMap(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		dir, err := os.MkdirTemp(t.TempDir(), "model")
-		if err != nil {
-			rt.Fatal(err)
-		}
-		m := &model{rt: rt, dir: dir, hq: newHeadquarters(), ops: map[string]Op{}, told: map[string]bool{}}
+		m := &model{rt: rt, dir: t.TempDir(), hq: newHeadquarters(), ops: map[string]Op{}, told: map[string]bool{}}
 		m.open()
 		defer func() { m.check(m.q.Close()) }()
 		rt.Repeat(map[string]func(*rapid.T){

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"log/slog"
 	"maps"
 	"os"
@@ -324,101 +323,6 @@ func (q *Queue) forget(id string, ended chan struct{}) {
 	if q.waiting[id] == ended {
 		close(ended) // others who wait for it look for themselves
 		delete(q.waiting, id)
-	}
-}
-
-// All yields operations in those states (all if none), newest first. It sees
-// the queue as it is while it goes along.
-func (q *Queue) All(states ...State) iter.Seq2[Op, error] {
-	return func(yield func(Op, error) bool) {
-		next := func() ([]Op, bool, error) { return nil, false, nil }
-		if len(states) > 0 && !slices.ContainsFunc(states, State.Final) {
-			next = q.openPages(states)
-		} else {
-			next = q.pages(states)
-		}
-		for {
-			page, more, err := next()
-			for _, op := range page {
-				if !yield(op, nil) {
-					return
-				}
-			}
-			if err != nil {
-				yield(Op{}, fmt.Errorf("list queue %s: %w", q.dir, err))
-				return
-			}
-			if !more {
-				return
-			}
-		}
-	}
-}
-
-// page is how many operations are read at a time; none is held in between.
-const page = 128
-
-// pages reads backwards through all places.
-func (q *Queue) pages(states []State) func() ([]Op, bool, error) {
-	from := ""
-	return func() (ops []Op, more bool, err error) {
-		q.mu.Lock()
-		s, st := q.store, q.st
-		q.mu.Unlock()
-		read := 0
-		err = s.view(func(t *tx) error {
-			return t.scan(prefixSeq, from, true, func(key string, value []byte) (bool, error) {
-				if key == from {
-					return true, nil
-				}
-				if read == page {
-					more = true
-					return false, nil
-				}
-				read++
-				from = key
-				r, err := t.load(string(value))
-				if err != nil {
-					return false, err
-				}
-				if len(states) == 0 || slices.Contains(states, r.State) {
-					ops = append(ops, st.show(r))
-				}
-				return true, nil
-			})
-		})
-		return ops, more, err
-	}
-}
-
-// openPages reads what has no end yet: the index knows which those are.
-func (q *Queue) openPages(states []State) func() ([]Op, bool, error) {
-	type place struct {
-		seq uint64
-		id  string
-	}
-	q.mu.Lock()
-	var list []place
-	for id, e := range q.index.entries {
-		if slices.Contains(states, e.state) {
-			list = append(list, place{e.seq, id})
-		}
-	}
-	q.mu.Unlock()
-	slices.SortFunc(list, func(a, b place) int { return int(int64(b.seq) - int64(a.seq)) })
-	return func() (ops []Op, more bool, err error) {
-		n := min(page, len(list))
-		for _, p := range list[:n] {
-			op, err := q.Get(p.id)
-			if err != nil {
-				return ops, false, err
-			}
-			if slices.Contains(states, op.State) {
-				ops = append(ops, op)
-			}
-		}
-		list = list[n:]
-		return ops, len(list) > 0, nil
 	}
 }
 

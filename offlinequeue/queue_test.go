@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -21,6 +21,10 @@ import (
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(killedDir); dir != "" {
 		os.Exit(killedChild(dir))
+	}
+	// 30 random walks take seconds; more by -rapid.checks, which is read later.
+	if err := flag.Set("rapid.checks", "30"); err != nil {
+		panic(err)
 	}
 	// A Badger that does not open leaves some of its goroutines behind, and tests
 	// damage stores. Those of one that opened: TestCloseEndsEveryGoroutine.
@@ -46,7 +50,7 @@ func TestCloseEndsEveryGoroutine(t *testing.T) {
 }
 
 // quiet keeps what a test provokes out of its output.
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // opened is a queue that the test closes.
 func opened(t testing.TB, dir string, o Options) *Queue {

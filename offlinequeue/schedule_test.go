@@ -41,9 +41,9 @@ func picked(s *schedule, ops, bytes int) []string {
 
 func TestOrderOfSubmission(t *testing.T) {
 	const h, old = time.Hour, 24 * time.Hour
-	many := func(n int, make func(i int) *entry) (list []*entry) {
+	many := func(n int, one func(i int) *entry) (list []*entry) {
 		for i := range n {
-			list = append(list, make(i))
+			list = append(list, one(i))
 		}
 		return list
 	}

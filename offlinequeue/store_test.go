@@ -1,0 +1,120 @@
+package offlinequeue
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The claim is power, as far as options go: Badger flushes each transaction before
+// it returns, and keeps values where a failed flush is an error.
+func TestTheStoreFlushesEveryTransaction(t *testing.T) {
+	o := storeOptions(t.TempDir(), quiet())
+	if !o.SyncWrites {
+		t.Error("the store does not flush")
+	}
+	if o.ValueThreshold < maxRecord {
+		t.Errorf("records above %d bytes go to the value log, whose failed flush is only logged", o.ValueThreshold)
+	}
+	if room := o.MemTableSize * 15 / 100; groupBytes+maxRecord > room {
+		t.Errorf("a group may have %d bytes, a transaction %d", groupBytes+maxRecord, room)
+	}
+}
+
+func TestScanGoesBothWaysAndStops(t *testing.T) {
+	s, err := openStore(t.TempDir(), quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.update(func(t *tx) error {
+		for _, key := range []string{"a/1", "a/2", "a/3", "b/1"} {
+			if err := t.set(key, []byte("at "+key)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	scan := func(from string, reverse bool, most int) (keys []string) {
+		err := s.view(func(t *tx) error {
+			return t.scan("a/", from, reverse, func(key string, value []byte) (bool, error) {
+				if string(value) != "at "+key {
+					return false, fmt.Errorf("%s has %q", key, value)
+				}
+				keys = append(keys, key)
+				return len(keys) < most, nil
+			})
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		return keys
+	}
+	equal(t, "forward", scan("", false, 9), []string{"a/1", "a/2", "a/3"})
+	equal(t, "backward", scan("", true, 9), []string{"a/3", "a/2", "a/1"})
+	equal(t, "from", scan("a/2", false, 9), []string{"a/2", "a/3"})
+	equal(t, "backward from, two", scan("a/2", true, 2), []string{"a/2", "a/1"})
+	if err := errors.Join(s.close(), s.close()); err != nil {
+		t.Error(err)
+	}
+	if err := s.view(func(*tx) error { return nil }); !errors.Is(err, ErrClosed) {
+		t.Errorf("view of a closed store: %v", err)
+	}
+}
+
+// Blocks that are whole are rescued from a table of which one is not.
+func TestOneBadBlockCostsItsOwnRecordsOnly(t *testing.T) {
+	dir := t.TempDir()
+	q := opened(t, dir, Options{})
+	const n = 60
+	for i := range n {
+		op := capture(fmt.Sprintf("op%02d", i), "pi")
+		op.Data = []byte(`"` + strings.Repeat("x", 1000) + `"`)
+		put(t, q, op)
+	}
+	closed(t, q)
+	tables, err := filepath.Glob(filepath.Join(dir, storeName, "*.sst"))
+	if err != nil || len(tables) != 1 {
+		t.Fatalf("tables: %q (%v)", tables, err)
+	}
+	b, err := os.ReadFile(tables[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	flip(t, tables[0], len(b)/2)
+	q = opened(t, dir, Options{})
+	held := len(ids(t, q))
+	if held == n || held < n-8 {
+		t.Errorf("%d of %d are held: want all but one block's", held, n)
+	}
+	words := strings.Join(q.Stats().Damaged, "\n")
+	for i := range n {
+		if _, err := q.Get(fmt.Sprintf("op%02d", i)); err != nil && !names(words, uint64(i+1)) {
+			t.Errorf("operation %d is gone and not named in %q", i+1, words)
+		}
+	}
+}
+
+func TestMissingPlacesAreNamed(t *testing.T) {
+	for _, c := range []struct {
+		held         []uint64
+		last, pruned uint64
+		known        bool
+		want         []string
+	}{
+		{nil, 0, 0, true, nil},
+		{[]uint64{1, 2, 3}, 3, 0, true, nil},
+		{[]uint64{3, 1}, 3, 0, true, []string{"missing: operation 2"}},
+		{[]uint64{2, 5}, 9, 0, true, []string{"missing: operations 1, 3 to 4, 6 to 9"}},
+		{[]uint64{3, 4}, 4, 2, true, nil},
+		{[]uint64{3}, 4, 2, true, []string{"missing: operations 1 to 2, 4", "2 of these ended long ago and were pruned"}},
+		{[]uint64{3}, 3, 0, false, []string{"missing: operations 1 to 2", "some of these may have ended long ago and been pruned"}},
+	} {
+		equal(t, fmt.Sprint(c.held, c.last), missing(c.held, c.last, c.pruned, c.known), c.want)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +26,14 @@ func TestTheConsoleOpensOnceForWhoOwnsTheMachine(t *testing.T) {
 	}
 	browser := &http.Client{Jar: jar, Transport: &http.Transport{}}
 	defer browser.CloseIdleConnections()
-	visit := func(c *http.Client, method, url string) (*http.Response, string) {
+	type seen struct {
+		status int
+		path   string
+		header http.Header
+		url    *url.URL
+		body   string
+	}
+	visit := func(c *http.Client, method, url string) seen {
 		t.Helper()
 		req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
 		if err != nil {
@@ -40,28 +48,28 @@ func TestTheConsoleOpensOnceForWhoOwnsTheMachine(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return resp, string(b)
+		return seen{resp.StatusCode, resp.Request.URL.Path, resp.Header, resp.Request.URL, string(b)}
 	}
-	resp, body := visit(browser, "GET", link)
-	if resp.StatusCode != http.StatusOK || resp.Request.URL.Path != "/" || !strings.Contains(body, "store 0412 · test mode") {
-		t.Errorf("the owner sees %s %s", resp.Status, body)
+	page := visit(browser, "GET", link)
+	if page.status != http.StatusOK || page.path != "/" || !strings.Contains(page.body, "store 0412 · test mode") {
+		t.Errorf("the owner sees %d %s", page.status, page.body)
 	}
-	if csp := resp.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") {
+	if csp := page.header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") {
 		t.Errorf("CSP: %q", csp)
 	}
-	if cookies := jar.Cookies(resp.Request.URL); len(cookies) != 1 || strings.Contains(link, cookies[0].Value) {
+	if cookies := jar.Cookies(page.url); len(cookies) != 1 || strings.Contains(link, cookies[0].Value) {
 		t.Errorf("cookies: %v", cookies)
 	}
-	if resp, _ := visit(&http.Client{Transport: browser.Transport}, "GET", link); resp.StatusCode != http.StatusForbidden {
-		t.Errorf("the link opened twice: %s", resp.Status)
+	if p := visit(&http.Client{Transport: browser.Transport}, "GET", link); p.status != http.StatusForbidden {
+		t.Errorf("the link opened twice: %d", p.status)
 	}
-	if resp, _ := visit(browser, "GET", s.addr.URL+"/console/style.css"); resp.StatusCode != http.StatusOK {
-		t.Errorf("style sheet: %s", resp.Status)
+	if p := visit(browser, "GET", s.addr.URL+"/console/style.css"); p.status != http.StatusOK {
+		t.Errorf("style sheet: %d", p.status)
 	}
-	if _, body := visit(browser, "POST", s.addr.URL+"/console/leave"); strings.Contains(body, "0412") {
+	if p := visit(browser, "POST", s.addr.URL+"/console/leave"); strings.Contains(p.body, "0412") {
 		t.Error("still inside after leaving")
 	}
-	if _, body := visit(browser, "GET", s.addr.URL+"/"); strings.Contains(body, "0412") {
+	if p := visit(browser, "GET", s.addr.URL+"/"); strings.Contains(p.body, "0412") {
 		t.Error("still inside after leaving")
 	}
 }

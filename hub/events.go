@@ -23,7 +23,8 @@ const (
 	eventReader    = "reader.changed"
 	eventDiagnosis = "diagnosis.changed"
 	eventStripe    = "stripe.event" // managers and monitors only
-	eventGap       = "events.gap"   // made for one listener; it missed something
+	eventOpen      = "events.open"  // made for one listener: from here on it misses nothing
+	eventGap       = "events.gap"   // made for one listener: it missed something
 )
 
 // ring keeps the last events, numbered without gaps.
@@ -97,7 +98,11 @@ func (r *ring) after(n uint64) (events []ringEvent, missed bool, last uint64, wa
 // Events implements [doors.Backend].
 func (h *Hub) Events(ctx context.Context, t doors.Till, after uint64, resume bool, send func(doors.Event) error) error {
 	if !resume {
+		// A till that loses the line before anything happened can resume from this.
 		_, _, after, _, _ = h.events.after(after)
+		if err := send(doors.Event{Seq: after, Type: eventOpen, Data: struct{}{}}); err != nil {
+			return err
+		}
 	}
 	for {
 		events, missed, last, wake, closed := h.events.after(after)

@@ -111,8 +111,8 @@ func TestListenersAreWokenAndLetGo(t *testing.T) {
 	eventually(t, "the listener hears", func() bool {
 		h.events.publish(doors.Event{Type: eventReader}, false)
 		select {
-		case <-heard:
-			return true
+		case e := <-heard:
+			return e.Type == eventReader
 		default:
 			return false
 		}

@@ -71,7 +71,6 @@ func TestTheCASurvivesAndTheLeafIsRenewedAtHalfLife(t *testing.T) {
 	if err := again.renew(names, ips); err != nil || again.leaf.Load().Leaf.Equal(leaf) {
 		t.Errorf("not renewed after half of its life: %v", err)
 	}
-	leaf = again.leaf.Load().Leaf
 	if err := again.renew(names, append(ips, net.IPv4(10, 9, 8, 7))); err != nil || again.leaf.Load().Leaf.VerifyHostname("10.9.8.7") != nil {
 		t.Errorf("not renewed for a new address: %v", err)
 	}

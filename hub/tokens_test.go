@@ -116,10 +116,13 @@ func TestSilentHeadquartersIsNoTimeoutForTheTill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeHQ()
 		f.slow = make(chan struct{})
+		var mu sync.Mutex // guards began and looks
 		began := time.Now()
 		var looks []time.Duration
 		parts := testParts(f, &recorder{})
 		parts.Check = func(context.Context, netcheck.Targets) netcheck.Report {
+			mu.Lock()
+			defer mu.Unlock()
 			looks = append(looks, time.Since(began))
 			return netcheck.Report{}
 		}
@@ -137,13 +140,16 @@ func TestSilentHeadquartersIsNoTimeoutForTheTill(t *testing.T) {
 		defer cancel()
 
 		time.Sleep(time.Minute) // of the bubble: the look at the start is long over
-		began = time.Now()
-		looks = nil
+		mu.Lock()
+		began, looks = time.Now(), nil
+		mu.Unlock()
 		_, err = h.ConnectionToken(t.Context(), doors.Till{Scope: doors.ScopePOS, Mode: doors.Test})
 		if took := time.Since(began); took > 8*time.Second || !errors.Is(err, doors.ErrHQUnreachable) {
 			t.Errorf("after %s: %v", took, err)
 		}
 		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
 		if h.link.state().Failing.IsZero() {
 			t.Error("the silence was not noted")
 		}

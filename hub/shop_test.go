@@ -6,11 +6,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,193 +19,11 @@ import (
 	"go.uber.org/goleak"
 
 	"storehub/doors"
-	"storehub/hq"
 	"storehub/internal/mdns"
 	"storehub/netcheck"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// fakeHQ is a headquarters that is a value: a ledger in memory and a line that
-// can be cut.
-type fakeHQ struct {
-	mu       sync.Mutex
-	changed  chan struct{} // closed and replaced with each change
-	store    hq.Store
-	silent   error // every exchange ends so
-	refusal  *doors.Error
-	slow     chan struct{} // tokens wait for it
-	epoch    string
-	accepted uint64
-	head     string
-	ops      map[string]hq.Submitted
-	order    []string
-	items    []hq.Item
-	hold     bool // operations are accepted and not acted on
-	fail     map[string]string
-	readers  []json.RawMessage
-	tokens   int
-	calls    []stripeCall
-	answers  map[doors.Call]string
-	repeats  int // operations offered that were known already
-}
-
-type stripeCall struct {
-	Till   doors.Till
-	Call   doors.Call
-	Key    string
-	Params url.Values
-}
-
-var errCut = errors.New("dial tcp 203.0.113.1:443: connect: network is unreachable")
-
-func newFakeHQ() *fakeHQ {
-	return &fakeHQ{
-		changed: make(chan struct{}), epoch: "e1", ops: map[string]hq.Submitted{},
-		store:   hq.Store{ID: "0412", Location: "tml_1", Mode: doors.Test, TimeZone: "Europe/Berlin", DayEnds: "04:00"},
-		answers: map[doors.Call]string{}, fail: map[string]string{},
-	}
-}
-
-func (f *fakeHQ) set(change func(*fakeHQ)) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	change(f)
-	close(f.changed)
-	f.changed = make(chan struct{})
-}
-
-func (f *fakeHQ) cut()  { f.set(func(f *fakeHQ) { f.silent = errCut }) }
-func (f *fakeHQ) mend() { f.set(func(f *fakeHQ) { f.silent = nil }) }
-
-// answer is nil if headquarters hears and is willing.
-func (f *fakeHQ) answer() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.silent != nil {
-		return f.silent
-	}
-	if f.refusal != nil {
-		return f.refusal
-	}
-	return nil
-}
-
-func (f *fakeHQ) Store(context.Context) (hq.Store, error) { return f.store, f.answer() }
-
-func (f *fakeHQ) ConnectionToken(ctx context.Context, _ doors.Till) (json.RawMessage, error) {
-	f.mu.Lock()
-	slow := f.slow
-	f.mu.Unlock()
-	if slow != nil {
-		select {
-		case <-slow:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-	if err := f.answer(); err != nil {
-		return nil, err
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.tokens++
-	return json.RawMessage(fmt.Sprintf(`{"object":"terminal.connection_token","location":%q,"secret":"pst_test_%d"}`, f.store.Location, f.tokens)), nil
-}
-
-func (f *fakeHQ) Stripe(_ context.Context, t doors.Till, c doors.Call, key string, params url.Values) (json.RawMessage, error) {
-	if err := f.answer(); err != nil {
-		return nil, err
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.calls = append(f.calls, stripeCall{t, c, key, params})
-	if a, ok := f.answers[c]; ok {
-		return json.RawMessage(a), nil
-	}
-	return nil, doors.ErrStripeRefused.With("no such thing")
-}
-
-func (f *fakeHQ) Submit(_ context.Context, s hq.Submission) (hq.Receipt, error) {
-	if err := f.answer(); err != nil {
-		return hq.Receipt{}, err
-	}
-	f.set(func(f *fakeHQ) {
-		if s.Epoch != "" && s.Epoch != f.epoch {
-			return // the receipt tells the hub which epoch holds
-		}
-		for _, op := range s.Operations {
-			if _, known := f.ops[op.ID]; known {
-				f.repeats++
-				continue
-			}
-			f.ops[op.ID] = op
-			f.order = append(f.order, op.ID)
-			f.accepted = max(f.accepted, op.Number)
-			f.head = hq.Chain(f.head, op.ID)
-			if !f.hold {
-				f.act(op.ID)
-			}
-		}
-	})
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return hq.Receipt{Epoch: f.epoch, AcceptedThrough: f.accepted, Head: f.head}, nil
-}
-
-// act ends an operation. The caller holds the lock.
-func (f *fakeHQ) act(id string) {
-	op := f.ops[id]
-	it := hq.Item{Seq: uint64(len(f.items) + 1), Type: "operation", At: time.Now(), ID: id, State: doors.Succeeded}
-	if reason := f.fail[op.Ref]; reason != "" {
-		it.State, it.Reason, it.Message = doors.Failed, reason, "The card was declined."
-	} else if op.Kind == doors.Capture {
-		it.Result = json.RawMessage(`{"amount_received":1250,"currency":"eur"}`)
-	}
-	f.items = append(f.items, it)
-}
-
-func (f *fakeHQ) Feed(ctx context.Context, epoch string, after uint64, wait time.Duration) (hq.Feed, error) {
-	timeout := time.NewTimer(wait)
-	defer timeout.Stop()
-	for {
-		if err := f.answer(); err != nil {
-			return hq.Feed{}, err
-		}
-		f.mu.Lock()
-		out := hq.Feed{Epoch: f.epoch, AcceptedThrough: f.accepted, Head: f.head}
-		for _, it := range f.items {
-			if it.Seq > after {
-				out.Items = append(out.Items, it)
-			}
-		}
-		changed := f.changed
-		f.mu.Unlock()
-		if epoch != "" && epoch != out.Epoch {
-			out.Items = nil
-			return out, nil
-		}
-		if len(out.Items) > 0 {
-			return out, nil
-		}
-		select {
-		case <-changed:
-		case <-timeout.C:
-			return out, nil
-		case <-ctx.Done():
-			return hq.Feed{}, ctx.Err()
-		}
-	}
-}
-
-func (f *fakeHQ) Readers(context.Context) (hq.ReaderList, error) {
-	if err := f.answer(); err != nil {
-		return hq.ReaderList{}, err
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return hq.ReaderList{At: time.Now(), Readers: f.readers}, nil
-}
 
 // shop is a hub that runs against a fake headquarters, and a till's hands.
 type shop struct {
@@ -350,6 +166,9 @@ func (s *shop) listen(lastID string) <-chan sse {
 	s.t.Cleanup(func() { cancel(); <-done; client.CloseIdleConnections() })
 	if err := <-opened; err != nil {
 		s.t.Fatalf("events: %v", err)
+	}
+	if lastID == "" {
+		await(s.t, out, func(e sse) bool { return e.Type == eventOpen })
 	}
 	return out
 }

@@ -37,9 +37,8 @@ type checker struct {
 	roots     *x509.CertPool // nil: the system's
 	ranges    []netip.Prefix
 	badRanges error
-	dialer    net.Dialer
-	redirect  func(network, addr string) string // tests lead to loopback; nil: straight there
-	now       func() time.Time                  // compared with what the network says; the one clock that is judged
+	connect   func(ctx context.Context, network, addr string) (net.Conn, error)
+	now       func() time.Time // compared with what the network says; the one clock that is judged
 
 	mu            sync.Mutex
 	cards         []card
@@ -58,7 +57,7 @@ type checker struct {
 }
 
 func newChecker(t Targets) *checker {
-	c := &checker{t: t, sys: thisSystem(), now: time.Now,
+	c := &checker{t: t, sys: thisSystem(), now: time.Now, connect: new(net.Dialer).DialContext,
 		addrs: map[string][]netip.Addr{}, public: map[string][]netip.Addr{}, hosts: map[string]*visit{}}
 	c.ranges, c.badRanges = readRanges(t.RangesFile)
 	return c
@@ -112,6 +111,7 @@ func (c *checker) isRequired(host string) bool { return slices.Contains(required
 // plan is every question, in the order in which people read the answers.
 func (c *checker) plan() []probe {
 	p := []probe{
+		{name: "ranges", budget: budgetLocal, run: c.probeRanges},
 		{name: "link", budget: budgetLocal, run: c.probeLink},
 		{name: "dhcp", needs: []string{"link"}, budget: budgetNoDHCP, run: c.probeDHCP},
 		{name: "ipv4", needs: []string{"link"}, budget: budgetLocal, run: c.probeIPv4},
@@ -188,10 +188,7 @@ func (c *checker) plan() []probe {
 // dial connects. DNS names never reach it: probes look up by themselves, so that
 // a failed lookup is never mistaken for a failed connection.
 func (c *checker) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	if c.redirect != nil {
-		addr = c.redirect(network, addr)
-	}
-	return c.dialer.DialContext(ctx, network, addr)
+	return c.connect(ctx, network, addr)
 }
 
 // problem is an error in one of a few words, which rules can rely on.

@@ -122,14 +122,10 @@ func (c *checker) probeMTU(ctx context.Context) Result {
 		}
 		return Result{Status: Pass, Detail: "full-size packets pass", Evidence: map[string]any{"full_size_answers": full}}
 	}
-	addr := stalled.addr
-	if c.redirect != nil {
-		addr = c.redirect("tcp", addr)
-	}
 	var small, otherName error
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		conn, err := c.sys.DialMSS(ctx, addr, smallSegments)
+		conn, err := c.sys.DialMSS(ctx, stalled.addr, smallSegments)
 		if err == nil {
 			err = hello(ctx, conn, stalled.name)
 		}

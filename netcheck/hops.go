@@ -24,7 +24,7 @@ func (c *checker) probeHops(ctx context.Context) Result {
 			}
 		}
 	})
-	if !dst.IsValid() || c.redirect != nil {
+	if !dst.IsValid() {
 		return Result{}
 	}
 	ctx, cancel := context.WithTimeout(ctx, 700*time.Millisecond)

@@ -19,7 +19,7 @@ func (c *checker) probeHostFirewall(ctx context.Context) Result {
 		}
 	})
 	macs := c.macs[c.gateway]
-	if !dst.IsValid() || !dst.Addr().Is4() || len(macs) == 0 || len(c.main.v4()) == 0 || c.redirect != nil {
+	if !dst.IsValid() || !dst.Addr().Is4() || len(macs) == 0 || len(c.main.v4()) == 0 {
 		return Result{}
 	}
 	mac, err := net.ParseMAC(macs[0])

@@ -2,6 +2,7 @@ package netcheck
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net/netip"
@@ -50,6 +51,15 @@ func readRanges(path string) ([]netip.Prefix, error) {
 		return nil, fmt.Errorf("ranges %s: %w", path, err)
 	}
 	return out, nil
+}
+
+// probeRanges speaks only when checks.ip_ranges_file could not be read: the
+// built-in ranges then stand.
+func (c *checker) probeRanges(context.Context) Result {
+	if c.badRanges == nil {
+		return Result{}
+	}
+	return Result{Status: Unknown, Detail: c.badRanges.Error()}
 }
 
 var (

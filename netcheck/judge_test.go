@@ -1,0 +1,140 @@
+package netcheck
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+)
+
+func span(n int, d time.Duration) []time.Duration {
+	out := make([]time.Duration, n)
+	for i := range out {
+		out[i] = d
+	}
+	return out
+}
+
+func TestJudgePath(t *testing.T) {
+	const ms = time.Millisecond
+	uneven := []time.Duration{20 * ms, 22 * ms, 21 * ms, 23 * ms, 25 * ms, 22 * ms, 24 * ms, 30 * ms, 21 * ms, 22 * ms, 260 * ms, 240 * ms}
+	for name, tt := range map[string]struct {
+		took []time.Duration
+		code string
+	}{
+		"a good line":        {span(12, 15*ms), ""},
+		"distant but even":   {span(12, 220*ms), ""},
+		"satellite":          {span(12, 620*ms), "wan_slow"},
+		"uneven":             {uneven, "wan_slow"},
+		"one packet lost":    {append(span(11, 15*ms), 1015*ms), ""},
+		"two packets lost":   {append(span(10, 15*ms), 1015*ms, 1030*ms), "wan_lossy"},
+		"two never came":     {append(span(10, 15*ms), 0, 0), "wan_lossy"},
+		"slow and lossy":     {append(span(9, 700*ms), 1800*ms, 1900*ms, 0), "wan_lossy"},
+		"nothing came again": {span(12, 0), ""},
+	} {
+		if r := judgePath(tt.took); r.Code != tt.code {
+			t.Errorf("%s: %q, want %q (%s)", name, r.Code, tt.code, r.Detail)
+		}
+	}
+}
+
+func TestJudgeClock(t *testing.T) {
+	reading := func(ahead ...time.Duration) (out []clockReading) {
+		for i, d := range ahead {
+			out = append(out, clockReading{Source: string(rune('a' + i)), Ahead: d})
+		}
+		return out
+	}
+	for name, tt := range map[string]struct {
+		got    []clockReading
+		status Status
+		code   string
+	}{
+		"nobody":                 {nil, Unknown, ""},
+		"right":                  {reading(0, time.Second, -time.Second), Pass, ""},
+		"one says wrong":         {reading(time.Hour), Unknown, ""},
+		"one of three":           {reading(time.Hour, 0, 0), Unknown, ""},
+		"two agree":              {reading(time.Hour, time.Hour+time.Second), Fail, "clock_wrong"},
+		"two wrong, far apart":   {reading(time.Hour, 5*time.Hour), Unknown, ""},
+		"ahead":                  {reading(-10*time.Minute, -10*time.Minute), Fail, "clock_wrong"},
+		"just inside the bounds": {reading(time.Minute, time.Minute), Pass, ""},
+	} {
+		if r := judgeClock(tt.got); r.Status != tt.status || r.Code != tt.code {
+			t.Errorf("%s: %s %q, want %s %q", name, r.Status, r.Code, tt.status, tt.code)
+		}
+	}
+}
+
+func TestJudgeRate(t *testing.T) {
+	for name, tt := range map[string]struct {
+		small, padded time.Duration
+		code          string
+	}{
+		"fibre":               {20 * time.Millisecond, 21 * time.Millisecond, ""},
+		"no difference":       {20 * time.Millisecond, 19 * time.Millisecond, ""},
+		"2 Mbit/s":            {20 * time.Millisecond, 49 * time.Millisecond, ""},
+		"300 kbit/s":          {20 * time.Millisecond, 211 * time.Millisecond, "wan_slow"},
+		"distant, but a rate": {400 * time.Millisecond, 410 * time.Millisecond, ""},
+	} {
+		if r := judgeRate("api.stripe.com", tt.small, tt.padded); r.Code != tt.code {
+			t.Errorf("%s: %q, want %q (%s)", name, r.Code, tt.code, r.Detail)
+		}
+	}
+}
+
+func TestJudgeHopsMindsOnlyRoutersBeyondTheGateway(t *testing.T) {
+	c := newChecker(Targets{})
+	c.gateway = netip.MustParseAddr("192.168.1.1")
+	hop := func(s ...string) (out []netip.Addr) {
+		for _, a := range s {
+			ip, _ := netip.ParseAddr(a)
+			out = append(out, ip)
+		}
+		return out
+	}
+	for name, tt := range map[string]struct {
+		hops   []netip.Addr
+		status Status
+		code   string
+	}{
+		"plain":              {hop("192.168.1.1", "8.20.0.1", "8.20.0.2"), Pass, ""},
+		"nobody answers":     {hop("", "", ""), Unknown, ""},
+		"gateway alone":      {hop("192.168.1.1", "", ""), Pass, ""},
+		"second router":      {hop("192.168.1.1", "192.168.0.1", "8.20.0.1"), Pass, "double_nat"},
+		"provider":           {hop("192.168.1.1", "", "100.127.0.1"), Pass, "carrier_nat"},
+		"first hop shared":   {hop("100.64.0.1", "8.20.0.1"), Pass, ""},
+		"gateway seen again": {hop("192.168.1.1", "192.168.1.1"), Pass, ""},
+	} {
+		if r := c.judgeHops(tt.hops); r.Status != tt.status || r.Code != tt.code {
+			t.Errorf("%s: %s %q, want %s %q", name, r.Status, r.Code, tt.status, tt.code)
+		}
+	}
+}
+
+func TestPickMainFollowsTheDefaultRoute(t *testing.T) {
+	k := func(name, addr string) card {
+		c := card{Name: name, Up: true, Carrier: true}
+		if addr != "" {
+			c.Addrs = []cardAddr{{Prefix: netip.MustParsePrefix(addr)}}
+		}
+		return c
+	}
+	all := []card{k("eth0", ""), k("eth1", "10.0.0.2/24"), k("wlan0", "192.168.1.2/24")}
+	out := []route{{Dst: netip.MustParsePrefix("0.0.0.0/0"), Card: "wlan0"}}
+	if got := pickMain(all, out).Name; got != "wlan0" {
+		t.Errorf("with a default route: %s", got)
+	}
+	if got := pickMain(all, nil).Name; got != "eth1" {
+		t.Errorf("without: %s, want the first with an address", got)
+	}
+	if got := pickMain(all[:1], nil).Name; got != "eth0" {
+		t.Errorf("without addresses: %s", got)
+	}
+}
+
+func TestShort(t *testing.T) {
+	for d, want := range map[time.Duration]string{12 * time.Hour: "12h", 2 * time.Minute: "2m", 90 * time.Minute: "1h30m", 45 * time.Second: "45s", 0: "0s", time.Hour + time.Second: "1h0m1s"} {
+		if got := short(d); got != want {
+			t.Errorf("%v prints as %q, want %q", d, got, want)
+		}
+	}
+}

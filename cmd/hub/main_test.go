@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,14 +14,30 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
 )
 
 var update = flag.Bool("update", false, "write the golden texts anew")
 
-func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"hub": main}) }
+func TestMain(m *testing.M) { testscript.Main(leakFree{m}, map[string]func(){"hub": main}) }
+
+// leakFree fails when goroutines stayed.
+type leakFree struct{ *testing.M }
+
+func (m leakFree) Run() int {
+	code := m.M.Run()
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	return code
+}
 
 // TestScript tells one story per command, of processes and files. `code N` runs
-// a command that must exit with N; `appears FILE` waits for a file; `holds FILE
+// a command that must exit with N; `appears FILE` waits for a file; `until` runs a command
+// until it exits with 0; `holds FILE
 // KEY…` wants a JSON object with exactly these keys; `env-from FILE` makes its
 // keys variables; `sealed N` is `code N` without any
 // network but loopback; `terminate` sends SIGTERM to what runs in the background.
@@ -39,6 +56,7 @@ func TestScript(t *testing.T) {
 			"holds":    holds,
 			"env-from": envFrom,
 			"sealed":   sealed,
+			"until":    until,
 			"terminate": func(ts *testscript.TestScript, _ bool, _ []string) {
 				for _, c := range ts.BackgroundCmds() {
 					ts.Check(c.Process.Signal(syscall.SIGTERM))
@@ -80,6 +98,15 @@ func appears(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("%s has not appeared", args[0])
 		}
 		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func until(ts *testscript.TestScript, _ bool, args []string) {
+	deadline := time.Now().Add(30 * time.Second)
+	for ts.Exec(args[0], args[1:]...) != nil {
+		if time.Now().After(deadline) {
+			ts.Fatalf("%q does not succeed\n%s", args, ts.ReadFile("stderr"))
+		}
 	}
 }
 

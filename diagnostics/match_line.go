@@ -244,10 +244,10 @@ func matchStripeFailing(f *facts) *proof {
 func matchNTP(f *facts) *proof {
 	p := &proof{confidence: 0.85}
 	for _, r := range f.under("ntp/") {
-		switch {
-		case r.Status == netcheck.Pass:
+		switch r.Status {
+		case netcheck.Pass:
 			return nil
-		case r.Status == netcheck.Warn:
+		case netcheck.Warn:
 			p.evidence = append(p.evidence, r.Detail)
 			p.targets = append(p.targets, str(r, "host"))
 		}

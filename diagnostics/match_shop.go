@@ -118,6 +118,10 @@ func matchReaderMoved(f *facts) *proof {
 		workday = 12 * time.Hour
 	}
 	p := &proof{confidence: 0.95}
+	for _, r := range f.coded("reader_moved") {
+		p.evidence = append(p.evidence, r.Detail)
+		p.targets = append(p.targets, str(r, "address"))
+	}
 	for _, r := range f.Readers {
 		if r.AddressChangedAt.IsZero() || f.At.Sub(r.AddressChangedAt) > workday || !r.PreviousAddr.IsValid() {
 			continue

@@ -40,7 +40,10 @@ type checker struct {
 	connect   func(ctx context.Context, network, addr string) (net.Conn, error)
 	now       func() time.Time // compared with what the network says; the one clock that is judged
 
+	memory memory // of earlier runs; changed only when all probes have ended
+
 	mu            sync.Mutex
+	moved         map[netip.Addr]string // readers found at another address than before
 	cards         []card
 	main          card
 	routes        []route
@@ -58,8 +61,9 @@ type checker struct {
 
 func newChecker(t Targets) *checker {
 	c := &checker{t: t, sys: thisSystem(), now: time.Now, connect: new(net.Dialer).DialContext,
-		addrs: map[string][]netip.Addr{}, public: map[string][]netip.Addr{}, hosts: map[string]*visit{}}
+		addrs: map[string][]netip.Addr{}, public: map[string][]netip.Addr{}, hosts: map[string]*visit{}, moved: map[netip.Addr]string{}}
 	c.ranges, c.badRanges = readRanges(t.RangesFile)
+	c.memory = recall(t.StateDir, c.now())
 	return c
 }
 
@@ -70,17 +74,24 @@ func (c *checker) note(f func()) {
 	f()
 }
 
-func (c *checker) goos() string {
-	if c.t.GOOS != "" {
-		return c.t.GOOS
+// cannot says of a question that this system cannot be asked it, or not by us.
+func (c *checker) cannot(err error) string {
+	if !errors.Is(err, errUnsupported) {
+		return err.Error()
 	}
-	return runtime.GOOS
+	goos := c.t.GOOS
+	if goos == "" {
+		goos = runtime.GOOS
+	}
+	return "not supported on " + goos + "; a hub on Linux can tell"
 }
 
 func (c *checker) run(ctx context.Context) Report {
 	start := time.Now()
 	r := Report{Started: start.UTC()}
 	r.Results = execute(ctx, c.plan(), c.t.Progress)
+	c.learn()
+	c.memory.keep(c.t.StateDir)
 	r.Took = time.Since(start)
 	return r
 }

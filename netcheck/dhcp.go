@@ -39,7 +39,7 @@ func (c *checker) probeDHCP(ctx context.Context) Result {
 		if r, short := c.leaseShort(held.Length, "the lease held on "+k.Name, ev); short {
 			return r
 		}
-		return Result{Status: Unknown, Detail: "ask for DHCP offers: " + err.Error(), Evidence: ev}
+		return Result{Status: Unknown, Detail: "ask for DHCP offers: " + c.cannot(err), Evidence: ev}
 	case err != nil:
 		return Result{Status: Unknown, Detail: fmt.Sprintf("ask for DHCP offers: %v", err), Evidence: ev}
 	case len(offers) == 0:
@@ -113,6 +113,10 @@ func (c *checker) dhcpSilence(ctx context.Context, k card, has bool, held lease,
 		return Result{Status: Fail, Code: "dhcp_silent", Evidence: ev, Detail: "no DHCP server answers on " + k.Name}
 	}
 	leased := held.Addr.IsValid() || slices.ContainsFunc(k.Addrs, func(a cardAddr) bool { return a.Addr().Is4() && a.Dynamic })
+	if before, ok := c.memory.DHCP[k.MAC.String()]; ok {
+		leased = true
+		ev["offered_before_by"] = before.By
+	}
 	if !leased {
 		return Result{Status: Pass, Evidence: ev, Detail: "no DHCP server answers; the address is static"}
 	}

@@ -60,7 +60,7 @@ func (c *checker) ask(ctx context.Context, network string, server netip.AddrPort
 		return a
 	}
 	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	q := new(dns.Msg).SetQuestion(dns.Fqdn(name), dns.TypeA)
 	// No EDNS: small answers, and no middlebox that dislikes it.

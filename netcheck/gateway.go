@@ -29,7 +29,7 @@ func (c *checker) probeARP(ctx context.Context) Result {
 	}
 	macs, err := c.sys.ARP(ctx, k, own.Addr(), targets)
 	if err != nil {
-		return Result{Status: Unknown, Detail: "ask the LAN by ARP: " + err.Error()}
+		return Result{Status: Unknown, Detail: "ask the LAN by ARP: " + c.cannot(err)}
 	}
 	c.note(func() { c.macs = macs })
 	said := map[string]any{}
@@ -87,7 +87,7 @@ func (c *checker) probeGateway(ctx context.Context) Result {
 // is what is left without the right to raw sockets.
 func (c *checker) neighbourAnswers(ctx context.Context, a netip.Addr) (alive, known bool) {
 	if conn, err := c.dial(ctx, "udp", netip.AddrPortFrom(a, 9).String()); err == nil {
-		conn.Write([]byte{0}) // the discard port: only the ARP request before it matters
+		_, _ = conn.Write([]byte{0}) // the discard port: only the ARP request before it matters
 		conn.Close()
 	}
 	end, _ := ctx.Deadline()
@@ -127,6 +127,9 @@ func (c *checker) neighbourAnswers(ctx context.Context, a netip.Addr) (alive, kn
 // Stripe publishes no list of ports).
 const readerPort = "4443"
 
+// readerPatience lets a reader on Wi-Fi wake up: two more ARP requests, two SYNs.
+const readerPatience = 2200 * time.Millisecond
+
 // readerProbe: is there a sign of that reader on the LAN?
 func (c *checker) readerProbe(addr string) func(context.Context) Result {
 	return func(ctx context.Context) Result {
@@ -136,7 +139,9 @@ func (c *checker) readerProbe(addr string) func(context.Context) Result {
 		}
 		ev := map[string]any{"address": addr, "port": readerPort, "on_lan": c.onLAN(a)}
 		start := time.Now()
-		conn, err := c.dial(ctx, "tcp", net.JoinHostPort(addr, readerPort))
+		try, cancel := context.WithTimeout(ctx, readerPatience)
+		defer cancel()
+		conn, err := c.dial(try, "tcp", net.JoinHostPort(addr, readerPort))
 		took := time.Since(start)
 		if err == nil {
 			conn.Close()
@@ -160,8 +165,31 @@ func (c *checker) readerProbe(addr string) func(context.Context) Result {
 		if alive {
 			return Result{Status: Warn, Code: "reader_port_blocked", Evidence: ev, Detail: addr + " lives, but " + readerPort + " is silently dropped"}
 		}
+		if to, mac := c.whereTo(ctx, a); to.IsValid() {
+			c.note(func() { c.moved[to] = mac })
+			ev["alive"], ev["moved_to"], ev["mac"] = true, to.String(), mac
+			return Result{Status: Warn, Code: "reader_moved", Evidence: ev, Detail: fmt.Sprintf("%s (%s) is at %s now", addr, mac, to)}
+		}
 		return Result{Status: Fail, Code: "reader_offline", Evidence: ev, Detail: addr + " gives no sign of life"}
 	}
+}
+
+// maxSearch is the largest network in which a lost reader is looked for.
+const maxSearch = 1024
+
+// whereTo looks for a reader that earlier runs knew at a, by its hardware
+// address.
+func (c *checker) whereTo(ctx context.Context, a netip.Addr) (netip.Addr, string) {
+	known, ok := c.memory.Neighbours[a]
+	lan := c.main.v4()
+	if !ok || known.MAC == "" || len(lan) == 0 || !lan[0].Contains(a) || 1<<(32-lan[0].Bits()) > maxSearch {
+		return netip.Addr{}, ""
+	}
+	to, err := c.sys.Find(ctx, c.main, lan[0].Addr(), known.MAC, lan[0])
+	if err != nil || to == a {
+		return netip.Addr{}, ""
+	}
+	return to, known.MAC
 }
 
 // answersARP says whether a LAN address answered, and how that is known.

@@ -63,7 +63,7 @@ func (c *checker) probeHQ(ctx context.Context) Result {
 		ev["problem"] = problem(err)
 		return Result{Status: Fail, Code: "hq_unreachable", Evidence: ev, Detail: "headquarters does not answer: " + problem(err)}
 	}
-	io.Copy(io.Discard, io.LimitReader(resp.Body, 4<<10))
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 4<<10))
 	resp.Body.Close()
 	ev["http_status"] = resp.StatusCode
 	if resp.StatusCode >= 500 {

@@ -187,7 +187,7 @@ func (c *checker) connectAny(ctx context.Context, addrs []netip.Addr, port strin
 func (c *checker) getOver(ctx context.Context, conn net.Conn, host, path string, ev map[string]any) (int, time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, budgetHTTP)
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	start := time.Now()
 	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: storehub\r\nConnection: close\r\n\r\n", path, host); err != nil {

@@ -19,7 +19,7 @@ const (
 	budgetTLS      = 2500 * time.Millisecond // two round trips of such a line
 	budgetHTTP     = 2500 * time.Millisecond // Stripe answers in a fraction of this
 	budgetFollowUp = 1500 * time.Millisecond // asked again only to tell causes apart
-	budgetReader   = 2200 * time.Millisecond // two unanswered ARP requests of the kernel
+	budgetReader   = 3500 * time.Millisecond // the kernel gives up after three ARP requests, then a search of 254 addresses
 	budgetHQ       = 4 * time.Second
 )
 

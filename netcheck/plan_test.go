@@ -90,8 +90,8 @@ func TestWhenTimeRunsOutTheRestIsUnknown(t *testing.T) {
 func TestProblemsHaveOneWordEach(t *testing.T) {
 	for want, err := range map[string]error{
 		"": nil, "silent": context.DeadlineExceeded, "dial tcp: strange": errors.New("dial tcp: strange"),
-		"refused": errors.New("connectex: No connection could be made because the target machine actively refused it."),
-		"reset":   errors.New("wsarecv: An existing connection was forcibly closed by the remote host."),
+		"refused": errors.New("connectex: the target machine actively refused it"),
+		"reset":   errors.New("wsarecv: an existing connection was forcibly closed by the remote host"),
 	} {
 		if got := problem(err); got != want {
 			t.Errorf("%v is %q, want %q", err, got, want)

@@ -46,7 +46,7 @@ func (c *checker) probePortal(ctx context.Context) Result {
 				return
 			}
 			defer conn.Close()
-			stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+			stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 			defer stop()
 			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: storehub\r\nConnection: close\r\n\r\n", ch.path, ch.host)
 			resp, err := http.ReadResponse(bufio.NewReader(io.LimitReader(conn, 64<<10)), nil)

@@ -38,7 +38,7 @@ func (c *checker) probeRate(ctx context.Context) Result {
 		return Result{Status: Unknown, Detail: "no connection to measure: " + problem(err)}
 	}
 	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	tc := tls.Client(conn, &tls.Config{ServerName: v.name, RootCAs: c.roots, NextProtos: []string{"http/1.1"}, Time: c.now})
 	if err := tc.HandshakeContext(ctx); err != nil {

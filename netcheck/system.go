@@ -78,6 +78,9 @@ type system interface {
 	// ARP asks who has the addresses and returns every hardware address that
 	// answered for each. self is asked for too, as a newcomer would.
 	ARP(ctx context.Context, c card, self netip.Addr, targets []netip.Addr) (map[netip.Addr][]string, error)
+	// Find asks one hardware address, and nobody else, which of the LAN's
+	// addresses it has now.
+	Find(ctx context.Context, c card, self netip.Addr, mac string, lan netip.Prefix) (netip.Addr, error)
 	// Discover broadcasts DHCP DISCOVER and returns all offers; it never takes one.
 	Discover(ctx context.Context, c card) ([]dhcpOffer, error)
 	// Refuses asks for an address that cannot be leased here and returns the

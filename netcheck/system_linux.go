@@ -224,6 +224,60 @@ func (linuxSystem) ARP(ctx context.Context, k card, self netip.Addr, targets []n
 	return out, nil
 }
 
+// Find sends its questions to that hardware address alone, 4 ms apart: no
+// broadcast, and no burst for the reader either.
+func (linuxSystem) Find(ctx context.Context, k card, self netip.Addr, mac string, lan netip.Prefix) (netip.Addr, error) {
+	to, err := net.ParseMAC(mac)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	ifi, err := net.InterfaceByIndex(k.Index)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	cl, err := arp.Dial(ifi)
+	if err != nil {
+		return netip.Addr{}, rawError(err)
+	}
+	defer cl.Close()
+	for a := lan.Masked().Addr().Next(); lan.Contains(a) && ctx.Err() == nil; a = a.Next() {
+		if a == self {
+			continue
+		}
+		p, err := arp.NewPacket(arp.OperationRequest, ifi.HardwareAddr, self, to, a)
+		if err != nil {
+			return netip.Addr{}, err
+		}
+		if err := cl.WriteTo(p, to); err != nil {
+			return netip.Addr{}, rawError(err)
+		}
+		if found, ok := heard(cl, mac, time.Now().Add(4*time.Millisecond)); ok {
+			return found, nil
+		}
+	}
+	found, _ := heard(cl, mac, time.Now().Add(100*time.Millisecond))
+	return found, nil
+}
+
+// heard reads replies until then and returns the address that mac claims.
+func heard(cl *arp.Client, mac string, until time.Time) (netip.Addr, bool) {
+	if cl.SetReadDeadline(until) != nil {
+		return netip.Addr{}, false
+	}
+	for {
+		p, _, err := cl.Read()
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			continue
+		}
+		if err != nil {
+			return netip.Addr{}, false
+		}
+		if p.Operation == arp.OperationReply && p.SenderHardwareAddr.String() == mac {
+			return p.SenderIP, true
+		}
+	}
+}
+
 // request asks for t. For our own address the sender is 0.0.0.0, as RFC 5227
 // wants of a probe, so that no neighbour learns anything wrong.
 func request(cl *arp.Client, mac net.HardwareAddr, self, t netip.Addr) error {

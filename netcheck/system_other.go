@@ -65,3 +65,6 @@ func (portable) Hop(context.Context, netip.Addr, int) (netip.Addr, error) {
 func (portable) RawSYN(context.Context, card, netip.Addr, net.HardwareAddr, netip.AddrPort) (bool, error) {
 	return false, errUnsupported
 }
+func (portable) Find(context.Context, card, netip.Addr, string, netip.Prefix) (netip.Addr, error) {
+	return netip.Addr{}, errUnsupported
+}

@@ -62,6 +62,7 @@ type world struct {
 	fullSize  string                                                  // "" or silent: the fate of full-size handshakes
 	ahead     time.Duration                                           // of the world's clock
 	impostor  string                                                  // an address where somebody else answers on 443
+	found     map[string]netip.Addr                                   // where hardware addresses are now
 	readersOK bool
 
 	ca, mitm            *authority
@@ -175,6 +176,9 @@ func (w *world) WayTo(netip.Addr) (route, error)      { return route{}, errUnsup
 func (w *world) Leases() []lease                      { return w.held }
 func (w *world) ARP(context.Context, card, netip.Addr, []netip.Addr) (map[netip.Addr][]string, error) {
 	return w.macs, w.arp
+}
+func (w *world) Find(_ context.Context, _ card, _ netip.Addr, mac string, _ netip.Prefix) (netip.Addr, error) {
+	return w.found[mac], nil
 }
 func (w *world) Discover(context.Context, card) ([]dhcpOffer, error) { return w.dhcp, nil }
 func (w *world) Refuses(context.Context, card) (netip.Addr, error)   { return w.naked, nil }

@@ -272,6 +272,47 @@ func TestALostWitnessIsSaid(t *testing.T) {
 	}
 }
 
+// Cut off while it made a log: nothing was in it.
+func TestAnEmptyLogIsNoDamage(t *testing.T) {
+	dir := t.TempDir()
+	acks := killed(t, dir, 5*time.Millisecond)
+	if err := os.WriteFile(filepath.Join(dir, storeName, "00099.mem"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	acknowledged := map[string]Op{}
+	for _, ack := range acks {
+		acknowledged[ack.ID] = ack
+	}
+	intact(t, opened(t, dir, Options{}), acknowledged)
+}
+
+// A log beyond reading costs what is in it, not the others.
+func TestALogBeyondReadingCostsItselfOnly(t *testing.T) {
+	dir := t.TempDir()
+	killed(t, dir, 10*time.Millisecond)
+	if err := os.WriteFile(filepath.Join(dir, storeName, "00099.mem"), []byte(strings.Repeat("\xff", 40)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	q := opened(t, dir, Options{})
+	s := q.Stats()
+	if len(s.Damaged) != 1 || strings.Contains(s.Damaged[0], "missing") {
+		t.Errorf("damaged: %q", s.Damaged)
+	}
+	var last uint64
+	for op, err := range q.All() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last != 0 && op.Seq != last-1 {
+			t.Errorf("place %d before %d", last, op.Seq)
+		}
+		last = op.Seq
+	}
+	if last != 1 {
+		t.Errorf("the first place is %d", last)
+	}
+}
+
 // A mark of the witness that was torn is the one nobody was told of.
 func TestATornMarkLeavesTheOneBefore(t *testing.T) {
 	dir := t.TempDir()

@@ -131,6 +131,10 @@ func (q *Queue) load(witnessLost bool) error {
 	}
 	if witnessLost {
 		f.st.Damaged = append(f.st.Damaged, q.damage("the witness cannot be read: whether the store lost its end is not known"))
+		f.st.Commit++
+		if err := f.store.setState(f.st); err != nil {
+			return errors.Join(err, f.close())
+		}
 	}
 	return q.adopt(f)
 }
@@ -239,6 +243,18 @@ func (q *Queue) newestAside() (string, error) {
 // them off at the first byte it cannot read.
 func (q *Queue) keepLogs(path string) error {
 	logs, err := unflushed(path)
+	if err != nil {
+		return err
+	}
+	// A log that was just being made has no length yet, and Badger refuses it.
+	logs = slices.DeleteFunc(logs, func(name string) bool {
+		info, e := os.Stat(name)
+		if e != nil || info.Size() > 0 {
+			return false
+		}
+		err = errors.Join(err, os.Remove(name))
+		return true
+	})
 	if err != nil || len(logs) == 0 || q.witness.last.Commit == 0 {
 		return err
 	}

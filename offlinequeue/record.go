@@ -155,3 +155,12 @@ func decodeState(b []byte) (state, error) {
 	}
 	return s, nil
 }
+
+// setState writes the state alone.
+func (s *store) setState(st state) error {
+	b, err := frame(st)
+	if err != nil {
+		return err
+	}
+	return s.update(func(t *tx) error { return t.set(keyState, b) })
+}

@@ -17,13 +17,13 @@ import (
 func TestOneFlippedByteIsHarmlessOrNamed(t *testing.T) {
 	root := t.TempDir()
 	left := filepath.Join(root, "left")
-	acks := killed(t, left, 30*time.Millisecond)
-	acks = append(acks, killed(t, left, 30*time.Millisecond)...) // a log and a table
-	if len(acks) < 20 {
-		t.Fatalf("only %d acknowledged", len(acks))
+	var acks []Op
+	for rounds := 0; rounds < 2 || len(acks) < 20; rounds++ { // a log and a table at least
+		acks = append(acks, killed(t, left, 30*time.Millisecond)...)
 	}
 	damaged := 0
-	for _, pattern := range []string{"*.mem", "*.sst", "MANIFEST", "KEYREGISTRY"} {
+	// DISCARD holds Badger's own figures, in this store nothing.
+	for _, pattern := range []string{"*.mem", "*.sst", "*.vlog", "MANIFEST", "KEYREGISTRY", "DISCARD"} {
 		names, err := filepath.Glob(filepath.Join(left, storeName, pattern))
 		if err != nil {
 			t.Fatal(err)
@@ -39,6 +39,9 @@ func TestOneFlippedByteIsHarmlessOrNamed(t *testing.T) {
 			used := len(b) // a log is zeros from its end on
 			for used > 0 && b[used-1] == 0 {
 				used--
+			}
+			if used == 0 {
+				used = min(len(b), 64)
 			}
 			for _, at := range []int{0, 5, 15, used / 3, used / 2, used * 9 / 10, used - 3} {
 				if at < 0 || at >= used {

@@ -180,6 +180,8 @@ func (c *change) number(b *Batch, ids []string) error {
 		old := r
 		if !c.st.holds(r.Gen, r.Number) {
 			if r.State.Final() && !c.st.forgotten(&r, c.now) {
+				// Its time passed while it waited: it leaves the index.
+				c.saved, c.wrote = append(c.saved, saved{&old, &r}), true
 				continue
 			}
 			if n := len(b.Ops); n > 0 && b.Ops[n-1].Number != c.st.Tail {

@@ -52,13 +52,7 @@ func (q *Queue) salvage(aside string, f findings) error {
 		st.Commit = max(st.Commit, w.Commit) + 1
 		st.Seq = max(st.Seq, w.Seq, slices.Max(append(got.places, 0)))
 		st.Damaged = append(st.Damaged, q.damage(strings.Join(words, "; ")))
-		err = to.update(func(t *tx) error {
-			b, err := frame(st)
-			if err != nil {
-				return err
-			}
-			return t.set(keyState, b)
-		})
+		err = to.setState(st)
 	}
 	if err = errors.Join(err, to.close()); err != nil {
 		return fmt.Errorf("copy %s: %w", aside, err)

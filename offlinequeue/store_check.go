@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/dgraph-io/badger/v4"
@@ -84,27 +85,19 @@ func readTable(dir string, id uint64) (t *table.Table, err error) {
 // which a fresh store takes for its own, and every block of its tables. Of each
 // key the newest version counts.
 func rescue(to, from string, log *slog.Logger) (err error) {
-	if err := errors.Join(os.RemoveAll(to), os.Mkdir(to, 0o700)); err != nil {
-		return err
-	}
 	logs, err := unflushed(from)
 	if err != nil {
 		return err
 	}
-	for _, name := range logs {
-		if err := rescueLog(filepath.Join(to, filepath.Base(name)), name); err != nil {
-			return err
-		}
+	s, err := rescueLogs(to, logs, log)
+	for i := 0; err != nil && i < len(logs); i++ { // one of them may be beyond reading
+		s, err = rescueLogs(to, slices.Delete(slices.Clone(logs), i, i+1), log)
 	}
-	s, err := openStore(to, log)
 	if err != nil {
-		log.Warn("read damaged logs", "dir", from, "error", err)
-		if err := errors.Join(os.RemoveAll(to), os.Mkdir(to, 0o700)); err != nil {
-			return err
-		}
-		if s, err = openStore(to, log); err != nil {
-			return err
-		}
+		s, err = rescueLogs(to, nil, log)
+	}
+	if err != nil {
+		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 
@@ -141,6 +134,19 @@ func rescue(to, from string, log *slog.Logger) (err error) {
 		}
 	}
 	return nil
+}
+
+// rescueLogs opens a store in to that has nothing but copies of the logs.
+func rescueLogs(to string, logs []string, log *slog.Logger) (*store, error) {
+	if err := errors.Join(os.RemoveAll(to), os.Mkdir(to, 0o700)); err != nil {
+		return nil, err
+	}
+	for _, name := range logs {
+		if err := rescueLog(filepath.Join(to, filepath.Base(name)), name); err != nil {
+			return nil, err
+		}
+	}
+	return openStore(to, log)
 }
 
 // rescueLog copies a log and mends the first eight bytes of its head: they name

@@ -141,7 +141,7 @@ func (h *Hub) adminHandler(s *servers) http.Handler {
 		return tillList{h.tills.List()}, nil
 	})
 	route("POST /console", func(*http.Request) (any, error) {
-		code, expires := h.console.invite(h.now())
+		code, expires := h.console.invite(h.now(), inviteLife)
 		return ConsoleLink{URL: s.addr().URL + "/console/enter?code=" + code, Expires: expires}, nil
 	})
 	route("GET /tills", func(*http.Request) (any, error) { return tillList{h.tills.List()}, nil })
@@ -188,9 +188,10 @@ func (h *Hub) Pair(name string, scope doors.Scope, mode doors.Mode) (credential 
 	return h.tills.Pair(name, scope, mode)
 }
 
-// ConsoleLink makes a one-time way into the console of a hub that runs at url.
+// ConsoleLink makes a one-time way into the console of a hub that runs at url,
+// good for a working day: it is printed for whoever gets to it.
 func (h *Hub) ConsoleLink(url string) string {
-	code, _ := h.console.invite(h.now())
+	code, _ := h.console.invite(h.now(), sessionLife)
 	return url + "/console/enter?code=" + code
 }
 

@@ -127,6 +127,8 @@ func (c Config) Complete() error {
 		return errors.New("listen: missing")
 	case c.HQ.Embedded && c.HQ.Stripe.APIKeyFile == "":
 		return errors.New("hq.stripe.api_key_file: missing; an embedded headquarters needs a restricted key")
+	case c.HQ.Embedded && c.HQ.Location == "":
+		return errors.New("hq.location: missing; an embedded headquarters must know the store's Terminal location (tml_…)")
 	case !c.HQ.Embedded && c.HQ.URL == "":
 		return errors.New("hq.url: missing; enrol with `hub enroll`, or set hq.embedded")
 	}
@@ -138,6 +140,10 @@ func (c Config) check() (key string, err error) {
 	switch {
 	case c.HQ.Embedded && c.HQ.URL != "":
 		return "hq.embedded", errors.New("hq.url is set too; headquarters is either there or here")
+	case !c.HQ.Embedded && c.HQ.Location != "":
+		return "hq.location", errors.New("only for hq.embedded; elsewhere headquarters knows the location")
+	case !c.HQ.Embedded && c.HQ.Stripe != StripeConfig{}:
+		return "hq.stripe", errors.New("only for hq.embedded; elsewhere headquarters alone holds Stripe keys")
 	case c.TLS.CertFile != "" && c.TLS.KeyFile == "":
 		return "tls.cert_file", errors.New("tls.key_file is missing; they belong together")
 	case c.TLS.CertFile == "" && c.TLS.KeyFile != "":

@@ -64,25 +64,42 @@ func TestMinimalFileIsComplete(t *testing.T) {
 	}
 }
 
-func TestWholeFileIsRead(t *testing.T) {
-	f, err := os.Open(filepath.Join("testdata", "config", "whole.yml"))
+func parseFile(t *testing.T, name string) Config {
+	t.Helper()
+	f, err := os.Open(filepath.Join("testdata", "config", name))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	got, err := ParseConfig(f, "whole.yml")
+	c, err := ParseConfig(f, name)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return c
+}
+
+func TestAnEmbeddedHeadquartersIsRead(t *testing.T) {
+	got := parseFile(t, "embedded.yml")
+	want := DefaultConfig()
+	want.Store = "0412"
+	want.HQ = HQConfig{Embedded: true, Location: "tml_1",
+		Stripe: StripeConfig{APIKeyFile: "/a", APIBase: "http://127.0.0.1:12111", WebhookSecretFile: "/b", TestAPIKeyFile: "/c", TestWebhookFile: "/d", RatePerEndpoint: 20}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("\n got %+v\nwant %+v", got, want)
+	}
+	if err := got.Complete(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWholeFileIsRead(t *testing.T) {
+	got := parseFile(t, "whole.yml")
 	want := Config{
 		Store: "0412", StateDir: "/srv/hub", Listen: "192.168.7.2:7443",
 		TLS:     TLSConfig{CertFile: "/etc/c.pem", KeyFile: "/etc/k.pem"},
 		Metrics: MetricsConfig{Listen: "127.0.0.1:9743"},
-		HQ: HQConfig{
-			URL: "https://hq.example.com", CAFile: "/etc/ca.pem", CredentialFile: "/etc/cred",
-			Stripe: StripeConfig{APIKeyFile: "/a", APIBase: "http://127.0.0.1:12111", WebhookSecretFile: "/b", TestAPIKeyFile: "/c", TestWebhookFile: "/d", RatePerEndpoint: 20},
-		},
-		API: APIConfig{Origins: []string{"https://pos.example.com", "http://localhost:3000"}},
+		HQ:      HQConfig{URL: "https://hq.example.com", CAFile: "/etc/ca.pem", CredentialFile: "/etc/cred"},
+		API:     APIConfig{Origins: []string{"https://pos.example.com", "http://localhost:3000"}},
 		Checks: ChecksConfig{
 			Every: time.Minute, Integration: "sdk-js", Workday: 10 * time.Hour,
 			Readers: []string{"192.168.7.31"}, Endpoints: []string{"erp.example.com", "erp.example.com:8443"}, IPRangesFile: "/r",
@@ -138,6 +155,7 @@ func TestConfigForServingMustBeWhole(t *testing.T) {
 		{func(c *Config) { c.StateDir = "" }, "state_dir: missing"},
 		{func(c *Config) { c.HQ.URL = "" }, "hq.url: missing"},
 		{func(c *Config) { c.HQ = HQConfig{Embedded: true} }, "hq.stripe.api_key_file: missing"},
+		{func(c *Config) { c.HQ = HQConfig{Embedded: true, Stripe: StripeConfig{APIKeyFile: "/k"}} }, "hq.location: missing"},
 	} {
 		c := whole
 		tc.change(&c)

@@ -37,10 +37,10 @@ func newConsole() *console {
 }
 
 // invite makes a code that opens the console once.
-func (c *console) invite(now time.Time) (code string, expires time.Time) {
+func (c *console) invite(now time.Time, life time.Duration) (code string, expires time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	code, expires = randomWord(), now.Add(inviteLife)
+	code, expires = randomWord(), now.Add(life)
 	admit(c.invites, code, expires, now)
 	return code, expires
 }

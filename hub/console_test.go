@@ -77,11 +77,11 @@ func TestTheConsoleOpensOnceForWhoOwnsTheMachine(t *testing.T) {
 func TestInvitesAndSessionsEnd(t *testing.T) {
 	c := newConsole()
 	now := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
-	code, _ := c.invite(now)
+	code, _ := c.invite(now, inviteLife)
 	if _, ok := c.enter(code, now.Add(inviteLife+time.Second)); ok {
 		t.Error("an old link opened")
 	}
-	code, _ = c.invite(now)
+	code, _ = c.invite(now, inviteLife)
 	session, ok := c.enter(code, now)
 	if !ok {
 		t.Fatal("a fresh link did not open")
@@ -91,7 +91,7 @@ func TestInvitesAndSessionsEnd(t *testing.T) {
 		t.Error("a session does not last exactly a working day")
 	}
 	for i := range 3 * sessionsKept {
-		code, _ := c.invite(now.Add(time.Duration(i) * time.Second))
+		code, _ := c.invite(now.Add(time.Duration(i)*time.Second), inviteLife)
 		c.enter(code, now.Add(time.Duration(i)*time.Second))
 	}
 	if len(c.sessions) > sessionsKept || len(c.invites) > sessionsKept {

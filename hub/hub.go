@@ -250,11 +250,17 @@ func (h *Hub) save(ctx context.Context) error {
 const heartbeatEvery = 5 * time.Minute
 
 // beat sends an operation the whole way: disk, headquarters, outcome, back. One
-// is under way at most, so that an outage does not pile them up.
+// is under way at most, an earlier process's counted, so that an outage does not
+// pile them up.
 func (h *Hub) beat(ctx context.Context) error {
-	id := ""
+	id := h.underWay()
 	for ctx.Err() == nil {
-		if s := h.store.Load(); s != nil && !h.beating(id) {
+		s := h.store.Load()
+		if s == nil {
+			pause(ctx, time.Second) // the store's mode is not known yet
+			continue
+		}
+		if op, err := h.queue.Get(id); err != nil || op.State.Final() {
 			op := doors.Operation{Kind: doors.Heartbeat, Ref: h.cfg.Store, Till: hubTill, Mode: s.Mode}
 			op.ID = doors.OperationID(h.cfg.Store, s.Mode, hubTill, "heartbeat:"+h.now().UTC().Format(time.RFC3339Nano))
 			if _, err := h.queue.Put(ctx, toQueue(op, h.now())); err != nil {
@@ -263,26 +269,19 @@ func (h *Hub) beat(ctx context.Context) error {
 				id = op.ID
 			}
 		}
-		if id == "" {
-			pause(ctx, time.Second) // the store's mode is not known yet
-			continue
-		}
 		pause(ctx, heartbeatEvery)
 	}
 	return nil
 }
 
-func (h *Hub) beating(id string) bool {
-	if id == "" {
-		for op, err := range h.queue.All(offlinequeue.Pending, offlinequeue.Accepted) {
-			if err == nil && op.Till == hubTill {
-				return true // an earlier process's
-			}
+// underWay is a heartbeat that an earlier process sent off; "" if there is none.
+func (h *Hub) underWay() string {
+	for op, err := range h.queue.All(offlinequeue.Pending, offlinequeue.Accepted) {
+		if err == nil && op.Till == hubTill {
+			return op.ID
 		}
-		return false
 	}
-	op, err := h.queue.Get(id)
-	return err == nil && !op.State.Final()
+	return ""
 }
 
 func newClient(cfg Config, version string) (*hq.Client, error) {

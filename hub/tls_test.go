@@ -183,7 +183,7 @@ func TestRealPartsWantTheirFiles(t *testing.T) {
 	if _, err := New(cfg, parts); err == nil || !strings.Contains(err.Error(), "hq.ca_file") {
 		t.Errorf("a CA file without a certificate: %v", err)
 	}
-	cfg.HQ = HQConfig{Embedded: true, Stripe: StripeConfig{APIKeyFile: "/k"}}
+	cfg.HQ = HQConfig{Embedded: true, Location: "tml_1", Stripe: StripeConfig{APIKeyFile: "/k"}}
 	if _, err := New(cfg, parts); err == nil || !strings.Contains(err.Error(), "hq.embedded") {
 		t.Errorf("an embedded headquarters that nobody started: %v", err)
 	}

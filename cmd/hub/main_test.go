@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 )
@@ -142,4 +143,21 @@ func hubRun(ctx context.Context, args ...string) (code int, stdout, stderr strin
 	var out, errs bytes.Buffer
 	code = run(ctx, args, strings.NewReader(""), &out, &errs)
 	return code, out.String(), errs.String()
+}
+
+func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
+	leaves := 0
+	commands(kong.Must(&cli{}).Model.Node, "", func(path string, n *kong.Node) {
+		if len(n.Children) > 0 && n.Children[0].Type == kong.CommandNode {
+			return
+		}
+		leaves++
+		code, stdout, stderr := hubRun(t.Context(), append(strings.Fields(path), "--help")...)
+		if code != exitFine || stderr != "" || !strings.Contains(stdout, n.Help) || !strings.Contains(stdout, "Example") {
+			t.Errorf("hub %s --help: exit %d:\n%s%s", path, code, stdout, stderr)
+		}
+	})
+	if leaves < 20 {
+		t.Errorf("only %d commands were looked at", leaves)
+	}
 }

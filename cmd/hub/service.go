@@ -34,8 +34,25 @@ func (serviceCmd) Help() string {
 
 // Help is the exit codes.
 func (serviceStatusCmd) Help() string {
-	return "Exit: 0 running, 1 not running, 3 could not tell."
+	return "Exit: 0 running, 1 not running, 3 could not tell.\n\nExample:\n\n  hub service status --format json"
 }
+
+// Help is an example.
+func (serviceInstallCmd) Help() string {
+	return "The configuration must be readable; it is the one the service runs with.\n\nExample:\n\n  hub service install --config /etc/storehub/hub.yaml"
+}
+
+// Help is an example.
+func (serviceUninstallCmd) Help() string { return "Example:\n\n  hub service uninstall" }
+
+// Help is an example.
+func (serviceStartCmd) Help() string { return "Example:\n\n  hub service start" }
+
+// Help is an example.
+func (serviceStopCmd) Help() string { return "Example:\n\n  hub service stop" }
+
+// Help is an example.
+func (serviceRestartCmd) Help() string { return "Example:\n\n  hub service restart" }
 
 // Run installs a service whose configuration is right.
 func (serviceInstallCmd) Run(a *app) error {

@@ -120,6 +120,20 @@ func matchGatewaySilent(f *facts) *proof {
 		ruledOut: append(ok(f, "link", "the link is up"), ok(f, "ipv4", "the hub has an address")...)}
 }
 
+// matchVPN: a VPN that also leads nowhere is why nothing is reached.
+func matchVPN(f *facts) *proof {
+	r := f.probe("route")
+	if r.Code != "vpn_route" {
+		return nil
+	}
+	p := &proof{confidence: 0.9, evidence: []string{r.Detail}, targets: []string{str(r, "tunnel")}, alone: true}
+	if len(f.proven()) == 0 && f.probe("beyond").Status == netcheck.Fail {
+		p.severity, p.alone = Critical, false
+		p.evidence = append(p.evidence, "nothing answers by that way")
+	}
+	return p
+}
+
 // matchHostFirewall: the machine itself said that it may not.
 func matchHostFirewall(f *facts) *proof {
 	p := &proof{confidence: 0.85}

@@ -10,7 +10,7 @@ import (
 var rules = slices.Concat(lanRules, lineRules, shopRules, hubRules, moneyRules)
 
 // noWayOut are the findings after which nothing beyond the router can be judged.
-var noWayOut = []string{"gateway_silent", "gateway_spoofed", "address_conflict", "wan_down", "captive_portal", "proxy_required", "host_firewall"}
+var noWayOut = []string{"gateway_silent", "gateway_spoofed", "address_conflict", "wan_down", "captive_portal", "proxy_required", "host_firewall", "vpn_route"}
 
 // noTLS are the findings after which an HTTPS conversation cannot succeed.
 var noTLS = []string{"clock_wrong", "mtu_black_hole", "https_blocked", "tls_intercepted", "dns_hijacked"}
@@ -65,10 +65,10 @@ var lanRules = []rule{
 		dependsOn: []string{"link_down", "no_ipv4", "no_default_gateway", "address_wrong_subnet", "wrong_netmask", "address_conflict", "dhcp_second_server"},
 		remedy:    []string{"Restart the router.", "Check the cable between the hub's switch and the router."},
 		operator:  "The router does not answer. Restart it."},
-	{code: "host_firewall", severity: Critical, title: "The hub's own packet filter blocks it", dependsOn: []string{"link_down"}, match: matchHostFirewall,
+	{code: "host_firewall", severity: Critical, title: "The hub's own packet filter blocks it", dependsOn: []string{"link_down", "vpn_route"}, match: matchHostFirewall,
 		remedy:   []string{"Allow the hub's outgoing traffic in this machine's firewall (nftables, iptables, Windows Defender)."},
 		operator: "A firewall on the store hub itself blocks its traffic."},
-	{code: "vpn_route", severity: Warning, title: "A VPN takes the hub's traffic another way than the readers'", match: matchCoded("vpn_route", 0.9),
+	{code: "vpn_route", severity: Warning, title: "A VPN takes the hub's traffic another way than the readers'", match: matchVPN,
 		remedy:   []string{"Exclude Stripe's hosts from the VPN, or take the VPN off the hub."},
 		operator: "The store hub uses a VPN that the card readers do not use."},
 	{code: "multiple_uplinks", severity: Warning, title: "The hub has two ways out at once", match: matchCoded("multiple_uplinks", 0.9),
@@ -98,7 +98,7 @@ var lineRules = []rule{
 	{code: "proxy_required", severity: Critical, title: "Only a proxy leads out", dependsOn: []string{"link_down", "no_ipv4", "gateway_silent"}, match: matchProxy,
 		remedy:   []string{"Let hub and readers out directly on TCP 443; readers cannot use a proxy."},
 		operator: "The network lets card readers out by a proxy only, which they cannot use."},
-	{code: "wan_down", severity: Critical, title: "The internet line is down", dependsOn: []string{"link_down", "no_ipv4", "no_default_gateway", "gateway_silent", "gateway_spoofed", "address_conflict", "captive_portal", "proxy_required", "dhcp_second_server", "host_firewall"}, match: matchWANDown,
+	{code: "wan_down", severity: Critical, title: "The internet line is down", dependsOn: []string{"link_down", "no_ipv4", "no_default_gateway", "gateway_silent", "gateway_spoofed", "address_conflict", "captive_portal", "proxy_required", "dhcp_second_server", "host_firewall", "vpn_route"}, match: matchWANDown,
 		remedy:   []string{"Restart the modem or the provider's box, and look at its lamps.", "Call the provider if it does not come back in ten minutes."},
 		operator: "The store's internet line is down."},
 	{code: "wan_lossy", severity: Warning, hold: 2 * time.Minute, title: "The internet line loses packets", dependsOn: noWayOut, match: matchCoded("wan_lossy", 0.8),

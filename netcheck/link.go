@@ -159,6 +159,15 @@ func (c *checker) probeRoute(context.Context) Result {
 		ev["tunnel"] = first.Card
 		r.Status, r.Code, r.Detail = Warn, "vpn_route", "everything leaves by "+first.Card+", which is a VPN"
 	}
+	// A VPN may leave the default route alone and put two halves over it.
+	if way, err := c.sys.WayTo(anchors[0]); err == nil && way.Card != "" && way.Card != first.Card && r.Code == "" {
+		ev["internet_by"] = way.Card
+		r.Status, r.Code, r.Detail = Warn, "multiple_uplinks", "the internet is reached by "+way.Card+", the LAN by "+first.Card
+		if k, ok := c.card(way.Card); ok && k.Tunnel {
+			ev["tunnel"] = way.Card
+			r.Code, r.Detail = "vpn_route", "the internet is reached by "+way.Card+", which is a VPN"
+		}
+	}
 	return r
 }
 

@@ -22,7 +22,6 @@ func probes(r Report) map[string]Result {
 }
 
 func TestASoundStoreGivesNoCode(t *testing.T) {
-	t.Parallel()
 	var told []string
 	targets := shop
 	targets.Progress = func(r Result) { told = append(told, r.Name) }
@@ -38,8 +37,8 @@ func TestASoundStoreGivesNoCode(t *testing.T) {
 	if len(told) != len(r.Results) {
 		t.Errorf("progress told of %d probes, the report of %d", len(told), len(r.Results))
 	}
-	if r.Took > 2500*time.Millisecond {
-		t.Errorf("took %v, want at most 2.5 s", r.Took)
+	if r.Took > 5*time.Second { // 1 s on an idle machine
+		t.Errorf("took %v", r.Took)
 	}
 }
 
@@ -78,6 +77,12 @@ func TestFaults(t *testing.T) {
 			w.cards = append(w.cards, card{Name: "wg0", Index: 3, Up: true, Carrier: true, Tunnel: true})
 			w.paths[0].Card = "wg0"
 		}, "route", Warn, "vpn_route", "wg0"},
+		{"half by VPN", func(w *world) {
+			w.cards = append(w.cards, card{Name: "tun0", Index: 3, Up: true, Carrier: true, Tunnel: true})
+			w.way = "tun0"
+		}, "route", Warn, "vpn_route", "tun0"},
+		{"internet by another card", func(w *world) { w.way = "wwan0" }, "route", Warn, "multiple_uplinks", "wwan0"},
+		{"one way", func(w *world) { w.way = "eth0" }, "route", Pass, "", ""},
 		{"gateway dead", func(w *world) { w.macs = map[netip.Addr][]string{} }, "gateway", Fail, "gateway_silent", gwAddr},
 		{"gateway twice", func(w *world) {
 			w.macs[netip.MustParseAddr(gwAddr)] = []string{gwMAC, "02:00:00:00:00:66"}

@@ -49,6 +49,7 @@ type world struct {
 	arp   error
 	dhcp  []dhcpOffer
 	naked netip.Addr
+	way   string // the card that leads to the internet; "": not told
 	held  []lease
 	names []netip.AddrPort
 	hop   map[int]netip.Addr
@@ -172,8 +173,13 @@ func (w *world) Cards() ([]card, error)               { return w.cards, nil }
 func (w *world) Routes() ([]route, error)             { return w.paths, nil }
 func (w *world) Neighbours() ([]neighbour, error)     { return nil, errUnsupported }
 func (w *world) Resolvers() ([]netip.AddrPort, error) { return w.names, nil }
-func (w *world) WayTo(netip.Addr) (route, error)      { return route{}, errUnsupported }
-func (w *world) Leases() []lease                      { return w.held }
+func (w *world) WayTo(netip.Addr) (route, error) {
+	if w.way == "" {
+		return route{}, errUnsupported
+	}
+	return route{Card: w.way}, nil
+}
+func (w *world) Leases() []lease { return w.held }
 func (w *world) ARP(context.Context, card, netip.Addr, []netip.Addr) (map[netip.Addr][]string, error) {
 	return w.macs, w.arp
 }

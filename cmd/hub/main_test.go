@@ -153,7 +153,7 @@ func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
 		}
 		leaves++
 		code, stdout, stderr := hubRun(t.Context(), append(strings.Fields(path), "--help")...)
-		if code != exitFine || stderr != "" || !strings.Contains(stdout, n.Help) || !strings.Contains(stdout, "Example") {
+		if code != exitFine || stderr != "" || !strings.Contains(strings.Join(strings.Fields(stdout), " "), n.Help) || !strings.Contains(stdout, "Example") {
 			t.Errorf("hub %s --help: exit %d:\n%s%s", path, code, stdout, stderr)
 		}
 	})

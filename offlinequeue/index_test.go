@@ -2,6 +2,7 @@ package offlinequeue
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,13 +60,13 @@ func TestWhatIsTooOldToOfferAgainHoldsUpNobody(t *testing.T) {
 func TestUpkeepPrunesByItself(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		now := time.Now()
-		q := opened(t, dir, Options{Now: func() time.Time { return now }})
+		var later atomic.Int64
+		q := opened(t, dir, Options{Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }})
 		record := capture("record", "a")
 		record.Money = false
 		put(t, q, record)
 		settle(t, q, Cursor{Epoch: "e", Seq: 1}, Outcome{Seq: 1, ID: "record", State: Succeeded})
-		now = now.Add(keepRecords + time.Hour)
+		later.Store(int64(keepRecords + time.Hour))
 		time.Sleep(upkeepEvery + time.Second) // of the bubble's clock
 		synctest.Wait()
 		equal(t, "held", ids(t, q), nil)

@@ -44,7 +44,7 @@ type cli struct {
 	Console    consoleCmd    `cmd:"" help:"Print a one-time link into the running hub's console."`
 	Service    serviceCmd    `cmd:"" help:"Run the hub as a service of this machine."`
 	Settings   configCmd     `cmd:"" name:"config" help:"Make or check a configuration file."`
-	Bundle     bundleCmd     `cmd:"" help:"Pack what a helper needs into one file."`
+	Bundle     bundleCmd     `cmd:"" help:"Pack what support needs into one file."`
 	Version    versionCmd    `cmd:"" help:"Say which build this is."`
 	Completion completionCmd `cmd:"" help:"Write a shell's completion script."`
 }

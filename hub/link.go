@@ -31,21 +31,22 @@ type link struct {
 	failing  time.Time     // since when there is silence; zero: the last exchange was answered
 	refused  bool          // the last answer was that our credential is not known
 	err      string        // of the last silence
+	noStripe time.Time     // when headquarters last said that Stripe is silent; zero: Stripe answered since
 	fell     chan struct{} // closed and replaced when silence begins
 	changed  func(up bool)
 }
 
 // linkState is a link at one moment.
 type linkState struct {
-	LastOK, LastFail, Failing time.Time
-	Refused                   bool
-	Err                       string
+	LastOK, LastFail, Failing, NoStripe time.Time
+	Refused                             bool
+	Err                                 string
 }
 
 func (l *link) state() linkState {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return linkState{LastOK: l.lastOK, LastFail: l.lastFail, Failing: l.failing, Refused: l.refused, Err: l.err}
+	return linkState{LastOK: l.lastOK, LastFail: l.lastFail, Failing: l.failing, NoStripe: l.noStripe, Refused: l.refused, Err: l.err}
 }
 
 // silence is closed when the next silence begins.
@@ -100,6 +101,18 @@ type watched struct {
 // started now is done before a till's 8 seconds are over.
 const slowExchange = 1500 * time.Millisecond
 
+// stripe takes in what an exchange that went on to Stripe says of Stripe.
+func (l *link) stripe(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case err == nil:
+		l.noStripe = time.Time{}
+	case errors.Is(err, doors.ErrStripeSilent):
+		l.noStripe = time.Now()
+	}
+}
+
 func exchange[T any](w *watched, f func() (T, error)) (T, error) {
 	if w.slow != nil {
 		defer time.AfterFunc(slowExchange, w.slow).Stop()
@@ -114,11 +127,15 @@ func (w *watched) Store(ctx context.Context) (hq.Store, error) {
 }
 
 func (w *watched) ConnectionToken(ctx context.Context, t doors.Till) (json.RawMessage, error) {
-	return exchange(w, func() (json.RawMessage, error) { return w.hq.ConnectionToken(ctx, t) })
+	token, err := exchange(w, func() (json.RawMessage, error) { return w.hq.ConnectionToken(ctx, t) })
+	w.link.stripe(err)
+	return token, err
 }
 
 func (w *watched) Stripe(ctx context.Context, t doors.Till, c doors.Call, key string, params url.Values) (json.RawMessage, error) {
-	return exchange(w, func() (json.RawMessage, error) { return w.hq.Stripe(ctx, t, c, key, params) })
+	obj, err := exchange(w, func() (json.RawMessage, error) { return w.hq.Stripe(ctx, t, c, key, params) })
+	w.link.stripe(err)
+	return obj, err
 }
 
 func (w *watched) Submit(ctx context.Context, s hq.Submission) (hq.Receipt, error) {

@@ -144,6 +144,20 @@ func (m *monitor) whyNoHQ() (title string, known bool) {
 	return "", false
 }
 
+// whyBlocked names the first critical cause, if payments are blocked.
+func (m *monitor) whyBlocked() (title string, blocked bool) {
+	r := m.current()
+	if r.Verdict != diagnostics.Blocked {
+		return "", false
+	}
+	for _, c := range r.Causes {
+		if c.Severity == diagnostics.Critical {
+			return c.Title, true
+		}
+	}
+	return "", false
+}
+
 func (h *Hub) targets() netcheck.Targets {
 	t := netcheck.Targets{
 		Readers: slices.Clone(h.cfg.Checks.Readers), Endpoints: h.cfg.Checks.Endpoints,

@@ -52,8 +52,8 @@ func (h *Hub) Stripe(ctx context.Context, t doors.Till, c doors.Call, key string
 // into the sentence that says why.
 func through[T any](ctx context.Context, h *Hub, ask func(context.Context) (T, error)) (T, error) {
 	var none T
-	if down, _ := h.knownDown(); down {
-		return none, h.unreachable("known since the last exchange")
+	if down, sentence := h.knownDown(); down {
+		return none, doors.ErrHQUnreachable.With("known since the last exchange").Operator(sentence)
 	}
 	ctx, cancel := context.WithTimeout(ctx, straightThrough)
 	defer cancel()
@@ -67,6 +67,12 @@ func through[T any](ctx context.Context, h *Hub, ask func(context.Context) (T, e
 			return none, doors.ErrHQUnreachable.With("headquarters refuses this hub's credential").
 				Operator("Card payments are down: headquarters does not accept this store's hub.")
 		}
+		if refusal.Code == doors.ErrStripeSilent.Code {
+			h.monitor.look()
+			if title, blocked := h.monitor.whyBlocked(); blocked {
+				return none, refusal.Operator(downSentence(title))
+			}
+		}
 		return none, refusal
 	}
 	h.monitor.refresh() // so that the sentence names what this silence shows
@@ -78,6 +84,12 @@ func through[T any](ctx context.Context, h *Hub, ask func(context.Context) (T, e
 // (money waits for nobody, but one lost packet is no outage).
 func (h *Hub) knownDown() (bool, string) {
 	s := h.link.state()
+	if !s.NoStripe.IsZero() && time.Since(s.NoStripe) <= knownDeadFor {
+		// Headquarters is there, in this very process perhaps, and cannot reach Stripe.
+		if title, blocked := h.monitor.whyBlocked(); blocked {
+			return true, downSentence(title)
+		}
+	}
 	if s.Failing.IsZero() || time.Since(s.LastFail) > knownDeadFor {
 		return false, ""
 	}

@@ -96,6 +96,32 @@ func TestTheMessageNamesTheRootCause(t *testing.T) {
 	}
 }
 
+// An embedded headquarters always answers; when it says that Stripe is silent and
+// the store's line is cut, the next till is told at once and why.
+func TestSilentStripeIsKnownToo(t *testing.T) {
+	h := bare(t)
+	f := h.parts.HQ.(*fakeHQ)
+	f.refusal = doors.ErrStripeSilent
+	till := doors.Till{Scope: doors.ScopePOS, Mode: doors.Test}
+	if _, err := h.ConnectionToken(t.Context(), till); !errors.Is(err, doors.ErrStripeSilent) {
+		t.Errorf("got %v", err)
+	}
+	if down, _ := h.knownDown(); down {
+		t.Error("known down although nothing is wrong with the line")
+	}
+	h.monitor.mu.Lock()
+	h.monitor.report = diagnostics.Report{Verdict: diagnostics.Blocked, Causes: []diagnostics.Cause{{Code: "wan_down", Severity: diagnostics.Critical, Title: "The line is cut"}}}
+	h.monitor.mu.Unlock()
+	if down, sentence := h.knownDown(); !down || sentence != "Card payments are down: the line is cut." {
+		t.Errorf("%t %q", down, sentence)
+	}
+	f.refusal = nil
+	h.link.stripe(nil)
+	if down, _ := h.knownDown(); down {
+		t.Error("known down although Stripe answered")
+	}
+}
+
 func TestDownSentence(t *testing.T) {
 	for title, want := range map[string]string{
 		"The store's internet line is cut":  "Card payments are down: the store's internet line is cut.",

@@ -177,6 +177,18 @@ func TestMoney_4_1_RestoredFromBackupBeginsANewEpoch(t *testing.T) {
 	s.exactly(third, "captured", 3000)
 }
 
+func TestMoney_4_1_WhatWasSettledElsewhereIsNotDoneAgain(t *testing.T) {
+	s := newShop(t)
+	pi := s.authorised("1000")
+	o := op(doors.Capture, "op_1", pi, 1000)
+	o.Settled = &hq.Item{Type: "operation", ID: "op_1", State: doors.Failed, Reason: "stripe_refused"}
+	s.submit(o, op(doors.Heartbeat, "op_2", "beat", 0), op(doors.Cancel, "op_3", pi, 0))
+	s.want("op_3", doors.Succeeded, "")
+	if n, _ := s.effects(pi, "captured"); n != 0 {
+		t.Error("captured although its end was told long ago")
+	}
+}
+
 func TestMoney_4_1_AFeedCursorAheadOfUsBeginsANewEpoch(t *testing.T) {
 	s := newShop(t)
 	s.submit(op(doors.Heartbeat, "op_1", "beat", 0))

@@ -124,6 +124,7 @@ func TestWebhooksThatConcernNobodyAreDroppedWithThanks(t *testing.T) {
 	pi := s.created("1000")
 	for name, body := range map[string]string{
 		"live event at a test store": event("evt_1", "payment_intent.succeeded", true, map[string]any{"id": pi, "object": "payment_intent"}),
+		"live reader event there":    event("evt_7", "terminal.reader.action_succeeded", true, map[string]any{"id": s.reader, "object": "terminal.reader", "location": s.loc}),
 		"unknown payment":            event("evt_2", "payment_intent.succeeded", false, map[string]any{"id": "pi_other", "object": "payment_intent"}),
 		"another type":               event("evt_3", "customer.created", false, map[string]any{"id": "cus_1", "object": "customer"}),
 		"another account":            strings.Replace(event("evt_4", "payment_intent.succeeded", false, map[string]any{"id": pi, "object": "payment_intent"}), `"id":"evt_4"`, `"id":"evt_4","account":"acct_other"`, 1),

@@ -56,7 +56,6 @@ type checker struct {
 	hosts         map[string]*visit
 	clocks        []clockReading
 	privateFailed bool
-	poorPath      bool
 }
 
 func newChecker(t Targets) *checker {
@@ -175,8 +174,8 @@ func (c *checker) plan() []probe {
 		probe{name: "hijack", needs: []string{"gateway"}, after: publics, budget: budgetFollowUp, run: c.probeHijack},
 		probe{name: "host_firewall", needs: []string{"gateway"}, after: visits, budget: budgetFollowUp, run: c.probeHostFirewall},
 		probe{name: "hops", needs: []string{"gateway"}, after: visits, budget: budgetFollowUp, run: c.probeHops},
-		probe{name: "rate", needs: []string{"gateway"}, after: []string{"path"}, budget: budgetConnect, run: c.probeRate},
-		probe{name: "path", needs: []string{"gateway"}, after: visits, budget: budgetConnect, run: c.probePath},
+		probe{name: "rate", needs: []string{"gateway"}, after: visits, budget: budgetConnect, run: c.probeRate},
+		probe{name: "path", needs: []string{"gateway"}, after: visits, budget: 2 * pathRound, run: c.probePath},
 		probe{name: "clock", after: append(append(slices.Clone(visits), ntp...), "portal"), budget: budgetLocal, run: c.probeClock},
 	)
 	for _, r := range c.t.Readers {

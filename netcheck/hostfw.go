@@ -26,8 +26,19 @@ func (c *checker) probeHostFirewall(ctx context.Context) Result {
 	if err != nil {
 		return Result{}
 	}
+	plain := make(chan error, 1)
+	go func() { // once more, at the same moment: the line may have come back
+		conn, err := c.dial(ctx, "tcp", dst.String())
+		if err == nil {
+			conn.Close()
+		}
+		plain <- err
+	}()
 	answered, err := c.sys.RawSYN(ctx, c.main, c.main.v4()[0].Addr(), mac, dst)
 	ev := map[string]any{"address": dst.String()}
+	if <-plain == nil {
+		return Result{Status: Warn, Evidence: ev, Detail: dst.String() + " takes a connection now and did not before"}
+	}
 	switch {
 	case err != nil:
 		return Result{Status: Unknown, Evidence: ev, Detail: "whether this machine's own filter blocks: " + err.Error()}

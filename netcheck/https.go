@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -111,6 +112,10 @@ func (c *checker) overTLS(ctx context.Context, conn net.Conn, v *visit, ev map[s
 		}
 	}
 	switch {
+	case v.problem == "no_roots":
+		r := v.result(ev, v.name+" answers, but this machine knows no public authority to prove it by; install ca-certificates")
+		r.Status = Unknown
+		return r
 	case v.problem != "":
 		ev["certificate"] = v.problem
 		return v.result(ev, fmt.Sprintf("%s (%s) shows a certificate that does not prove it: %s, issued by %q", v.name, v.addr, strings.ReplaceAll(v.problem, "_", " "), v.issuer))
@@ -130,7 +135,7 @@ func (v *visit) result(ev map[string]any, detail string) Result {
 		r.Status = Fail
 	}
 	// 5xx of a page that means nothing at another company's host is no evidence.
-	if v.stage == "done" && v.status >= 500 && strings.HasSuffix(v.name, ".stripe.com") {
+	if v.stage == "done" && v.status >= 500 && slices.Contains(required, v.name) && strings.HasSuffix(v.name, ".stripe.com") {
 		ev["problem"] = "server_error"
 		r.Status, r.Code = Warn, "stripe_failing"
 		r.Detail = fmt.Sprintf("%s is reached and answers HTTP %d", v.name, v.status)
@@ -220,7 +225,7 @@ func (c *checker) prove(chain []*x509.Certificate, host string) string {
 	var roots x509.SystemRootsError
 	var unknown x509.UnknownAuthorityError
 	switch {
-	case errors.As(err, &roots):
+	case errors.As(err, &roots), errors.As(err, &unknown) && c.roots == nil && !haveRoots():
 		return "no_roots"
 	case errors.As(err, &name):
 		return "wrong_name"
@@ -236,6 +241,16 @@ func (c *checker) prove(chain []*x509.Certificate, host string) string {
 		return "not_yet_valid"
 	}
 	return "expired"
+}
+
+// haveRoots says whether the system has any list of authorities. Without one
+// every certificate would look like an inspector's.
+func haveRoots() bool {
+	if runtime.GOOS == "windows" || runtime.GOOS == "darwin" {
+		return true // these verify by themselves
+	}
+	pool, err := x509.SystemCertPool()
+	return err == nil && !pool.Equal(x509.NewCertPool())
 }
 
 // watched notes whether the far end ever said anything.

@@ -21,15 +21,18 @@ func TestJudgePath(t *testing.T) {
 		took []time.Duration
 		code string
 	}{
-		"a good line":        {span(12, 15*ms), ""},
-		"distant but even":   {span(12, 220*ms), ""},
-		"satellite":          {span(12, 620*ms), "wan_slow"},
-		"uneven":             {uneven, "wan_slow"},
-		"one packet lost":    {append(span(11, 15*ms), 1015*ms), ""},
-		"two packets lost":   {append(span(10, 15*ms), 1015*ms, 1030*ms), "wan_lossy"},
-		"two never came":     {append(span(10, 15*ms), 0, 0), "wan_lossy"},
-		"slow and lossy":     {append(span(9, 700*ms), 1800*ms, 1900*ms, 0), "wan_lossy"},
-		"nothing came again": {span(12, 0), ""},
+		"a good line":         {span(12, 15*ms), ""},
+		"distant but even":    {span(12, 220*ms), ""},
+		"satellite":           {span(12, 620*ms), "wan_slow"},
+		"uneven":              {uneven, "wan_slow"},
+		"one late":            {append(span(11, 15*ms), 400*ms), ""},
+		"one packet lost":     {append(span(11, 15*ms), 1015*ms), ""},
+		"three packets lost":  {append(span(17, 15*ms), 1015*ms, 1030*ms, 3020*ms), "wan_lossy"},
+		"three never came":    {append(span(17, 15*ms), 0, 0, 0), "wan_lossy"},
+		"three of two rounds": {append(span(37, 15*ms), 0, 0, 0), ""},
+		"four of two rounds":  {append(span(36, 15*ms), 0, 0, 0, 0), "wan_lossy"},
+		"slow and lossy":      {append(span(9, 700*ms), 1800*ms, 1900*ms, 0), "wan_lossy"},
+		"nothing came again":  {span(12, 0), ""},
 	} {
 		if r := judgePath(tt.took); r.Code != tt.code {
 			t.Errorf("%s: %q, want %q (%s)", name, r.Code, tt.code, r.Detail)

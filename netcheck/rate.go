@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -15,6 +16,8 @@ const (
 	// padding is what a request is padded by to measure the way up: all servers
 	// take headers of 8 KB.
 	padding = 7 << 10
+	// tooFar is a line that is called slow anyway.
+	tooFar = 300 * time.Millisecond
 	// slowRate is the contract's 1 Mbit/s, in bits a millisecond.
 	slowRate = 1000
 )
@@ -30,8 +33,8 @@ func (c *checker) probeRate(ctx context.Context) Result {
 			}
 		}
 	})
-	if v == nil || c.poorPath {
-		return Result{} // there is nothing to add to a line that is known to be poor
+	if v == nil || v.connect > tooFar {
+		return Result{} // six exchanges would take longer than all other checks
 	}
 	conn, err := c.dial(ctx, "tcp", v.addr)
 	if err != nil {
@@ -58,24 +61,21 @@ func (c *checker) probeRate(ctx context.Context) Result {
 		n, err := io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
 		return time.Since(start), err == nil && n < 64<<10
 	}
-	var small, padded time.Duration
-	for round := range 2 { // the faster of two: a server's hiccup is no slow line
+	var small, padded []time.Duration
+	for range 3 {
 		s, ok := exchange(8)
 		if !ok {
-			return Result{Status: Unknown, Detail: v.name + " does not keep a connection open to measure by"}
+			return Result{Status: Unknown, Detail: v.name + " does not keep a connection open to measure the way up by"}
 		}
 		p, ok := exchange(padding)
 		if !ok {
-			return Result{Status: Unknown, Detail: v.name + " does not take a padded request to measure by"}
+			return Result{Status: Unknown, Detail: v.name + " does not take a padded request to measure the way up by"}
 		}
-		if round == 0 || s < small {
-			small = s
-		}
-		if round == 0 || p < padded {
-			padded = p
-		}
+		small, padded = append(small, s), append(padded, p)
 	}
-	return judgeRate(v.name, small, padded)
+	// The slowest small one against the fastest padded one: an uneven line is not
+	// a narrow one.
+	return judgeRate(v.name, slices.Max(small), slices.Min(padded))
 }
 
 func judgeRate(host string, small, padded time.Duration) Result {

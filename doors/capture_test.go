@@ -56,6 +56,18 @@ func TestCaptureAnswersAtOnceWhenHeadquartersIsKnownToBeOutOfReach(t *testing.T)
 	})
 }
 
+func TestCaptureDoesNotWaitForAnOutcomeOnceTheLineIsKnownDead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		started := time.Now()
+		const dies = 900 * time.Millisecond
+		h := Handler(newShop(), Options{Known: func() (bool, string) { return time.Since(started) >= dies, "" }})
+		w := call(h, post, "/capture_payment_intent", captureForm, asPOS, formBody)
+		if took := time.Since(started); w.Code != http.StatusAccepted || took < dies || took > dies+250*time.Millisecond {
+			t.Errorf("got %d after %v; the line died after %v", w.Code, took, dies)
+		}
+	})
+}
+
 func TestCaptureThatFailedIsToldInTheCashiersWords(t *testing.T) {
 	for _, c := range []struct{ reason, want string }{
 		{"amount_differs", "This payment was finished with another amount. Call your manager. (stripe_refused)\n"},

@@ -135,7 +135,7 @@ func TestMoney_2_1_ARefundTakesANewKeyOnlyAfterTwoListings(t *testing.T) {
 	s.box.Inject(sandbox.Fault{Method: "POST", Path: "/v1/refunds", Kind: "500", Times: 1})
 	s.submit(op(doors.Refund, "op_2", pi, 300))
 	s.until("looking for the refund", func(it hq.Item) bool {
-		return it.ID == "op_2" && it.Unknown != nil && it.Unknown.Reason == "answer_lost"
+		return it.ID == "op_2" && it.Message == "looking whether the refund was made" && it.Unknown != nil && it.Unknown.Reason == "answer_lost"
 	})
 	began := time.Now()
 	s.want("op_2", doors.Succeeded, "")

@@ -35,6 +35,8 @@ type fakeHQ struct {
 	calls    []stripeCall
 	answers  map[doors.Call]string
 	repeats  int // operations offered that were known already
+
+	loseReceipts int // of so many submissions the receipt is lost on the way
 }
 
 type stripeCall struct {
@@ -137,6 +139,10 @@ func (f *fakeHQ) Submit(_ context.Context, s hq.Submission) (hq.Receipt, error) 
 	})
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.loseReceipts > 0 {
+		f.loseReceipts--
+		return hq.Receipt{}, errCut
+	}
 	return hq.Receipt{Epoch: f.epoch, AcceptedThrough: f.accepted, Head: f.head}, nil
 }
 

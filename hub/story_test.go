@@ -47,6 +47,59 @@ func TestStoryCaptureOutlivesSilenceAndPowerCut(t *testing.T) {
 	}
 }
 
+// Headquarters has the operation on its disk, and the receipt is lost on the way:
+// the hub offers it again, headquarters knows it, and there is one outcome.
+func TestStoryTheReceiptIsLost(t *testing.T) {
+	f := newFakeHQ()
+	s := open(t, f, t.TempDir())
+	events := s.listen("")
+	f.set(func(f *fakeHQ) { f.loseReceipts = 2 })
+	op := s.capture("pi_1", "sale-1")
+	await(t, events, outcomeOf(op.ID, doors.Succeeded))
+	eventually(t, "the queue is drained", func() bool {
+		n := s.hub.queue.Stats().Operations["capture"]
+		return n["pending"] == 0 && n["accepted"] == 0 && n["succeeded"] == 1
+	})
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	outcomes := 0
+	for _, it := range f.items {
+		if it.ID == op.ID {
+			outcomes++
+		}
+	}
+	if outcomes != 1 {
+		t.Errorf("headquarters acted %d times", outcomes)
+	}
+}
+
+// A till was away while the hub was restarted: it resumes with a number of the
+// earlier process, hears that it missed something, and asks.
+func TestStoryATillComesBackAfterARestart(t *testing.T) {
+	f := newFakeHQ()
+	dir := t.TempDir()
+	s := open(t, f, dir)
+	events := s.listen("")
+	first := s.capture("pi_1", "k1")
+	seen := await(t, events, outcomeOf(first.ID, doors.Succeeded))
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, f, dir)
+	second := s.capture("pi_2", "k2")
+	eventually(t, "the second outcome, which nobody listens to", func() bool {
+		got, err := s.hub.Operation(t.Context(), admin, second.ID)
+		return err == nil && got.State == doors.Succeeded
+	})
+	events = s.listen(seen.ID)
+	missed := await(t, events, func(e sse) bool { return true })
+	if missed.Type != eventGap || !strings.Contains(missed.Data, seen.ID) {
+		t.Errorf("the first event is %+v", missed)
+	}
+	third := s.capture("pi_3", "k3")
+	await(t, events, outcomeOf(third.ID, doors.Succeeded))
+}
+
 func TestStoryUnmodifiedApp(t *testing.T) {
 	f := newFakeHQ()
 	f.answers[doors.CreatePaymentIntent] = `{"id":"pi_7","object":"payment_intent","client_secret":"pi_7_secret_x"}`

@@ -78,6 +78,10 @@ func (m *monitor) looking(ctx context.Context) {
 	every := m.hub.cfg.Checks.Every
 	for ctx.Err() == nil {
 		began := time.Now()
+		select {
+		case <-m.asked: // this look is the answer
+		default:
+		}
 		r := m.check(ctx, m.hub.targets())
 		if ctx.Err() != nil {
 			return

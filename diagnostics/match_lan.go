@@ -78,7 +78,7 @@ func matchConflict(f *facts) *proof {
 		return nil
 	}
 	own := slices.ContainsFunc(strs(f.probe("ipv4"), "addresses"), func(s string) bool { return strings.HasPrefix(s, str(r, "address")+"/") })
-	return &proof{confidence: 0.95, evidence: append([]string{r.Detail}, strs(r, "claimed_by")...), targets: []string{str(r, "address")}, alone: !own}
+	return &proof{confidence: 0.95, evidence: []string{r.Detail}, targets: []string{str(r, "address")}, alone: !own}
 }
 
 func matchNotPrivate(f *facts) *proof {

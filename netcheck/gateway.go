@@ -31,6 +31,15 @@ func (c *checker) probeARP(ctx context.Context) Result {
 	if err != nil {
 		return Result{Status: Unknown, Detail: "ask the LAN by ARP: " + c.cannot(err)}
 	}
+	// A second card in the same LAN answers for this machine's own address.
+	for a, list := range macs {
+		macs[a] = slices.DeleteFunc(list, func(m string) bool {
+			return slices.ContainsFunc(c.cards, func(k card) bool { return k.MAC.String() == m })
+		})
+		if len(macs[a]) == 0 {
+			delete(macs, a)
+		}
+	}
 	c.note(func() { c.macs = macs })
 	said := map[string]any{}
 	for _, t := range targets {

@@ -88,6 +88,10 @@ func TestFaults(t *testing.T) {
 			w.macs[netip.MustParseAddr(gwAddr)] = []string{gwMAC, "02:00:00:00:00:66"}
 		}, "arp", Warn, "gateway_spoofed", "02:00:00:00:00:66"},
 		{"our address twice", func(w *world) { w.macs[netip.MustParseAddr(hubAddr)] = []string{"02:00:00:00:00:66"} }, "arp", Fail, "address_conflict", hubAddr},
+		{"our address on our other card", func(w *world) {
+			w.cards = append(w.cards, card{Name: "eth1", Index: 3, Up: true, Carrier: true, MAC: net.HardwareAddr{2, 0, 0, 0, 0, 0x11}})
+			w.macs[netip.MustParseAddr(hubAddr)] = []string{"02:00:00:00:00:11"}
+		}, "arp", Pass, "", ""},
 		{"a reader's address twice", func(w *world) {
 			w.macs[netip.MustParseAddr("192.168.1.31")] = []string{"02:00:00:00:00:31", "02:00:00:00:00:66"}
 		}, "arp", Warn, "address_conflict", "192.168.1.31"},
@@ -232,6 +236,7 @@ func TestOnlyAProxyLeadsOut(t *testing.T) {
 			conn.Close()
 		}
 	}()
+	w.start()
 	dial := w.dial
 	c := newChecker(shop)
 	c.sys, c.roots = w, w.ca.pool

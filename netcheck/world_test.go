@@ -66,6 +66,7 @@ type world struct {
 	found     map[string]netip.Addr                                   // where hardware addresses are now
 	readersOK bool
 
+	started             *sync.Once
 	ca, mitm            *authority
 	dnsAddr, publicAddr map[string]string
 	tlsAddr             string
@@ -102,19 +103,26 @@ func newWorld(t *testing.T) *world {
 		names: []netip.AddrPort{netip.MustParseAddrPort(gwAddr + ":53")},
 		hop:   map[int]netip.Addr{1: netip.MustParseAddr(gwAddr), 2: netip.MustParseAddr("8.20.9.1")},
 		fate:  map[string]string{}, host: map[string]string{}, cert: map[string]string{},
-		ca: newAuthority(t, "Good CA"), mitm: newAuthority(t, "NetNanny"),
+		started: new(sync.Once), ca: newAuthority(t, "Good CA"), mitm: newAuthority(t, "NetNanny"),
 	}
-	w.dnsAddr, w.publicAddr = w.serveDNS(false), w.serveDNS(true)
-	w.serveTLS()
-	w.serveHTTP()
-	w.serveNTP()
-	w.serveReader()
 	return w
+}
+
+// start opens the servers, once everything that is wrong has been said.
+func (w *world) start() {
+	w.started.Do(func() {
+		w.dnsAddr, w.publicAddr = w.serveDNS(false), w.serveDNS(true)
+		w.serveTLS()
+		w.serveHTTP()
+		w.serveNTP()
+		w.serveReader()
+	})
 }
 
 // run asks everything that Run asks, of this world.
 func (w *world) run(targets Targets) Report {
 	w.t.Helper()
+	w.start()
 	c := newChecker(targets)
 	c.sys, c.connect, c.roots = w, w.dial, w.ca.pool
 	return c.run(w.t.Context())

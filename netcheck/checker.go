@@ -176,7 +176,7 @@ func (c *checker) plan() []probe {
 		probe{name: "hops", needs: []string{"gateway"}, after: visits, budget: budgetFollowUp, run: c.probeHops},
 		probe{name: "rate", needs: []string{"gateway"}, after: visits, budget: budgetConnect, run: c.probeRate},
 		probe{name: "path", needs: []string{"gateway"}, after: visits, budget: 2 * pathRound, run: c.probePath},
-		probe{name: "clock", after: append(append(slices.Clone(visits), ntp...), "portal"), budget: budgetLocal, run: c.probeClock},
+		probe{name: "clock", needs: []string{"gateway"}, after: append(append(slices.Clone(visits), ntp...), "portal"), budget: budgetLocal, run: c.probeClock},
 	)
 	for _, r := range c.t.Readers {
 		p = append(p, probe{name: "reader/" + r, needs: []string{"ipv4"}, after: []string{"arp"}, budget: budgetReader, run: c.readerProbe(r)})

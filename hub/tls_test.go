@@ -27,7 +27,7 @@ func TestOffLoopbackTheHubSpeaksTLSFromItsOwnCA(t *testing.T) {
 	}
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(pem)
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
+	client := &http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: pool}}}
 	defer client.CloseIdleConnections()
 	_, port, _ := net.SplitHostPort(strings.TrimPrefix(s.addr.URL, "https://"))
 	for _, host := range []string{"localhost", "127.0.0.1"} {
@@ -42,6 +42,9 @@ func TestOffLoopbackTheHubSpeaksTLSFromItsOwnCA(t *testing.T) {
 		}
 		_, _ = io.Copy(io.Discard, resp.Body)
 		_ = resp.Body.Close()
+		if resp.ProtoMajor != 1 {
+			t.Errorf("%s: %s, on which event streams die", host, resp.Proto)
+		}
 	}
 	for _, name := range []string{"ca.key", "leaf.key"} {
 		if info, err := os.Stat(filepath.Join(dir, "tls", name)); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {

@@ -240,6 +240,7 @@ func TestMoney_2_6_AnActionWhoseAnswerIsLostIsReadNotRepeatedElsewhere(t *testin
 }
 
 func TestCallsAnswerInTimeWhileStripeHangs(t *testing.T) {
+	t.Parallel() // it waits for the whole of the time that a till has
 	s := newShop(t)
 	s.box.Inject(sandbox.Fault{Path: "/v1/payment_intents", Kind: "hang", Times: 1})
 	began := time.Now()

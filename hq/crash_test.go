@@ -93,7 +93,6 @@ func TestCodeIsNotUsedUpWhenEnrolmentBreaks(t *testing.T) {
 func TestCommitsAreFlushed(t *testing.T) {
 	s := newShop(t)
 	s.down()
-	t.Cleanup(func() {})
 	db, err := sql.Open("sqlite", "file:"+s.db)
 	if err != nil {
 		t.Fatal(err)

@@ -15,7 +15,6 @@ var notYet = map[string]string{
 	"wifi_weak":                 "needs nl80211 or the system's Wi-Fi service",
 	"ipv6_broken":               "no host that every store may ask over IPv6 is agreed on",
 	"multicast_filtered":        "needs a second device of the shop that answers multicast",
-	"sessions_cut":              "needs the history of a serving hub's own long poll",
 	"reader_link_poor":          "needs several samples of one reader over time",
 }
 

@@ -172,6 +172,7 @@ func (c *checker) plan() []probe {
 	}
 	p = append(p,
 		probe{name: "hijack", needs: []string{"gateway"}, after: publics, budget: budgetFollowUp, run: c.probeHijack},
+		probe{name: "again", needs: []string{"gateway"}, after: append(slices.Clone(visits), "path"), budget: budgetFollowUp, run: c.probeAgain},
 		probe{name: "host_firewall", needs: []string{"gateway"}, after: visits, budget: budgetFollowUp, run: c.probeHostFirewall},
 		probe{name: "hops", needs: []string{"gateway"}, after: visits, budget: budgetFollowUp, run: c.probeHops},
 		probe{name: "rate", needs: []string{"gateway"}, after: visits, budget: budgetConnect, run: c.probeRate},

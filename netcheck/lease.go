@@ -18,7 +18,6 @@ var leasePlaces = []struct {
 	parse   func(io.Reader) []lease
 }{
 	{"/run/systemd/netif/leases/*", parseNetworkd},
-	{"/run/NetworkManager/devices/*", nil}, // holds no lease time
 	{"/var/lib/NetworkManager/internal-*.lease", parseNetworkd},
 	{"/var/lib/dhcp/dhclient*.leases", parseDhclient},
 	{"/var/lib/dhclient/dhclient*.leases", parseDhclient},
@@ -34,7 +33,7 @@ func readLeases() []lease {
 		files, _ := filepath.Glob(p.pattern)
 		for _, name := range files {
 			f, err := os.Open(name)
-			if err != nil || p.parse == nil {
+			if err != nil {
 				continue // no lease file is no news
 			}
 			out = append(out, p.parse(io.LimitReader(f, maxLeaseFile))...)

@@ -73,7 +73,10 @@ func (s *stream) write(text string) error {
 	if _, err := s.w.Write([]byte(text)); err != nil {
 		return fmt.Errorf("write event: %w", err)
 	}
-	return s.rc.Flush()
+	err := s.rc.Flush()
+	// Over HTTP/2 a deadline that passes while nothing is written ends the stream.
+	_ = s.rc.SetWriteDeadline(time.Time{})
+	return err
 }
 
 func (s *stream) send(e Event) error {

@@ -147,3 +147,28 @@ func TestEventsReachARealClientOneByOne(t *testing.T) {
 		}
 	}
 }
+
+// deadlined remembers the write deadline it was given last.
+type deadlined struct {
+	*httptest.ResponseRecorder
+	set  int
+	last time.Time
+}
+
+func (d *deadlined) SetWriteDeadline(t time.Time) error {
+	d.set++
+	d.last = t
+	return nil
+}
+
+func TestNoWriteDeadlineOutlivesALine(t *testing.T) {
+	w := &deadlined{ResponseRecorder: httptest.NewRecorder()}
+	s := &stream{w: w, rc: http.NewResponseController(w)}
+	if err := s.send(Event{Seq: 1, Type: "reader.changed"}); err != nil {
+		t.Fatal(err)
+	}
+	// Over HTTP/2 one that passes while nothing is written ends the stream.
+	if w.set != 2 || !w.last.IsZero() {
+		t.Errorf("%d deadlines set, the last %v; want one for the line and then none", w.set, w.last)
+	}
+}

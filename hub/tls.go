@@ -45,9 +45,7 @@ type certificate struct {
 // tlsConfig serves the shop's own certificate if it has one, else the hub's.
 func (s *servers) tlsConfig() (*tls.Config, error) {
 	c := s.hub.cfg.TLS
-	// No HTTP/2: there a write deadline that passes ends the whole stream, so that
-	// an event stream died between two heartbeats.
-	conf := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
+	conf := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
 	if c.CertFile != "" {
 		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
 		if err != nil {

@@ -42,8 +42,8 @@ func TestOffLoopbackTheHubSpeaksTLSFromItsOwnCA(t *testing.T) {
 		}
 		_, _ = io.Copy(io.Discard, resp.Body)
 		_ = resp.Body.Close()
-		if resp.ProtoMajor != 1 {
-			t.Errorf("%s: %s, on which event streams die", host, resp.Proto)
+		if resp.ProtoMajor != 2 {
+			t.Errorf("%s: answered in %s, want HTTP/2: a page with several event streams needs it", host, resp.Proto)
 		}
 	}
 	for _, name := range []string{"ca.key", "leaf.key"} {

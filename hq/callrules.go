@@ -46,7 +46,7 @@ var callRules = map[doors.Call]callRule{
 			"capture_method": {"manual"}, "payment_method_types[]": {"card_present"}},
 		check: checkCreate, after: keepCreated,
 	},
-	doors.RetrievePaymentIntent: {need: []string{"payment_intent"}, check: checkOwnIntent},
+	doors.RetrievePaymentIntent: {need: []string{"payment_intent"}, may: []string{"expand[]"}, check: checkOwnIntent},
 	doors.UpdatePaymentIntent:   {need: []string{"payment_intent"}, may: []string{"receipt_email"}, check: checkOwnIntent},
 	doors.CreateSetupIntent: {
 		may:      []string{"description", "payment_method_types[]", "metadata[]"},

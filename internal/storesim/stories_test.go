@@ -243,3 +243,26 @@ func TestStory_CaptureBeforeAuthorisation(t *testing.T) {
 	pos.WantOutcome(doors.Capture, v.Intent, doors.Succeeded) // woken by the event, not by the next look
 	s.WantCapturedOnce(v.Intent, 1500)
 }
+
+// After the sale the till prints a receipt from Stripe's own fields.
+func TestStory_Receipt(t *testing.T) {
+	s := open(t)
+	pos := s.Till()
+	pi := pos.Authorise(1800)
+	pos.WantCapture(pi, http.StatusOK)
+	a := pos.API(http.MethodGet, "/v1/receipts/"+pi, "", "")
+	var r struct {
+		PaymentIntent string `json:"payment_intent"`
+		Amount        int64
+		Last4         string
+		Receipt       map[string]any
+	}
+	if a.Status != http.StatusOK || a.JSON(&r) != nil || r.PaymentIntent != pi || r.Amount != 1800 || r.Last4 != "4242" {
+		t.Fatalf("receipt: %d %s", a.Status, a.Body)
+	}
+	for _, field := range []string{"application_preferred_name", "dedicated_file_name", "account_type"} {
+		if v, _ := r.Receipt[field].(string); v == "" {
+			t.Errorf("the receipt lacks %s, which card schemes require: %s", field, a.Body)
+		}
+	}
+}

@@ -218,6 +218,7 @@ func (s *System) BootHQ() error {
 		served := make(chan error, 1)
 		go func() { served <- web.Serve(ln) }()
 		<-ctx.Done()
+		server.EndPolls()
 		closing, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		if web.Shutdown(closing) != nil {

@@ -165,6 +165,13 @@ func (h *Hub) adminHandler(s *servers) http.Handler {
 		}
 		return a, h.marks.attest(a, h.now())
 	})
+	route("POST /readers", func(r *http.Request) (any, error) {
+		var p RegisterRequest
+		if err := doors.DecodeJSON(r, &p); err != nil {
+			return nil, err
+		}
+		return h.register(r.Context(), p)
+	})
 	route("GET /readers", func(r *http.Request) (any, error) { return h.Readers(r.Context(), admin) })
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { doors.WriteError(w, doors.ErrNotFound) })
 	return mux

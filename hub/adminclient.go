@@ -111,6 +111,12 @@ func (a *Admin) Readers(ctx context.Context) ([]readers.Reader, error) {
 	return l.Readers, err
 }
 
+// Register makes the reader that shows code one of the store's, and returns
+// Stripe's object as sent.
+func (a *Admin) Register(ctx context.Context, r RegisterRequest) (json.RawMessage, error) {
+	return post[json.RawMessage](ctx, a, "/readers", r)
+}
+
 func get[T any](ctx context.Context, a *Admin, path string) (T, error) {
 	return call[T](ctx, a, http.MethodGet, path, nil)
 }

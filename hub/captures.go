@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"iter"
 	"math/rand/v2"
 	"time"
 
@@ -88,6 +89,18 @@ func (h *Hub) Operations(ctx context.Context, t doors.Till, state doors.State, l
 		}
 	}
 	return out, nil
+}
+
+// ReadQueue yields the operations on the disk of a hub that does not run, newest
+// first, without changing anything there; of a damaged queue, what can be read.
+func ReadQueue(stateDir string) iter.Seq2[doors.Operation, error] {
+	return func(yield func(doors.Operation, error) bool) {
+		for op, err := range offlinequeue.Read(queueDir(stateDir)) {
+			if op.Till != hubTill && !yield(fromQueue(op), err) {
+				return
+			}
+		}
+	}
 }
 
 func seesOperation(t doors.Till, op offlinequeue.Op) bool {

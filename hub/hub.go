@@ -111,6 +111,8 @@ func New(cfg Config, p Parts) (*Hub, error) {
 	return h, nil
 }
 
+func queueDir(stateDir string) string { return filepath.Join(stateDir, "queue") }
+
 func (h *Hub) open() error {
 	if err := os.MkdirAll(h.cfg.StateDir, 0o700); err != nil {
 		return fmt.Errorf("open state directory: %w", err)
@@ -132,7 +134,7 @@ func (h *Hub) open() error {
 	h.link = &link{changed: h.linkChanged}
 	h.hq = &watched{hq: h.parts.HQ, link: h.link, slow: h.monitor.look}
 
-	h.queue, err = offlinequeue.Open(filepath.Join(h.cfg.StateDir, "queue"), offlinequeue.Options{
+	h.queue, err = offlinequeue.Open(queueDir(h.cfg.StateDir), offlinequeue.Options{
 		MaxBytes: h.cfg.Queue.MaxBytes,
 		Log:      h.log,
 		OnChange: h.operationChanged,

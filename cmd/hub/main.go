@@ -123,6 +123,11 @@ func usage(hint, format string, args ...any) error {
 	return &failure{exitUsage, fmt.Errorf(format, args...), hint}
 }
 
+// wrong is an answer nobody wanted.
+func wrong(hint, format string, args ...any) error {
+	return &failure{exitWrong, fmt.Errorf(format, args...), hint}
+}
+
 // couldNot is anything else that keeps a command from its work.
 func couldNot(hint, format string, args ...any) error {
 	return &failure{exitCouldNot, fmt.Errorf(format, args...), hint}

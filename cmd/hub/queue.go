@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"strconv"
 
 	"storehub/doors"
+	"storehub/hub"
 )
 
 type queueCmd struct {
@@ -25,11 +28,10 @@ func (queueListCmd) Help() string {
 
 // Run lists what the running hub holds.
 func (c *queueListCmd) Run(a *app) error {
-	admin, err := a.dial()
-	if err != nil {
-		return err
-	}
-	list, err := admin.Operations(a.ctx, doors.State(c.State), c.Limit)
+	list, err := a.operations(func(o doors.Operation) bool { return c.State == "" || string(o.State) == c.State }, c.Limit,
+		func(admin *hub.Admin) ([]doors.Operation, error) {
+			return admin.Operations(a.ctx, doors.State(c.State), c.Limit)
+		})
 	if err != nil {
 		return err
 	}
@@ -56,14 +58,17 @@ func (queueShowCmd) Help() string { return "Example:\n\n  hub queue show op_3fk2
 
 // Run shows one operation.
 func (c *queueShowCmd) Run(a *app) error {
-	admin, err := a.dial()
+	found, err := a.operations(func(o doors.Operation) bool { return o.ID == c.ID }, 1, func(admin *hub.Admin) ([]doors.Operation, error) {
+		o, err := admin.Operation(a.ctx, c.ID)
+		return []doors.Operation{o}, err
+	})
 	if err != nil {
 		return err
 	}
-	o, err := admin.Operation(a.ctx, c.ID)
-	if err != nil {
-		return err
+	if len(found) == 0 {
+		return doors.ErrNotFound.With("no operation %s on this disk", c.ID)
 	}
+	o := found[0]
 	if c.Format == "json" {
 		return writeJSON(a.stdout, o)
 	}
@@ -86,6 +91,35 @@ func (c *queueShowCmd) Run(a *app) error {
 		}
 	}
 	return table(a.stdout, []string{"id", o.ID}, rows)
+}
+
+// operations asks the running hub; when none runs, it reads the disk.
+func (a *app) operations(wanted func(doors.Operation) bool, limit int, ask func(*hub.Admin) ([]doors.Operation, error)) ([]doors.Operation, error) {
+	c, err := a.load()
+	if err != nil {
+		return nil, err
+	}
+	admin, notRunning := hub.DialAdmin(c.StateDir)
+	if !errors.Is(notRunning, hub.ErrNotRunning) {
+		if notRunning != nil {
+			return nil, notRunning
+		}
+		return ask(admin)
+	}
+	var list []doors.Operation
+	for o, err := range hub.ReadQueue(c.StateDir) {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, notRunning // there is no queue either
+		case err != nil:
+			return nil, err
+		case len(list) == limit:
+			return list, nil
+		case wanted(o):
+			list = append(list, o)
+		}
+	}
+	return list, nil
 }
 
 // amount is in the currency's own digits; no amount means all of it.

@@ -1,18 +1,23 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
+	"storehub/doors"
+	"storehub/hub"
 	"storehub/readers"
 )
 
 type readersCmd struct {
-	List  readersListCmd  `cmd:"" help:"List the store's readers."`
-	Watch readersWatchCmd `cmd:"" help:"Say what changes, until interrupted."`
+	List     readersListCmd     `cmd:"" help:"List the store's readers."`
+	Watch    readersWatchCmd    `cmd:"" help:"Say what changes, until interrupted."`
+	Register readersRegisterCmd `cmd:"" help:"Make a reader one of this store's."`
 }
 
 type readersListCmd struct {
@@ -126,4 +131,42 @@ func changes(before, after []readers.Reader) []string {
 		}
 	}
 	return lines
+}
+
+type readersRegisterCmd struct {
+	Code   string `arg:"" help:"The code that the reader shows (Settings, Generate pairing code)."`
+	Label  string `help:"What staff call it."`
+	Format string `enum:"text,json" default:"text" help:"text or json (Stripe's object)."`
+}
+
+// Help is an example.
+func (readersRegisterCmd) Help() string {
+	return "The code works once and for a short while.\n\nExample:\n\n  hub readers register quick-brown-fox --label 'Lane 4'"
+}
+
+// Run registers it through headquarters.
+func (c *readersRegisterCmd) Run(a *app) error {
+	admin, err := a.dial()
+	if err != nil {
+		return err
+	}
+	raw, err := admin.Register(a.ctx, hub.RegisterRequest{Code: c.Code, Label: c.Label})
+	if refusal, ok := errors.AsType[*doors.Error](err); ok && refusal.Status < 500 {
+		return wrong("have the reader show a new code and try again at once", "register reader: %w", err)
+	}
+	if err != nil {
+		return fmt.Errorf("register reader: %w", err)
+	}
+	if c.Format == "json" {
+		return writeJSON(a.stdout, raw)
+	}
+	var r struct {
+		ID     string `json:"id"`
+		Serial string `json:"serial_number"`
+		Label  string `json:"label"`
+	}
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return fmt.Errorf("read Stripe's answer: %w", err)
+	}
+	return table(a.stdout, []string{"LABEL", "SERIAL", "ID"}, [][]string{{r.Label, r.Serial, r.ID}})
 }

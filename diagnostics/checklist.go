@@ -202,9 +202,9 @@ func judgeNetwork(in ChecklistInput, it *Item) {
 }
 
 func judgeRehearsal(in ChecklistInput, it *Item) {
-	how := "Rehearse it: hub rehearse."
+	how := "Rehearse it with a test till, then sign off: hub checklist --attest " + it.ID + " --by NAME --note TEXT."
 	if it.ID == "outages" {
-		how = "Cut the internet line on a quiet day and follow the plan: hub drill."
+		how = "Cut the internet line on a quiet day and follow the plan, then sign off: hub checklist --attest outages --by NAME --note TEXT."
 	}
 	t, held := in.Rehearsals[it.ID]
 	switch {
@@ -247,9 +247,9 @@ func judgeReceipts(in ChecklistInput, it *Item) {
 func judgeReconcile(in ChecklistInput, it *Item) {
 	switch {
 	case in.Reconciled.IsZero():
-		it.is(ItemAttention, "never reconciled", "Run hq reconcile.")
+		it.is(ItemAttention, "never reconciled", "Compare the tills' day with Stripe's payments, then sign off: hub checklist --attest reconcile --by NAME --note TEXT.")
 	case in.At.Sub(in.Reconciled) > 48*time.Hour:
-		it.is(ItemAttention, "last reconciled "+in.Reconciled.UTC().Format(time.RFC3339), "Run hq reconcile daily.")
+		it.is(ItemAttention, "last reconciled "+in.Reconciled.UTC().Format(time.RFC3339), "Compare them every day.")
 	default:
 		it.is(ItemPass, "reconciled "+in.Reconciled.UTC().Format(time.RFC3339))
 	}
@@ -268,9 +268,13 @@ func judgeUpdates(in ChecklistInput, it *Item) {
 	if least == "" {
 		least = minSoftware
 	}
-	told := 0
+	told, simulated := 0, 0
 	for _, r := range in.Readers {
-		if r.Simulated || r.Software == "" {
+		if r.Simulated {
+			simulated++
+			continue
+		}
+		if r.Software == "" {
 			continue
 		}
 		told++
@@ -281,6 +285,8 @@ func judgeUpdates(in ChecklistInput, it *Item) {
 	switch {
 	case len(it.Evidence) > 0:
 		it.is(ItemAttention, "readers update themselves at night when they have power", "Leave readers powered at night; restart them to look for an update.")
+	case told == 0 && simulated > 0:
+		it.is(ItemAttention, fmt.Sprintf("%d simulated readers are registered, which do not update themselves", simulated), "Register the store's readers.")
 	case told == 0:
 		it.is(ItemAttention, "no reader has told its software version", "Register a reader and leave it on.")
 	default:

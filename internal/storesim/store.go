@@ -134,10 +134,10 @@ func (s *Store) WantCapturedOnce(intent string, amount int64) {
 }
 
 // Until waits for something to come to pass.
-func (s *Store) Until(what string, true func() bool) {
+func (s *Store) Until(what string, happened func() bool) {
 	s.t.Helper()
 	end := time.Now().Add(patience)
-	for !true() {
+	for !happened() {
 		if time.Now().After(end) {
 			s.t.Fatalf("waited %v for: %s", patience, what)
 		}
@@ -245,13 +245,13 @@ func request(ctx context.Context, method, address string, header http.Header, bo
 }
 
 // CutStripeAfter cuts the line to Stripe as soon as something has come to pass.
-func (s *Store) CutStripeAfter(true func() bool) {
+func (s *Store) CutStripeAfter(happened func() bool) {
 	watching, stop := context.WithCancel(s.t.Context())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		for watching.Err() == nil {
-			if true() {
+			if happened() {
 				s.CutStripe()
 				return
 			}

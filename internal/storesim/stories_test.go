@@ -46,7 +46,7 @@ const capturePath = "/v1/payment_intents/*/capture"
 func TestStory_SunnyDay(t *testing.T) {
 	s := open(t)
 	pos := s.Till()
-	if pos.Token() == pos.Token() {
+	if first, second := pos.Token(), pos.Token(); first == second {
 		t.Fatal("two requests for a connection token gave the same secret")
 	}
 	pi := pos.Authorise(1800)

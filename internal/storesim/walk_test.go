@@ -2,7 +2,6 @@ package storesim
 
 import (
 	"flag"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"testing"
@@ -121,7 +120,7 @@ func TestWalk(t *testing.T) {
 			t.Errorf("%s was captured and nobody asked: %v", v.intent, got)
 		}
 	}
-	t.Log(fmt.Sprintf("%d captures promised and kept, %d faults", len(promised), faults))
+	t.Logf("%d captures promised and kept, %d faults", len(promised), faults)
 	if len(promised) == 0 && *simTime >= 4*time.Second {
 		t.Error("the walk promised nothing: it proves nothing")
 	}

@@ -215,8 +215,13 @@ func (s *System) BootHQ() error {
 	go func() {
 		worked := make(chan error, 1)
 		go func() { worked <- server.Run(ctx) }()
-		served := make(chan error, 1)
-		go func() { served <- web.Serve(ln) }()
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			if err := web.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+				s.o.Log.Error("serve headquarters", "err", err)
+			}
+		}()
 		<-ctx.Done()
 		server.EndPolls()
 		closing, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -329,7 +334,7 @@ func (s *System) BootHub(ctx context.Context) error {
 	case err := <-running.done:
 		return fmt.Errorf("run hub: %w", err)
 	case <-ctx.Done():
-		running.end()
+		_ = running.end() // it was never ready: its end says nothing
 		return ctx.Err()
 	}
 }

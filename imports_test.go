@@ -42,7 +42,7 @@ var rooms = map[string][]string{
 	"internal/service":   {"systemd"},
 	"systemd":            {},
 
-	// Simulation: never part of what runs in a shop.
+	// Simulation: for hub try and for tests, never on the way of a real payment.
 	"internal/sandbox":            {},
 	"internal/sandbox/stripemock": {},
 	"internal/try":                {"doors", "hq", "hq/stripeapi", "hub", "internal/sandbox"},

@@ -28,26 +28,32 @@ const socketMax = 100
 // hub.sock in it, or, when that path would be too long, a socket under the
 // temporary directory whose name is made from it.
 func AdminSocket(stateDir string) string {
+	path, _ := adminSocket(stateDir)
+	return path
+}
+
+// adminSocket also says whether the socket lies outside the state directory.
+func adminSocket(stateDir string) (path string, outside bool) {
 	if abs, err := filepath.Abs(stateDir); err == nil {
 		stateDir = abs
 	}
-	path := filepath.Join(stateDir, "hub.sock")
+	path = filepath.Join(stateDir, "hub.sock")
 	if len(path) <= socketMax {
-		return path
+		return path, false
 	}
 	sum := sha256.Sum256([]byte(stateDir))
-	return filepath.Join(os.TempDir(), "storehub-"+strconv.Itoa(os.Getuid())+"-"+hex.EncodeToString(sum[:6]), "hub.sock")
+	return filepath.Join(os.TempDir(), "storehub-"+strconv.Itoa(os.Getuid())+"-"+hex.EncodeToString(sum[:6]), "hub.sock"), true
 }
 
 // listenAdmin: whoever may open the socket is the hub's owner, so the socket is
 // 0600 in a directory that is nobody else's.
 func listenAdmin(stateDir string) (net.Listener, error) {
-	path := AdminSocket(stateDir)
+	path, outside := adminSocket(stateDir)
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("listen for commands: %w", err)
 	}
-	if dir != stateDir {
+	if outside {
 		// Under the temporary directory somebody else may have made it first.
 		if info, err := os.Lstat(dir); err != nil || !info.IsDir() || !ownedByUs(info) {
 			return nil, fmt.Errorf("listen for commands: %s is not this user's directory", dir)
@@ -64,7 +70,23 @@ func listenAdmin(stateDir string) (net.Listener, error) {
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("listen for commands: %w", err), l.Close())
 	}
+	if outside {
+		l = &borrowed{l, dir}
+	}
 	return l, nil
+}
+
+// borrowed is a socket outside the state directory: it leaves nothing behind.
+type borrowed struct {
+	net.Listener
+	dir string
+}
+
+// Close ends the socket and removes its directory.
+func (b *borrowed) Close() error {
+	err := b.Listener.Close()
+	_ = os.Remove(b.dir) // not empty, or gone: nothing of ours
+	return err
 }
 
 // PairRequest asks the admin socket for a till's credential.

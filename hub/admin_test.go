@@ -184,13 +184,17 @@ func TestALongStateDirectoryHasAShortSocket(t *testing.T) {
 	if AdminSocket(dir) != path || AdminSocket(dir+"x") == path {
 		t.Error("the name does not follow from the directory alone")
 	}
-	open(t, newFakeHQ(), dir)
+	s := open(t, newFakeHQ(), dir)
 	a, err := DialAdmin(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := a.Tills(t.Context()); err != nil {
 		t.Error(err)
+	}
+	s.stop()
+	if _, err := os.Stat(filepath.Dir(path)); !os.IsNotExist(err) {
+		t.Errorf("the socket's directory is left behind: %v", err)
 	}
 }
 

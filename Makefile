@@ -76,6 +76,11 @@ fuzz: ## each fuzz target for FUZZTIME (default 10s)
 	  done
 	done
 
+SIMTIME ?= 1m
+.PHONY: sim
+sim: ## a random walk of everything that goes wrong in a shop, for SIMTIME (default 1m)
+	CGO_ENABLED=1 go test ./internal/storesim -race -v -timeout 0 -run TestWalk -simtime $(SIMTIME)
+
 .PHONY: bench-queue
 bench-queue: ## durable enqueue, ten runs, beside a bare append-only file in the same run
 	go test ./offlinequeue -run '^$$' -bench 'Put|Append' -count 10 -benchtime 1s

@@ -129,7 +129,7 @@ func (s *Server) resolveAction(ctx context.Context, st Stripe, a action) (bool, 
 	over := false
 	if a.call == doors.ProcessPaymentIntent {
 		in, err := st.Intent(ctx, a.account, a.intent)
-		s.metrics.stripe("intent", err)
+		s.heard(ctx, "intent", err)
 		if err != nil {
 			return false, err
 		}
@@ -140,7 +140,7 @@ func (s *Server) resolveAction(ctx context.Context, st Stripe, a action) (bool, 
 	}
 	if !over {
 		raw, err := st.Call(ctx, a.account, doors.RetrieveReader, "", url.Values{"reader": {a.reader}})
-		s.metrics.stripe("retrieve_reader", err)
+		s.heard(ctx, "retrieve_reader", err)
 		if err != nil {
 			return false, err
 		}

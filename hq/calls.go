@@ -24,7 +24,7 @@ func (s *Server) connectionToken(ctx context.Context, st record, t doors.Till) (
 		return nil, err
 	}
 	raw, err := stripe.ConnectionToken(ctx, st.Account, st.Location)
-	s.metrics.stripe("connection_token", err)
+	s.heard(ctx, "connection_token", err)
 	if err != nil {
 		return nil, refusalFrom(err)
 	}
@@ -100,7 +100,7 @@ func (s *Server) call(ctx context.Context, st record, t doors.Till, name doors.C
 func (s *Server) ask(ctx context.Context, c *call, key string) (json.RawMessage, error) {
 	for pause := 250 * time.Millisecond; ; pause *= 2 {
 		raw, err := c.stripe.Call(ctx, c.st.Account, c.name, key, c.params)
-		s.metrics.stripe(string(c.name), err)
+		s.heard(ctx, string(c.name), err)
 		if err == nil || judgeAnswer(err) != inDoubt ||
 			refusalOf(err, http.StatusUnauthorized) || refusalOf(err, http.StatusForbidden) {
 			return raw, err

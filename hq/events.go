@@ -71,7 +71,7 @@ func (s *Server) pollAccount(ctx context.Context, st Stripe, cursor, account str
 	call, cancel := context.WithTimeout(ctx, stripeTimeout)
 	defer cancel()
 	list, err := st.Events(call, account, after)
-	s.metrics.stripe("events", err)
+	s.heard(ctx, "events", err)
 	if err != nil || len(list) == 0 {
 		return err
 	}

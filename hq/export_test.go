@@ -21,3 +21,17 @@ func Synchronous(t *testing.T, file string) (level int) {
 	}
 	return level
 }
+
+// Backlog is how often the least tried of the open operations was tried in a
+// row, and how long it is until the first of them is looked at.
+func (s *Server) Backlog(t *testing.T) (tries int, next time.Duration) {
+	t.Helper()
+	var at int64
+	if err := s.db.r.QueryRow(`SELECT coalesce(min(tries), 0), coalesce(min(next_look), 0) FROM operations WHERE next_look IS NOT NULL`).Scan(&tries, &at); err != nil {
+		t.Fatal(err)
+	}
+	return tries, time.UnixMilli(at).Sub(s.now())
+}
+
+// Hurry lets the ledger look for what is due, as an event would.
+func (s *Server) Hurry() { s.hurry() }

@@ -292,7 +292,7 @@ func (s *Server) listRefunds(ctx context.Context, st Stripe, o operation) ([]Ref
 	ctx, cancel := context.WithTimeout(ctx, stripeTimeout)
 	defer cancel()
 	list, err := st.Refunds(ctx, o.account, o.line)
-	s.metrics.stripe("refunds", err)
+	s.heard(ctx, "refunds", err)
 	return list, err
 }
 

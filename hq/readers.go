@@ -97,7 +97,7 @@ func (s *Server) fetchReaders(ctx context.Context, p readerPlace, e *readerEntry
 		return err
 	}
 	list, err := st.Readers(ctx, p.account, p.location)
-	s.metrics.stripe("readers", err)
+	s.heard(ctx, "readers", err)
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func (s *Server) readerLocation(ctx context.Context, st record, stripe Stripe, i
 		}
 	}
 	raw, err := stripe.Call(ctx, st.Account, doors.RetrieveReader, "", url.Values{"reader": {id}})
-	s.metrics.stripe("retrieve_reader", err)
+	s.heard(ctx, "retrieve_reader", err)
 	if err != nil {
 		return "", err
 	}

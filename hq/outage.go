@@ -1,0 +1,61 @@
+package hq
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+)
+
+const (
+	// outageAfter so many calls in a row without a clear answer it is Stripe that
+	// is in trouble, or the line to it, and not one payment.
+	outageAfter = 3
+	// returnWithin is how soon after an outage everything that waited it out is
+	// looked at again, spread so that it does not all come at once.
+	returnWithin = 5 * time.Second
+)
+
+// heard takes note of how a call to Stripe ended. The first clear answer after an
+// outage ends the back-off of what failed during it: a capture need not wait five
+// minutes for a Stripe that is back.
+func (s *Server) heard(ctx context.Context, call string, err error) {
+	s.metrics.stripe(call, err)
+	if errors.Is(err, context.Canceled) {
+		return // called off by us: it says nothing
+	}
+	var answer *StripeError
+	answered := err == nil || errors.As(err, &answer) && answer.Status < 500 && answer.Status != http.StatusTooManyRequests
+	if !answered {
+		s.silences.Add(1)
+		return
+	}
+	if s.silences.Swap(0) < outageAfter {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stripeTimeout)
+	defer cancel()
+	eased, err := s.db.endBackOff(ctx, returnWithin)
+	if err != nil {
+		s.log.Error("end back-off after an outage", "err", err)
+		return
+	}
+	if eased > 0 {
+		s.log.Info("stripe answers again", "operations", eased)
+		s.hurry()
+	}
+}
+
+// endBackOff spreads the next looks of all operations in trouble over the given time.
+func (d *database) endBackOff(ctx context.Context, within time.Duration) (eased int64, err error) {
+	err = d.tx(ctx, func(t *tx) error {
+		r, err := t.Exec(`UPDATE operations SET next_look = ?1 + abs(random()) % ?2 WHERE tries > 0 AND next_look > ?1 + ?2`,
+			ms(t.now), within.Milliseconds())
+		if err != nil {
+			return err
+		}
+		eased, err = r.RowsAffected()
+		return err
+	})
+	return eased, err
+}

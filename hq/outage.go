@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 )
 
 const (
-	// outageAfter so many calls in a row without a clear answer it is Stripe that
-	// is in trouble, or the line to it, and not one payment.
+	// outageAfter so many calls in a row without a clear answer it is
+	// Stripe that is in trouble, or the line to it, and not one payment.
 	outageAfter = 3
 	// returnWithin is how soon after an outage everything that waited it out is
 	// looked at again, spread so that it does not all come at once.
@@ -26,11 +27,7 @@ func (s *Server) heard(ctx context.Context, call string, err error) {
 	}
 	var answer *StripeError
 	answered := err == nil || errors.As(err, &answer) && answer.Status < 500 && answer.Status != http.StatusTooManyRequests
-	if !answered {
-		s.silences.Add(1)
-		return
-	}
-	if s.silences.Swap(0) < outageAfter {
+	if !s.silences.note(call, answered) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stripeTimeout)
@@ -44,6 +41,31 @@ func (s *Server) heard(ctx context.Context, call string, err error) {
 		s.log.Info("stripe answers again", "operations", eased)
 		s.hurry()
 	}
+}
+
+// silences counts calls in a row without a clear answer: all of them (under "")
+// and each kind, because Stripe may read well and write badly.
+type silences struct {
+	mu    sync.Mutex
+	inRow map[string]int
+}
+
+// note takes in one call. It is true for the first answer after an outage.
+func (s *silences) note(call string, answered bool) (over bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.inRow == nil {
+		s.inRow = map[string]int{}
+	}
+	for _, kind := range []string{"", call} {
+		if !answered {
+			s.inRow[kind]++
+			continue
+		}
+		over = over || s.inRow[kind] >= outageAfter
+		s.inRow[kind] = 0
+	}
+	return over
 }
 
 // endBackOff spreads the next looks of all operations in trouble over the given time.

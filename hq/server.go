@@ -51,7 +51,7 @@ type Server struct {
 	feeds     waiters
 	readers   readerCache
 	nudge     chan struct{} // something is due sooner than the scheduler thinks
-	silences  atomic.Int32  // calls to Stripe in a row without a clear answer
+	silences  silences      // of Stripe
 	running   atomic.Bool
 
 	closing   chan struct{} // closed by Close: long polls end

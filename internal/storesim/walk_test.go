@@ -120,6 +120,7 @@ func TestWalk(t *testing.T) {
 	if !hqUp {
 		s.BootHQ()
 	}
+	s.Pass(6 * time.Minute) // no back-off is longer
 	for _, v := range promised {
 		pos.WantOutcome(doors.Capture, v.intent, doors.Succeeded)
 		s.WantCapturedOnce(v.intent, v.amount)

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -255,9 +254,4 @@ func (s *Shop) doctor(hub, facts string) (r diagnostics.Report, exit int, err er
 		return r, exit, fmt.Errorf("no report, exit %d: %s", exit, bytes.TrimSpace(complaint.Bytes()))
 	}
 	return r, exit, nil
-}
-
-// loud are the causes that stand in a shop's way.
-func loud(r diagnostics.Report) []diagnostics.Cause {
-	return slices.DeleteFunc(slices.Clone(r.Causes), func(c diagnostics.Cause) bool { return c.Severity == diagnostics.Info })
 }

@@ -1,6 +1,9 @@
 package lab
 
 import (
+	"archive/zip"
+	"bytes"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -18,6 +21,7 @@ var (
 	examLabs    = flag.Int("labs", 2, "shops side by side")
 	examTable   = flag.String("table", "", "write the table of outcomes to that file as well")
 	examHub     = flag.String("hub", "", "the program; it is built when empty")
+	record      = flag.Bool("record", false, "with -exam all: keep what was seen in "+recording)
 	saveFacts   = flag.String("save-facts", "", "a folder to save what the doctor saw")
 )
 
@@ -55,6 +59,9 @@ func TestExam(t *testing.T) {
 		}
 	}
 	task.Hub = absolute(t, task.Hub)
+	if *record {
+		task.Facts = t.TempDir()
+	}
 	var got []Outcome
 	err := Exam(t.Context(), task, func(o Outcome) {
 		got = append(got, o)
@@ -73,10 +80,51 @@ func TestExam(t *testing.T) {
 	}
 	text := table(rows, got)
 	t.Log("\n" + text)
+	if *record {
+		keep(t, task.Facts, rows, got)
+	}
 	if *examTable != "" {
 		if err := os.WriteFile(*examTable, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// keep records the shops that were judged right.
+func keep(t *testing.T, dir string, rows []Row, got []Outcome) {
+	t.Helper()
+	rows = slices.DeleteFunc(slices.Clone(rows), func(r Row) bool {
+		return !slices.ContainsFunc(got, func(o Outcome) bool { return o.Row == r.Name && o.Wrong == "" })
+	})
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	add := func(name string, text []byte) {
+		f, err := z.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Write(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	index, err := json.MarshalIndent(rows, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	add("rows.json", index)
+	for _, r := range rows {
+		name := r.Name + ".facts.json"
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		add(name, text)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(recording, b.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -227,7 +227,12 @@ func (s *Shop) proxy() error {
 			_, _ = io.WriteString(c, "HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n")
 			return
 		}
-		up, err := s.dial("router", r.Host)
+		host, port, _ := net.SplitHostPort(r.Host)
+		at := lookup(host) // the router's own DNS is the provider's
+		if len(at) == 0 {
+			return
+		}
+		up, err := s.dial("router", net.JoinHostPort(at[0].String(), port))
 		if err != nil {
 			_, _ = io.WriteString(c, "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
 			return

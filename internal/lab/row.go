@@ -6,7 +6,7 @@ import "slices"
 // doctor has to say of it.
 type Row struct {
 	Name string
-	Does string // in a few words, for the table
+	Does string `json:"-"` // in a few words, for the table
 
 	// Code is the first cause that is right; "" where nothing is wrong, and then
 	// no critical or warning cause may be named.
@@ -41,6 +41,15 @@ var notHere = map[string]string{
 	"queue_full":                "the queue's state",
 	"queue_damaged":             "the queue's state",
 	"disk_low":                  "the machine's state",
+	"account_mode_mismatch":     "money's own finding",
+	"location_mismatch":         "money's own finding",
+	"twin_charge":               "money's own finding",
+	"authorisation_lapsed":      "money's own finding",
+	"operation_failed":          "money's own finding",
+	"operation_unknown":         "money's own finding",
+	"refund_failed":             "money's own finding",
+	"offline_not_forwarded":     "money's own finding",
+	"hub_name_needs_internet":   "a serving hub's own knowledge",
 }
 
 // short is what `go test` asks: one of each kind, in less than a minute.

@@ -58,3 +58,8 @@ func judge(r Row, got diagnostics.Report, exit int) string {
 	}
 	return ""
 }
+
+// loud are the causes that stand in a shop's way.
+func loud(r diagnostics.Report) []diagnostics.Cause {
+	return slices.DeleteFunc(slices.Clone(r.Causes), func(c diagnostics.Cause) bool { return c.Severity == diagnostics.Info })
+}

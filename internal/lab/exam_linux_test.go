@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
 
 var (
@@ -34,7 +36,7 @@ func TestMain(m *testing.M) {
 	if sealed {
 		return
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // TestExam puts faults into a healthy shop and has `hub diagnose` name them.
@@ -184,7 +186,10 @@ func summary(got []Outcome) string {
 			right += ok
 		}
 	}
-	s := fmt.Sprintf("Right: %d of %d. ", right, len(got)-far)
+	s := ""
+	if far < len(got) {
+		s = fmt.Sprintf("Right: %d of %d. ", right, len(got)-far)
+	}
 	if far > 0 {
 		s += fmt.Sprintf("Healthy behind 2 %% loss and 80 ms: %d of %d without a false cause. ", farRight, far)
 	}

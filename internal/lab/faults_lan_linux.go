@@ -117,7 +117,7 @@ func leases(length string) func(*Shop) error {
 
 func ipv6Only(s *Shop) error {
 	s.stop("udhcpc-hub")
-	return errors.Join(s.exec("hub", "ip", "-4", "addr", "flush", "dev", "eth0"), s.dhcpdPool(nil), s.ip("router", "addr add 2001:2:0:50::1/64 dev lan0"),
+	return errors.Join(s.dropAddresses("hub", "eth0"), s.dhcpdPool(nil), s.ip("router", "addr add 2001:2:0:50::1/64 dev lan0"),
 		s.ip("hub", "addr add 2001:2:0:50::21/64 dev eth0", "route add default via 2001:2:0:50::1"))
 }
 

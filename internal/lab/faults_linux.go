@@ -19,7 +19,7 @@ var pairRows = []Row{
 	pair("nxdomain-filtered", "dns-nxdomain", "reader-filtered"),
 	pair("stripe-reader", "stripe-503", "reader-off"),
 	pair("slow-reader", "line-far", "reader-refuses"),
-	pair("lossless-clock", "clock-ahead", "reader-off"),
+	pair("clock-reader", "clock-ahead", "reader-off"),
 	pair("down-reader", "line-down", "reader-off"),
 	pair("hijack-ntp", "dns-hijack", "ntp-refuses"),
 	pair("hole-reader", "mtu-hole", "reader-refuses"),
@@ -66,7 +66,7 @@ var benignRows = []Row{
 	{Name: "no-dhcp-static", Does: "no DHCP at all, all addresses by hand", done: func(s *Shop) error { return errors.Join(s.dhcpdPool(nil), s.byHand(hubIP+"/24", gatewayIP)) }},
 	{Name: "far-line", Does: "a sound line with a round trip of 220 ms", done: spoilt(impairment{delay: 110 * time.Millisecond})},
 	{Name: "wireless-line", Does: "30 ms of jitter, 1 % loss", done: spoilt(impairment{delay: 15 * time.Millisecond, jitter: 30 * time.Millisecond, loss: 1})},
-	{Name: "two-mbit", Does: "a line of 4 Mbit/s", done: spoilt(impairment{kbit: 4000})},
+	{Name: "four-mbit", Does: "a line of 4 Mbit/s each way", done: spoilt(impairment{kbit: 4000})},
 	{Name: "dual-stack", Does: "IPv6 beside IPv4, and it works", done: func(s *Shop) error {
 		return errors.Join(s.ip("router", "addr add 2001:2:0:50::1/64 dev lan0"), s.ip("hub", "addr add 2001:2:0:50::21/64 dev eth0", "route add default via 2001:2:0:50::1"))
 	}},
@@ -87,7 +87,7 @@ func upstream(net string) func(*Shop) error {
 	return func(s *Shop) error {
 		return errors.Join(
 			s.ip("isp", "addr add "+net+".1/24 dev lan0"),
-			s.exec("router", "ip", "-4", "addr", "flush", "dev", "wan0"),
+			s.dropAddresses("router", "wan0"),
 			s.ip("router", "addr add "+net+".2/24 dev wan0", "route add default via "+net+".1"),
 			s.nft("isp", `table ip nat { chain after { type nat hook postrouting priority 100; oifname "core0" masquerade; }; }`))
 	}

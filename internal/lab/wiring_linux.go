@@ -153,10 +153,8 @@ func (s *Shop) askLease(machine, card string) (file string, err error) {
 	if err := os.Remove(file); err != nil && !os.IsNotExist(err) {
 		return "", err
 	}
-	if err := s.ip(machine, "-4 addr flush dev "+card); err != nil {
-		if err := command("ip", "", "-n", s.ns(machine), "-4", "addr", "flush", "dev", card); err != nil {
-			return "", err
-		}
+	if err := s.dropAddresses(machine, card); err != nil {
+		return "", err
 	}
 	// ip netns exec lays the machine's own /etc/resolv.conf over the real one.
 	c := exec.Command("ip", "netns", "exec", s.ns(machine), "busybox", "udhcpc", "-f", "-i", card, "-s", filepath.Join(s.dir, "udhcpc"), "-t", "3", "-T", "1", "-A", "2")
@@ -164,10 +162,15 @@ func (s *Shop) askLease(machine, card string) (file string, err error) {
 	return file, s.start("udhcpc-"+machine, "sw", c)
 }
 
+// dropAddresses takes a card's IPv4 addresses away. (A batch knows no -4.)
+func (s *Shop) dropAddresses(machine, card string) error {
+	return command("ip", "", "-n", s.ns(machine), "-4", "addr", "flush", "dev", card)
+}
+
 // byHand gives the hub an address as a person would type it in.
 func (s *Shop) byHand(addr, gateway string) error {
 	s.stop("udhcpc-hub")
-	if err := command("ip", "", "-n", s.ns("hub"), "-4", "addr", "flush", "dev", "eth0"); err != nil {
+	if err := s.dropAddresses("hub", "eth0"); err != nil {
 		return err
 	}
 	lines := []string{"addr add " + addr + " brd + dev eth0"}

@@ -25,7 +25,7 @@ PATH := $(PATH):/usr/sbin:/sbin
 
 # What the tests need of the system, as command:package pairs.
 APT := gcc:gcc ip:iproute2 unshare:util-linux nft:nftables dnsmasq:dnsmasq-base curl:curl systemd-analyze:systemd \
-       ping:iputils-ping openssl:openssl
+       ping:iputils-ping openssl:openssl busybox:busybox-static ethtool:ethtool
 
 .PHONY: help
 help: ## list these targets
@@ -84,6 +84,11 @@ sim: ## a random walk of everything that goes wrong in a shop, for SIMTIME (defa
 .PHONY: bench-queue
 bench-queue: ## durable enqueue, ten runs, beside a bare append-only file in the same run
 	go test ./offlinequeue -run '^$$' -bench 'Put|Append' -count 10 -benchtime 1s
+
+.PHONY: lab-exam
+lab-exam: apt ## put every fault into a shop of namespaces and ask the doctor; prints the table of docs/lab.md (as root)
+	mkdir -p dist
+	go test ./internal/lab -count=1 -timeout 30m -v -run '^TestExam$$' -args -exam all -distant 20 -labs 2 -table $(CURDIR)/dist/lab-exam.md
 
 .PHONY: platforms
 platforms: ## build hub and hq for every platform, stripped, into dist/, and say how large they are

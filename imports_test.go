@@ -46,6 +46,7 @@ var rooms = map[string][]string{
 	"internal/sandbox":            {},
 	"internal/sandbox/stripemock": {},
 	"internal/try":                {"doors", "hq", "hq/stripeapi", "hub", "internal/sandbox"},
+	"internal/lab":                {"diagnostics"},
 	"internal/storesim":           {"doors", "hq", "hub", "internal/sandbox", "internal/try"},
 }
 
@@ -75,7 +76,7 @@ var owners = map[string][]string{
 	"github.com/insomniacslk/dhcp":    {"netcheck"},
 	"github.com/beevik/ntp":           {"netcheck"},
 	"github.com/mdlayher/arp":         {"netcheck"},
-	"github.com/miekg/dns":            {"netcheck"},
+	"github.com/miekg/dns":            {"netcheck", "internal/lab"},
 	"golang.org/x/sys/windows/svc":    {"internal/service"},
 	"go.uber.org/goleak":              {},
 	"pgregory.net/rapid":              {},

@@ -78,7 +78,20 @@ func matchConflict(f *facts) *proof {
 		return nil
 	}
 	own := slices.ContainsFunc(strs(f.probe("ipv4"), "addresses"), func(s string) bool { return strings.HasPrefix(s, str(r, "address")+"/") })
-	return &proof{confidence: 0.95, evidence: []string{r.Detail}, targets: []string{str(r, "address")}, alone: !own}
+	p := &proof{confidence: 0.95, evidence: []string{r.Detail}, targets: []string{str(r, "address")}, alone: !own}
+	if d := f.probe("reader/" + contested(f)); d.Detail != "" {
+		p.evidence = append(p.evidence, d.Detail)
+	}
+	return p
+}
+
+// contested is the address that two devices answer for: what it says may be
+// either's word.
+func contested(f *facts) string {
+	if r := f.probe("arp"); r.Code == "address_conflict" {
+		return str(r, "address")
+	}
+	return ""
 }
 
 func matchNotPrivate(f *facts) *proof {

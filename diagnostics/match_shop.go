@@ -21,7 +21,7 @@ func matchReaderCoded(code string, confidence float64) func(*facts) *proof {
 	return func(f *facts) *proof {
 		p := &proof{confidence: confidence}
 		for _, r := range f.under("reader/") {
-			if r.Code == code {
+			if r.Code == code && str(r, "address") != contested(f) {
 				p.evidence = append(p.evidence, r.Detail)
 				p.targets = append(p.targets, str(r, "address"))
 			}

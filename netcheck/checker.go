@@ -56,11 +56,12 @@ type checker struct {
 	hosts         map[string]*visit
 	clocks        []clockReading
 	privateFailed bool
+	pathLost      int // connections of the path's samples; -1: not measured
 }
 
 func newChecker(t Targets) *checker {
 	c := &checker{t: t, sys: thisSystem(), now: time.Now, connect: new(net.Dialer).DialContext,
-		addrs: map[string][]netip.Addr{}, public: map[string][]netip.Addr{}, hosts: map[string]*visit{}, moved: map[netip.Addr]string{}}
+		addrs: map[string][]netip.Addr{}, public: map[string][]netip.Addr{}, hosts: map[string]*visit{}, pathLost: -1, moved: map[netip.Addr]string{}}
 	c.ranges, c.badRanges = readRanges(t.RangesFile)
 	c.memory = recall(t.StateDir, c.now())
 	return c

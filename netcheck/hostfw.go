@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"time"
 )
 
 // probeHostFirewall knocks beneath this machine's own packet filter at a host
@@ -27,13 +28,7 @@ func (c *checker) probeHostFirewall(ctx context.Context) Result {
 		return Result{}
 	}
 	plain := make(chan error, 1)
-	go func() { // once more, at the same moment: the line may have come back
-		conn, err := c.dial(ctx, "tcp", dst.String())
-		if err == nil {
-			conn.Close()
-		}
-		plain <- err
-	}()
+	go func() { plain <- c.takesNow(ctx, dst.String()) }()
 	answered, err := c.sys.RawSYN(ctx, c.main, c.main.v4()[0].Addr(), mac, dst)
 	ev := map[string]any{"address": dst.String()}
 	if <-plain == nil {
@@ -47,4 +42,23 @@ func (c *checker) probeHostFirewall(ctx context.Context) Result {
 			Detail: fmt.Sprintf("%s answers beneath this machine's packet filter and not through it", dst)}
 	}
 	return Result{Status: Pass, Evidence: ev, Detail: "this machine's packet filter makes no difference"}
+}
+
+// takesNow asks once more, at the same moment: the line may have come back. Who
+// refuses at once is asked a few times over: it may have taken too many others.
+func (c *checker) takesNow(ctx context.Context, addr string) (err error) {
+	const tries, apart = 4, 200 * time.Millisecond
+	for range tries {
+		var conn net.Conn
+		if conn, err = c.dial(ctx, "tcp", addr); err == nil {
+			conn.Close()
+			return nil
+		}
+		select {
+		case <-time.After(apart):
+		case <-ctx.Done():
+			return err
+		}
+	}
+	return err
 }

@@ -1,12 +1,10 @@
 package netcheck
 
 import (
-	"context"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -316,23 +314,5 @@ func TestPlanIsWhole(t *testing.T) {
 				t.Errorf("%s waits for %s, which does not exist", p.name, n)
 			}
 		}
-	}
-}
-
-func TestHostsThatRefuseAmongManyAreAskedAlone(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.start()
-	began := time.Now()
-	c := newChecker(shop)
-	c.sys, c.roots = w, w.ca.pool
-	c.connect = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		if (addr == addrOf[required[0]]+":443" || addr == addrOf[required[1]]+":443") && time.Since(began) < 500*time.Millisecond {
-			return nil, syscall.ECONNREFUSED // so long as the others are being asked
-		}
-		return w.dial(ctx, network, addr)
-	}
-	if p := probes(c.run(t.Context()))["again"]; p.Code != "sessions_cut" {
-		t.Errorf("again is %s %q: %s", p.Status, p.Code, p.Detail)
 	}
 }

@@ -44,6 +44,7 @@ func (c *checker) probePath(ctx context.Context) Result {
 		more, later := c.sample(ctx, nearest.addr)
 		took, late = append(took, more...), max(late, later)
 	}
+	c.note(func() { c.pathLost = losses(took) })
 	r := judgePath(took)
 	r.Evidence["host"] = nearest.name
 	if late > busy && r.Code != "" {

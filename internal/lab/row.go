@@ -1,0 +1,72 @@
+package lab
+
+import "slices"
+
+// Row is one question of the exam: what is done to a healthy shop, and what the
+// doctor has to say of it.
+type Row struct {
+	Name string
+	Does string `json:"-"` // in a few words, for the table
+
+	// Code is the first cause that is right; "" where nothing is wrong, and then
+	// no critical or warning cause may be named.
+	Code   string
+	Or     string   // another name of it that is right too
+	Target string   // must be found in the first cause's targets, title or evidence
+	Beside []string // codes that may stand beside it
+	Both   []string // of a pair: codes that must be named all, in any order
+	Info   string   // a cause of severity info that must be named
+
+	HealthyFirst bool // the doctor has seen the shop in health before
+
+	done func(*Shop) error
+}
+
+// Benign says that nothing is wrong in this shop.
+func (r Row) Benign() bool { return r.Code == "" && len(r.Both) == 0 }
+
+// notHere are the codes that no row can prove, and why.
+var notHere = map[string]string{
+	"wifi_open":                 "needs a radio",
+	"wifi_security_unsupported": "needs a radio",
+	"wifi_weak":                 "needs a radio",
+	"ipv6_broken":               "not yet proved by a probe",
+	"multicast_filtered":        "not yet proved by a probe",
+	"reader_link_poor":          "not yet proved by a probe",
+	"reader_no_internet":        "needs Stripe's word on the reader, which a serving hub has",
+	"hq_credential_refused":     "a serving hub's own knowledge",
+	"hub_duplicated":            "a serving hub's own knowledge",
+	"queue_not_draining":        "the queue's state",
+	"captures_near_deadline":    "the queue's state",
+	"queue_full":                "the queue's state",
+	"queue_damaged":             "the queue's state",
+	"disk_low":                  "the machine's state",
+	"account_mode_mismatch":     "money's own finding",
+	"location_mismatch":         "money's own finding",
+	"twin_charge":               "money's own finding",
+	"authorisation_lapsed":      "money's own finding",
+	"operation_failed":          "money's own finding",
+	"operation_unknown":         "money's own finding",
+	"refund_failed":             "money's own finding",
+	"offline_not_forwarded":     "money's own finding",
+	"hub_name_needs_internet":   "a serving hub's own knowledge",
+}
+
+// short is what `go test` asks: one of each kind, in less than a minute.
+var short = []string{"healthy", "dns-rebind", "dns-nxdomain", "firewall-drop", "name-reset", "inspection", "portal", "mtu-hole", "line-down",
+	"lease-short", "reader-off", "clock-behind", "gateway-deaf-to-ping", "pair-rebind-reader"}
+
+// Find is the rows of those names; all of them when there are none.
+func Find(rows []Row, names []string) (found []Row, unknown string) {
+	if len(names) == 0 {
+		return rows, ""
+	}
+	for _, n := range names {
+		i := slices.IndexFunc(rows, func(r Row) bool { return r.Name == n })
+		if i < 0 {
+			return nil, n
+		}
+		found = append(found, rows[i])
+	}
+	return found, ""
+}

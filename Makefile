@@ -45,6 +45,8 @@ check: $(LINT) ## formatting, vet on three systems, lint, tidy modules, the arch
 	go mod verify >/dev/null
 	go mod tidy -diff
 	go vet ./...
+	go -C bench/queue mod tidy -diff
+	go -C bench/queue vet ./...
 	GOOS=windows go vet ./...
 	GOOS=darwin GOARCH=arm64 go vet ./...
 	$(LINT) run ./...
@@ -77,8 +79,8 @@ fuzz: ## each fuzz target for FUZZTIME (default 10s)
 	done
 
 .PHONY: bench-queue
-bench-queue: ## durable enqueue, ten runs, beside a bare append-only file in the same run
-	go test ./offlinequeue -run '^$$' -bench 'Put|Append' -count 10 -benchtime 1s
+bench-queue: ## durable enqueue beside five other stores and a bare file; recovery, drain (docs/benchmarks.md)
+	go -C bench/queue run . $(BENCHFLAGS)
 
 .PHONY: platforms
 platforms: ## build hub and hq for every platform, stripped, into dist/, and say how large they are

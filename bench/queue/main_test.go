@@ -15,6 +15,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"storehub/offlinequeue"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -334,5 +336,34 @@ func TestPlan(t *testing.T) {
 	p, err := parse([]string{"-life", "none"})
 	if err != nil || len(p.Stores) != len(contestants) || p.Life != nil || p.Rounds != 5 || p.Seconds != 2 {
 		t.Errorf("defaults: %+v, %v", p, err)
+	}
+}
+
+// TestDrain drains a queue to its end and gives a rate for each part of the way.
+func TestDrain(t *testing.T) {
+	s, err := openQueue(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	q := s.(*queue)
+	const n = 200
+	if _, err := produce(q, 8, func(i int64) bool { return i <= n }); err != nil {
+		t.Fatal(err)
+	}
+	if got := q.pending(); got != n {
+		t.Fatalf("%d wait, want %d", got, n)
+	}
+	d, err := q.drain(t.Context(), n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for state, got := range q.q.Stats().Operations["capture"] {
+		if want := map[offlinequeue.State]int{offlinequeue.Succeeded: n}[state]; got != want {
+			t.Errorf("%d are %s, want %d", got, state, want)
+		}
+	}
+	if d.FirstMS <= 0 || d.PerSecond <= 0 || d.Begin <= 0 || d.End <= 0 {
+		t.Errorf("figures of the drain: %+v", d)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"strconv"
 	"sync/atomic"
@@ -23,7 +22,7 @@ type queue struct {
 }
 
 func openQueue(dir string) (store, error) {
-	q, err := offlinequeue.Open(dir, offlinequeue.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), MaxBytes: 1 << 40})
+	q, err := offlinequeue.Open(dir, offlinequeue.Options{Log: slog.New(slog.DiscardHandler), MaxBytes: 1 << 40})
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +84,8 @@ func (s *queue) drain(ctx context.Context, n int) (drained, error) {
 	go func() { ran <- s.q.Run(ctx, hq) }()
 
 	var d drained
-	var tenth, ninth time.Duration
+	var last time.Duration // when the last tenth began, and with how many settled
+	before := 0
 	seq := uint64(0)
 	for settled := 0; settled < n; {
 		var ops []offlinequeue.Op
@@ -117,17 +117,17 @@ func (s *queue) drain(ctx context.Context, n int) (drained, error) {
 			return d, err
 		}
 		settled += len(ops)
-		if at := time.Since(began); tenth == 0 && settled >= n/10 {
-			tenth = at
+		at := time.Since(began)
+		if d.Begin == 0 && settled >= n/10 {
 			d.Begin = float64(settled) / at.Seconds()
-		} else if ninth == 0 && settled >= n-n/10 {
-			ninth = at
-			d.End = float64(settled)
+		}
+		if settled <= n-n/10 {
+			last, before = at, settled
 		}
 	}
 	took := time.Since(began)
 	d.PerSecond = float64(n) / took.Seconds()
-	d.End = (float64(n) - d.End) / (took - ninth).Seconds()
+	d.End = float64(n-before) / (took - last).Seconds()
 	cancel()
 	return d, <-ran
 }

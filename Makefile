@@ -45,6 +45,8 @@ check: $(LINT) ## formatting, vet on three systems, lint, tidy modules, the arch
 	go mod verify >/dev/null
 	go mod tidy -diff
 	go vet ./...
+	go -C bench/queue mod tidy -diff
+	go -C bench/queue vet ./...
 	GOOS=windows go vet ./...
 	GOOS=darwin GOARCH=arm64 go vet ./...
 	$(LINT) run ./...
@@ -82,8 +84,8 @@ sim: ## a random walk of everything that goes wrong in a shop, for SIMTIME (defa
 	CGO_ENABLED=1 go test ./internal/storesim -race -v -timeout 0 -run TestWalk -simtime $(SIMTIME)
 
 .PHONY: bench-queue
-bench-queue: ## durable enqueue, ten runs, beside a bare append-only file in the same run
-	go test ./offlinequeue -run '^$$' -bench 'Put|Append' -count 10 -benchtime 1s
+bench-queue: ## durable enqueue beside five other stores and a bare file; recovery, drain (docs/benchmarks.md)
+	go -C bench/queue run . $(BENCHFLAGS)
 
 .PHONY: lab-exam
 lab-exam: apt ## put every fault into a shop of namespaces and ask the doctor; prints the table of docs/lab.md (as root)

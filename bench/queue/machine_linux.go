@@ -1,0 +1,165 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// flush is the cheapest call that makes an append durable.
+func flush(f *os.File) error { return syscall.Fdatasync(int(f.Fd())) }
+
+// written is how many bytes this process made the kernel write so far; -1: not known.
+func written() int64 { return field("/proc/self/io", "write_bytes:", 1) }
+
+// rssAnon is this process's memory that no file backs, in bytes; -1: not known.
+func rssAnon() int64 { return field("/proc/self/status", "RssAnon:", 1024) }
+
+// field is the number behind a name in a file of /proc.
+func field(file, name string, unit int64) int64 {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return -1
+	}
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, name); ok {
+			n, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+			if err != nil {
+				return -1
+			}
+			return n * unit
+		}
+	}
+	return -1
+}
+
+// 100 Hz: what the kernel gives user space on every platform Go runs on.
+const tick = 100.0
+
+// busy is the processor time in seconds that the machine has spent so far on
+// programs, without the kernel's own threads: those that write to the disk work
+// for whoever is measured. ok is false when it is not known.
+func busy() (seconds float64, ok bool) {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, false
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	f := strings.Fields(line)
+	if len(f) < 4 || f[0] != "cpu" {
+		return 0, false
+	}
+	for _, s := range f[1:4] { // user, nice, system
+		n, err := strconv.ParseFloat(s, 64)
+		if err != nil {
+			return 0, false
+		}
+		seconds += n
+	}
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return 0, false
+	}
+	for _, name := range stats {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			continue // it has ended
+		}
+		// After the name in parentheses: state, parent, … utime is the 12th, stime the 13th.
+		f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+		if len(f) < 13 || f[1] != "2" {
+			continue
+		}
+		for _, s := range f[11:13] {
+			n, err := strconv.ParseFloat(s, 64)
+			if err != nil {
+				return 0, false
+			}
+			seconds -= n
+		}
+	}
+	return seconds / tick, true
+}
+
+// ownTime is the processor time in seconds of this process and of its children
+// that have ended.
+func ownTime() float64 {
+	sum := 0.0
+	for _, who := range []int{unix.RUSAGE_SELF, unix.RUSAGE_CHILDREN} {
+		var r unix.Rusage
+		if unix.Getrusage(who, &r) == nil {
+			sum += float64(r.Utime.Nano()+r.Stime.Nano()) / 1e9
+		}
+	}
+	return sum
+}
+
+// device is how many bytes the device below dir has written so far, for anyone;
+// -1: not known.
+func device(dir string) int64 {
+	var st unix.Stat_t
+	if unix.Stat(dir, &st) != nil {
+		return -1
+	}
+	b, err := os.ReadFile(fmt.Sprintf("/sys/dev/block/%d:%d/stat", unix.Major(st.Dev), unix.Minor(st.Dev)))
+	if err != nil {
+		return -1
+	}
+	f := strings.Fields(string(b))
+	if len(f) < 7 {
+		return -1
+	}
+	n, err := strconv.ParseInt(f[6], 10, 64)
+	if err != nil {
+		return -1
+	}
+	return n * 512
+}
+
+// inMemory reports whether dir is on a file system that no flush reaches.
+func inMemory(dir string) bool {
+	var st unix.Statfs_t
+	return unix.Statfs(dir, &st) == nil && (st.Type == unix.TMPFS_MAGIC || st.Type == unix.RAMFS_MAGIC)
+}
+
+// forget writes the files below dir and drops them from the page cache, so that
+// the next to open them reads the disk.
+func forget(dir string) error {
+	return filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		f, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := f.Sync(); err != nil {
+			return err
+		}
+		return unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
+	})
+}
+
+// allocated is how many bytes of the disk the files below dir take.
+func allocated(dir string) (n int64, err error) {
+	err = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		n += info.Sys().(*syscall.Stat_t).Blocks * 512
+		return nil
+	})
+	return n, err
+}

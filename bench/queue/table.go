@@ -1,0 +1,187 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// machine says where the figures are from.
+type machine struct {
+	CPUs   int    `json:"cpus"`
+	CPU    string `json:"cpu,omitempty"`
+	Kernel string `json:"kernel,omitempty"`
+	Go     string `json:"go"`
+	Memory bool   `json:"in_memory"` // the directory is on no disk
+}
+
+func describe(dir string) machine {
+	m := machine{CPUs: runtime.NumCPU(), Go: runtime.Version(), Memory: inMemory(dir)}
+	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
+		m.Kernel = strings.TrimSpace(string(b))
+	}
+	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		_, rest, _ := strings.Cut(string(b), "model name")
+		line, _, _ := strings.Cut(rest, "\n")
+		m.CPU = strings.TrimLeft(line, "\t :")
+	}
+	return m
+}
+
+// quiet is how many cores others may use before figures are not to be quoted.
+const quiet = 0.2
+
+// note says what a reader has to know before believing the figures.
+func (r *result) note() {
+	if r.Machine.Memory {
+		r.Notes = append(r.Notes, "the directory is in memory: no flush reached a disk, no figure means anything")
+	}
+	var loud, all, unknown int
+	most := 0.0
+	see := func(load float64) {
+		all++
+		switch {
+		case load < 0:
+			unknown++
+		case load > quiet:
+			loud++
+		}
+		most = max(most, load)
+	}
+	for _, run := range r.Enqueue {
+		see(run.OtherCPU)
+	}
+	for _, run := range r.Life {
+		see(run.OtherCPU)
+	}
+	if loud > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("BUSY MACHINE: in %d of %d runs others used more than %.1f cores (at most %.1f); use the figures to rank, not to quote", loud, all, quiet, most))
+	}
+	if unknown > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("in %d of %d runs it is not known what else the machine did", unknown, all))
+	}
+}
+
+// render writes everything as Markdown.
+func (r *result) render(w io.Writer) error {
+	var b bytes.Buffer
+	m := r.Machine
+	fmt.Fprintf(&b, "Taken %s on %d × %s, Linux %s, %s; %d rounds of %v s, payload %d bytes.\n",
+		r.Began.Format("2006-01-02"), m.CPUs, or(m.CPU, "a processor of unknown name"), or(m.Kernel, "unknown"), m.Go,
+		r.Plan.Rounds, r.Plan.Seconds, payloadSize)
+	for _, n := range r.Notes {
+		fmt.Fprintf(&b, "\n> %s\n", n)
+	}
+	for _, producers := range r.Plan.Producers {
+		r.renderEnqueue(&b, producers)
+	}
+	if len(r.Life) > 0 {
+		r.renderLife(&b)
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+func (r *result) renderEnqueue(b *bytes.Buffer, producers int) {
+	base := map[int]float64{} // by round
+	for _, run := range r.Enqueue {
+		if run.Producers == producers && run.Store == r.Plan.Stores[0] {
+			base[run.Round] = run.PerSecond
+		}
+	}
+	fmt.Fprintf(b, "\n### Durable enqueue, %s\n\n", count(producers, "producer"))
+	fmt.Fprintf(b, "| store | ops/s | min..max | of the %s (min..max) | p50 µs | p99 µs | written per payload byte | RssAnon MiB |\n", r.Plan.Stores[0])
+	b.WriteString("|---|--:|--:|--:|--:|--:|--:|--:|\n")
+	for _, name := range r.Plan.Stores {
+		var rate, ratio, p50, p99, amp, rss []float64
+		for _, run := range r.Enqueue {
+			if run.Producers != producers || run.Store != name {
+				continue
+			}
+			rate = append(rate, run.PerSecond)
+			ratio = append(ratio, run.PerSecond/base[run.Round])
+			p50, p99 = append(p50, run.P50us), append(p99, run.P99us)
+			if run.Written >= 0 && run.Ops > 0 {
+				amp = append(amp, float64(run.Written)/float64(run.Ops*payloadSize))
+			}
+			if run.RssAnon >= 0 {
+				rss = append(rss, mib(run.RssAnon))
+			}
+		}
+		if len(rate) == 0 {
+			continue
+		}
+		fmt.Fprintf(b, "| %s | %.0f | %.0f..%.0f | %.2f (%.2f..%.2f) | %.0f | %.0f | %s | %s |\n", rowOf(name),
+			median(rate), slices.Min(rate), slices.Max(rate), median(ratio), slices.Min(ratio), slices.Max(ratio),
+			median(p50), median(p99), figure(amp, "%.1f"), figure(rss, "%.0f"))
+	}
+}
+
+func (r *result) renderLife(b *bytes.Buffer) {
+	fmt.Fprintf(b, "\n### Recovery after SIGKILL, %d waiting\n\n", r.Plan.Waiting)
+	b.WriteString("| store | fill ops/s | RssAnon MiB filling, idle, opened | disk MiB | open ms | first payload ms | found |\n|---|--:|--:|--:|--:|--:|--:|\n")
+	for _, l := range r.Life {
+		fmt.Fprintf(b, "| %s | %.0f | %s, %s, %s | %.0f | %.0f | %.0f | %d |\n", rowOf(l.Store), l.PerSecond,
+			size(l.RssAnon), size(l.RssIdle), size(l.RssOpen), mib(l.Disk), l.OpenMS, l.FirstMS, l.Found)
+	}
+	for _, l := range r.Life {
+		d := l.Drain
+		if d == nil {
+			continue
+		}
+		fmt.Fprintf(b, "\n### Drain\n\n")
+		b.WriteString("| store | ops/s | first tenth | last tenth | disk MiB drained | disk MiB closed |\n|---|--:|--:|--:|--:|--:|\n")
+		fmt.Fprintf(b, "| %s | %.0f | %.0f | %.0f | %.0f | %.0f |\n", rowOf(l.Store), d.PerSecond, d.Begin, d.End, mib(l.DiskDrained), mib(l.DiskClosed))
+	}
+}
+
+func rowOf(name string) string {
+	c, err := contestantNamed(name)
+	if err != nil {
+		return name
+	}
+	return c.row
+}
+
+func median(v []float64) float64 {
+	s := slices.Sorted(slices.Values(v))
+	if n := len(s); n%2 == 0 {
+		return (s[n/2-1] + s[n/2]) / 2
+	}
+	return s[len(s)/2]
+}
+
+// figure is the median, or a dash when it is not known.
+func figure(v []float64, format string) string {
+	if len(v) == 0 {
+		return "–"
+	}
+	return fmt.Sprintf(format, median(v))
+}
+
+func mib(n int64) float64 { return float64(n) / (1 << 20) }
+
+func size(n int64) string {
+	if n < 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.0f", mib(n))
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}

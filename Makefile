@@ -24,8 +24,8 @@ RACEFLAGS ?= -shuffle=on
 PATH := $(PATH):/usr/sbin:/sbin
 
 # What the tests need of the system, as command:package pairs.
-APT := gcc:gcc ip:iproute2 unshare:util-linux nft:nftables dnsmasq:dnsmasq-base curl:curl systemd-analyze:systemd \
-       ping:iputils-ping openssl:openssl busybox:busybox-static ethtool:ethtool
+APT := gcc:gcc ip:iproute2 unshare:util-linux nft:nftables dnsmasq:dnsmasq-base systemd-analyze:systemd \
+       busybox:busybox-static ethtool:ethtool strace:strace
 
 .PHONY: help
 help: ## list these targets
@@ -55,6 +55,7 @@ check: $(LINT) ## formatting, vet on three systems, lint, tidy modules, the arch
 .PHONY: race
 race: apt ## all tests with the race detector, in random order
 	CGO_ENABLED=1 go test -race -timeout 20m $(RACEFLAGS) ./...
+	go -C bench/queue test ./...
 
 .PHONY: quick
 quick: ## all tests without the race detector, results cached

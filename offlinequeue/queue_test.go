@@ -227,7 +227,7 @@ func TestPutRefusesWhenFull(t *testing.T) {
 	put(t, q, capture("op2", "pi_2"))
 	closed(t, q)
 
-	q = opened(t, dir, Options{MaxBytes: 1000})
+	q = opened(t, dir, Options{MaxBytes: 200})
 	equal(t, "nothing dropped", ids(t, q), []string{"op2", "op1"})
 	if _, err := q.Put(t.Context(), capture("op3", "pi_3")); !errors.Is(err, ErrFull) {
 		t.Errorf("put beyond MaxBytes: %v, want ErrFull", err)
@@ -252,7 +252,7 @@ func TestNewerDirectoryIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Open(dir, Options{Log: quiet()})
-	want := "open queue " + dir + ": the store was written by a newer version: it has format 7, this program knows 1"
+	want := "open queue " + dir + ": the store was written by a newer version: it has format 7, this program knows 2"
 	if err == nil || err.Error() != want || !errors.Is(err, ErrTooNew) {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

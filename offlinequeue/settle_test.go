@@ -182,7 +182,7 @@ func TestFailedSettleChangesNothingAndIsTriedAgain(t *testing.T) {
 	fail := true
 	dir := t.TempDir()
 	q := opened(t, dir, Options{Fault: func(step string) error {
-		if step == "settle:badger" && fail {
+		if step == "settle:journal" && fail {
 			return errors.New("injected")
 		}
 		return nil

@@ -34,6 +34,9 @@ const (
 	// Badger is flushed when nothing came for so long: from then on each of the two
 	// makes up for damage of the other.
 	syncIdle = time.Second
+	// While promises keep coming the applier leaves them the processor: what comes in
+	// a burst is applied after it, or when half of what may wait does.
+	applyRest = 10 * time.Millisecond
 )
 
 // newApplier begins after a record that Badger has.
@@ -58,15 +61,24 @@ func (a *applier) more() {
 func (a *applier) run() {
 	defer close(a.stopped)
 	defer a.overlay.end()
-	idle := time.NewTimer(syncIdle)
+	idle, rest := time.NewTimer(syncIdle), time.NewTimer(0)
 	defer idle.Stop()
+	defer rest.Stop()
+	var seen uint64
 	for {
 		select {
 		case <-a.kick:
+			var later bool
+			if seen, later = a.overlay.mayRest(seen); later {
+				rest.Reset(applyRest)
+				continue
+			}
 			if a.err = a.all(); a.err != nil {
 				return
 			}
 			idle.Reset(syncIdle)
+		case <-rest.C:
+			a.more()
 		case <-idle.C:
 			if a.err = a.sync(); a.err != nil {
 				return
@@ -194,6 +206,9 @@ func (a *applier) step() (n int, err error) {
 	}
 	n = int(at - a.at)
 	a.at, a.last = at, mark.position
+	if err := a.store.refresh(); err != nil {
+		return 0, err
+	}
 	a.overlay.through(a.last.number, int64(n))
 	return n, nil
 }

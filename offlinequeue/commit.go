@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 )
 
@@ -35,6 +36,9 @@ type saved struct{ old, new *record }
 // maxGroup bounds how many requests share a flush.
 const maxGroup = 256
 
+// patienceMost is the longest that a group waits for more: less than a flush takes.
+const patienceMost = 200 * time.Microsecond
+
 // do hands a request to the writer and waits for its flush. When ctx ends first
 // nobody knows whether it was done.
 func (q *Queue) do(ctx context.Context, step string, size int, apply func(*change) error) error {
@@ -59,6 +63,9 @@ func (q *Queue) do(ctx context.Context, step string, size int, apply func(*chang
 func (q *Queue) write() {
 	defer close(q.written)
 	var held *request // taken, but too big for the group before
+	var answered time.Time
+	var patience time.Duration
+	expected := 0
 	for {
 		group, size := []*request(nil), 0
 		if held != nil {
@@ -81,10 +88,18 @@ func (q *Queue) write() {
 				}
 				group, size = append(group, r), size+r.size
 			default:
-				break gather
+				// Those who were just answered come again: one flush for all of them
+				// is better than one for the first and one for the others.
+				if len(group) >= expected || time.Since(answered) > patience {
+					break gather
+				}
+				runtime.Gosched()
 			}
 		}
+		began := time.Now()
 		q.commit(group)
+		answered = time.Now()
+		expected, patience = len(group), min(answered.Sub(began)/2, patienceMost)
 		if held != nil {
 			select {
 			case <-q.closing:

@@ -89,6 +89,9 @@ func TestEveryDurableStepMayFail(t *testing.T) {
 						op, err := q.Put(t.Context(), capture(id, "pi"))
 						if err == nil {
 							acknowledged[id] = op
+							if err := q.level(); err != nil { // whoever lists waits for the store
+								t.Error(err)
+							}
 							break
 						}
 						if !errors.Is(err, errInjected) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,6 +35,7 @@ type segment struct {
 	end    int64    // where the next record goes; of the last segment, the journal's mu guards it
 	last   position // its last record
 	bad    []gap
+	first  int64 // where the first record of the last flush begins
 }
 
 // gap is a run of records that cannot be read.
@@ -115,7 +117,7 @@ func (s *segment) scan(before *position, last bool) error {
 	if err != nil {
 		return err
 	}
-	s.bad = nil
+	s.bad, s.first = nil, headSize
 	chained := true
 	if head, ok := decodeHead(b); ok && head.number == s.before.number {
 		s.before = head
@@ -139,6 +141,9 @@ func (s *segment) scan(before *position, last bool) error {
 		if ok && r.number == prev.number+1 && (!chained || r.chained(prev.hash)) {
 			for i := range s.bad {
 				s.bad[i].flushed = s.bad[i].flushed || r.first
+			}
+			if r.first {
+				s.first = r.at
 			}
 			at, prev, chained = r.end(), r.position, true
 			continue
@@ -193,6 +198,11 @@ func (s *segment) judgeEnd(w *window, last bool) error {
 		if err != nil {
 			return err
 		}
+		if whole, err := w.misstated(s.end, end); err != nil {
+			return err
+		} else if whole {
+			torn, extent = false, end
+		}
 		g := gap{from: s.last.number + 1, to: s.last.number + 1, at: s.end, end: extent, torn: torn}
 		s.bad = append(s.bad, g)
 	}
@@ -238,15 +248,22 @@ func (s *segment) lastBefore(w *window, end int64) (position, error) {
 	return last, nil
 }
 
-// clear makes everything after the last whole record zeros, so that what a cut-off
-// write left cannot be taken for records later.
-func (s *segment) clear() error {
+// settle makes sure of the end of the journal. Everything after the last whole record
+// becomes zeros, so that what a cut-off write left cannot be taken for records later.
+// The last flush is written again: had it failed, its records may be readable now, and
+// never reach the disk by themselves.
+func (s *segment) settle() error {
 	w := &window{f: s}
 	end, err := w.written(s.end)
-	if err != nil || end == s.end {
+	if err != nil {
 		return err
 	}
-	if _, err := s.WriteAt(make([]byte, end-s.end), s.end); err != nil {
+	from := min(s.first, s.end)
+	b := make([]byte, max(end, s.end)-from)
+	if _, err := s.ReadAt(b[:s.end-from], from); err != nil && err != io.EOF {
+		return err
+	}
+	if _, err := s.WriteAt(b, from); err != nil {
 		return err
 	}
 	return s.flush()

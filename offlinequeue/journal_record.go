@@ -108,6 +108,7 @@ func (g *flushGroup) begin() {
 
 // end closes the open record.
 func (g *flushGroup) end(k kind) error {
+	g.buf = append(g.buf, writeEnd)
 	head, payload := g.buf[g.open:g.open+recordHeader], g.buf[g.open+recordHeader:]
 	if len(payload) > maxPayload {
 		return fmt.Errorf("a change of %d bytes is too large", len(payload))
@@ -158,6 +159,7 @@ type write struct {
 const (
 	writeSet    = 1
 	writeDelete = 2
+	writeEnd    = 0x5A // the last byte of a record is not zero: see torn
 )
 
 func appendWrite(b []byte, w write) []byte {
@@ -188,6 +190,9 @@ func eachWrite(payload []byte, fn func(write) error) error {
 	for len(rest) > 0 {
 		op := rest[0]
 		rest = rest[1:]
+		if op == writeEnd {
+			break
+		}
 		key, ok := take()
 		if !ok || op != writeSet && op != writeDelete {
 			return errPayload
@@ -202,6 +207,9 @@ func eachWrite(payload []byte, fn func(write) error) error {
 		if err := fn(w); err != nil {
 			return err
 		}
+	}
+	if len(rest) > 0 {
+		return errPayload
 	}
 	return nil
 }
@@ -294,9 +302,16 @@ func (w *window) find(at int64, after uint64) (r journalRecord, ok bool, err err
 const sector = 512
 
 // torn judges the bytes from at up to end, where a whole record should be: a
-// write that was cut off left out whole sectors, and the file was zeros before. What
-// has something in every sector was written to its end, and damaged since.
+// write that was cut off left out its end or whole sectors, and the file was zeros
+// before. What has something in every sector and at its end was written, and damaged
+// since.
 func (w *window) torn(at, end int64) (bool, error) {
+	if end-at < recordHeader {
+		return true, nil
+	}
+	if b, err := w.bytes(end-1, 1); err != nil || b[0] == 0 {
+		return true, err
+	}
 	for at < end {
 		next := min(end, (at/sector+1)*sector)
 		b, err := w.bytes(at, int(next-at))
@@ -309,6 +324,18 @@ func (w *window) torn(at, end int64) (bool, error) {
 		at = next
 	}
 	return false, nil
+}
+
+// misstated reports whether the bytes up to end are a record but for its length.
+func (w *window) misstated(at, end int64) (bool, error) {
+	b, err := w.bytes(at, int(min(end-at, recordHeader+maxPayload)))
+	if err != nil || len(b) < recordHeader {
+		return false, err
+	}
+	b = bytes.Clone(b)
+	binary.LittleEndian.PutUint32(b[4:], uint32(len(b)-recordHeader))
+	_, ok := parseRecord(b)
+	return ok, nil
 }
 
 // written is where the last byte that is not zero ends, from at on.

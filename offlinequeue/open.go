@@ -116,6 +116,9 @@ func (q *Queue) load() error {
 	if err != nil {
 		return errors.Join(err, f.close())
 	}
+	if err := f.store.refresh(); err != nil {
+		return errors.Join(err, f.close())
+	}
 	q.adopt(f)
 	q.loading = true
 	err = q.heal(f)
@@ -294,7 +297,7 @@ func (f *found) scan(after uint64) error {
 		before = &s.last
 		if last {
 			j.last = s.last
-			if err := s.clear(); err != nil {
+			if err := s.settle(); err != nil {
 				return err
 			}
 		}
@@ -426,7 +429,7 @@ func (q *Queue) examine(f *found) error {
 func (q *Queue) adopt(f *found) {
 	o := newOverlay(f.journal.last.number)
 	a := newApplier(f.store, f.journal, o, f.journal.last)
-	a.fault, a.onSync = q.fault, q.tidy
+	a.fault, a.onSync, o.wanted = q.fault, q.tidy, a.more
 	q.mu.Lock()
 	q.store, q.st, q.index, q.overlay = f.store, f.st, f.index, o
 	q.journal, q.applier = f.journal, a

@@ -17,7 +17,9 @@ type overlay struct {
 	bytes   int64    // of the journal, not applied yet
 	last    uint64   // number of the last record added
 	applied uint64
-	ended   bool // nothing will be applied any more
+	wanted  func() // has the applier go on at once
+	hurry   bool   // somebody waits for it
+	ended   bool   // nothing will be applied any more
 }
 
 // place is where a value is.
@@ -35,7 +37,7 @@ type placed struct {
 }
 
 func newOverlay(at uint64) *overlay {
-	o := &overlay{keys: map[string]place{}, last: at, applied: at}
+	o := &overlay{keys: map[string]place{}, last: at, applied: at, wanted: func() {}}
 	o.moved.L = &o.mu
 	return o
 }
@@ -93,6 +95,9 @@ func (o *overlay) through(number uint64, bytes int64) {
 		}
 	}
 	o.applied, o.bytes = number, o.bytes-bytes
+	if o.applied == o.last {
+		o.hurry = false
+	}
 	o.moved.Broadcast()
 }
 
@@ -114,11 +119,22 @@ func (o *overlay) room(most int64) bool {
 	return !o.ended
 }
 
+// mayRest reports whether there is more to come, and room to let it come first.
+func (o *overlay) mayRest(since uint64) (last uint64, rest bool) {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return o.last, o.last != since && !o.hurry && o.bytes < unappliedMost/2
+}
+
 // level waits until all that is there now is applied; false: the applier ended
 // before.
 func (o *overlay) level() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.applied < o.last {
+		o.hurry = true
+		o.wanted()
+	}
 	for to := o.last; o.applied < to; o.moved.Wait() {
 		if o.ended {
 			return false
@@ -153,13 +169,8 @@ func (r *reader) get(key string) (value []byte, number uint64, err error) {
 	if value, number, ok, err := r.overlay.get(key); ok || err != nil {
 		return value, number, err
 	}
-	// A transaction of its own, begun after the look above: what was applied in
-	// between is in it.
-	err = r.store.view(func(t *tx) (err error) {
-		value, number, err = t.get(key)
-		return err
-	})
-	return value, number, err
+	// What leaves the overlay can be got from the store before.
+	return r.store.get(key)
 }
 
 // load reads an operation; ErrNotFound if there is none.

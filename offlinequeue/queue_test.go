@@ -22,8 +22,12 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(killedDir); dir != "" {
 		os.Exit(killedChild(dir))
 	}
-	// 30 random walks take seconds; more by -rapid.checks, which is read later.
-	if err := flag.Set("rapid.checks", "30"); err != nil {
+	// 15 random walks take seconds; more by -rapid.checks, which is read later.
+	checks := "15"
+	if slices.Contains(os.Args, "-test.short=true") {
+		checks = "2"
+	}
+	if err := flag.Set("rapid.checks", checks); err != nil {
 		panic(err)
 	}
 	// A Badger that does not open leaves some of its goroutines behind, and tests

@@ -24,6 +24,11 @@ type store struct {
 
 	mu sync.RWMutex // held shared while db is used, alone to close it
 	db *badger.DB   // nil: closed
+
+	// To begin a transaction waits for those that are being committed. Single keys are
+	// read through one that was begun after the last: refresh.
+	lastMu sync.RWMutex
+	last   *badger.Txn
 }
 
 // errAbsent says that a key is not there.
@@ -77,6 +82,12 @@ func (s *store) close() error {
 	if s.db == nil {
 		return nil
 	}
+	s.lastMu.Lock()
+	defer s.lastMu.Unlock()
+	if s.last != nil {
+		s.last.Discard()
+		s.last = nil
+	}
 	db := s.db
 	s.db = nil
 	return guard(db.Close)
@@ -103,6 +114,35 @@ func (s *store) with(fn func(*badger.DB) error) error {
 		return ErrClosed
 	}
 	return guard(func() error { return fn(s.db) })
+}
+
+// get reads a key as of the last refresh.
+func (s *store) get(key string) (value []byte, number uint64, err error) {
+	s.lastMu.RLock()
+	defer s.lastMu.RUnlock()
+	if s.last == nil {
+		return nil, 0, ErrClosed
+	}
+	err = guard(func() (err error) {
+		value, number, err = (&tx{s.last}).get(key)
+		return err
+	})
+	return value, number, err
+}
+
+// refresh has get see all updates that have returned.
+func (s *store) refresh() error {
+	return s.with(func(db *badger.DB) error {
+		now := db.NewTransaction(false)
+		s.lastMu.Lock()
+		before := s.last
+		s.last = now
+		s.lastMu.Unlock()
+		if before != nil {
+			before.Discard()
+		}
+		return nil
+	})
 }
 
 // sync flushes what was updated, and the names of its files.

@@ -70,6 +70,9 @@ func TestEveryDurableStepMayFail(t *testing.T) {
 		"put:journal", "number:journal", "accept:journal", "settle:journal", "apply",
 	} {
 		for _, times := range []int{1, 2} {
+			if testing.Short() && times > 1 {
+				continue
+			}
 			t.Run(fmt.Sprintf("%s %d times", step, times), func(t *testing.T) {
 				dir := t.TempDir()
 				armed, failed := true, 0
@@ -135,6 +138,9 @@ func TestEitherDirectoryMayBeLost(t *testing.T) {
 		{"segments scribbled", func(dir string) error { return scribble(filepath.Join(dir, journalName, "*")) }, []string{"carry:journal"}},
 		{"segments emptied", func(dir string) error { return truncate(filepath.Join(dir, journalName, "*")) }, []string{"carry:journal"}},
 	} {
+		if testing.Short() {
+			c.steps = nil
+		}
 		for _, step := range append(c.steps, "") {
 			t.Run(c.name+" "+step, func(t *testing.T) {
 				dir := t.TempDir()

@@ -62,6 +62,9 @@ func opened(t testing.TB, dir string, o Options) *Queue {
 	if o.Log == nil {
 		o.Log = quiet()
 	}
+	if _, measured := t.(*testing.B); o.segmentSize == 0 && !measured {
+		o.segmentSize = 1 << 20 // one that is full size costs each test its reading
+	}
 	q, err := Open(dir, o)
 	if err != nil {
 		t.Fatal(err)

@@ -126,7 +126,7 @@ func flip(t *testing.T, name string, at int) {
 // harmlessOrNamed reports whether there was damage. harmless: none may be lost.
 func harmlessOrNamed(t *testing.T, dir string, acks []Op, harmless bool) bool {
 	t.Helper()
-	q, err := Open(dir, Options{Log: quiet()})
+	q, err := Open(dir, Options{Log: quiet(), segmentSize: 1 << 20})
 	if err != nil {
 		t.Errorf("%s: %v", filepath.Base(dir), err)
 		return true

@@ -23,7 +23,7 @@ func FuzzDecodeStanding(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if again.Op.ID != r.ID || again.Seq != seq || again.State != r.State || !again.Changed.Equal(r.Changed) {
+		if again.ID != r.ID || again.Seq != seq || again.State != r.State || !again.Changed.Equal(r.Changed) {
 			t.Errorf("read %+v, then %+v", r, again)
 		}
 	})

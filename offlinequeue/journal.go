@@ -346,13 +346,6 @@ func (j *journal) prepare() (err error) {
 	return err
 }
 
-// prepared reports whether the next segment has its room.
-func (j *journal) prepared() bool {
-	j.spareMu.Lock()
-	defer j.spareMu.Unlock()
-	return j.spare != nil
-}
-
 // group begins a flush.
 func (j *journal) group(buf []byte) *flushGroup { return &flushGroup{buf: buf[:0], last: j.last} }
 

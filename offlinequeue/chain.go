@@ -71,7 +71,7 @@ func (s *state) begin(start uint64, head string, kept uint64) {
 	if n := len(s.Chains) - maxChains; n > 0 {
 		s.Chains = append([]chain(nil), s.Chains[n:]...)
 	}
-	s.Tail, s.Head = start, head
+	s.Tail, s.Head, s.dirty = start, head, true
 }
 
 // left reports whether epoch is one that was left behind: what still arrives

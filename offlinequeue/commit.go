@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 )
 
@@ -16,15 +17,17 @@ type request struct {
 	done  chan error
 }
 
-// change is the transaction of one group of requests.
+// change is one group of requests, each a record of the journal.
 type change struct {
-	*tx
+	*reader
 	st      state
 	now     time.Time
+	serial  uint64 // of the record that is being made
+	writes  []write
 	saved   []saved
 	told    []Op // for OnChange
 	reindex bool // the chain changed: every operation has to be looked at
-	wrote   bool
+	wrote   bool // the record says something
 }
 
 // saved is one operation before (nil: new) and after (nil: pruned) a change.
@@ -32,6 +35,9 @@ type saved struct{ old, new *record }
 
 // maxGroup bounds how many requests share a flush.
 const maxGroup = 256
+
+// patienceMost is the longest that a group waits for more: less than a flush takes.
+const patienceMost = 200 * time.Microsecond
 
 // do hands a request to the writer and waits for its flush. When ctx ends first
 // nobody knows whether it was done.
@@ -57,6 +63,9 @@ func (q *Queue) do(ctx context.Context, step string, size int, apply func(*chang
 func (q *Queue) write() {
 	defer close(q.written)
 	var held *request // taken, but too big for the group before
+	var answered time.Time
+	var patience time.Duration
+	expected := 0
 	for {
 		group, size := []*request(nil), 0
 		if held != nil {
@@ -79,10 +88,18 @@ func (q *Queue) write() {
 				}
 				group, size = append(group, r), size+r.size
 			default:
-				break gather
+				// Those who were just answered come again: one flush for all of them
+				// is better than one for the first and one for the others.
+				if len(group) >= expected || time.Since(answered) > patience {
+					break gather
+				}
+				runtime.Gosched()
 			}
 		}
+		began := time.Now()
 		q.commit(group)
+		answered = time.Now()
+		expected, patience = len(group), min(answered.Sub(began)/2, patienceMost)
 		if held != nil {
 			select {
 			case <-q.closing:
@@ -94,97 +111,134 @@ func (q *Queue) write() {
 	}
 }
 
-// commit flushes one group: the store, then the witness, then the queue's own
-// bookkeeping, then those who listen, then those who asked.
+// commit makes records of one group and flushes them, then does the queue's own
+// bookkeeping, then tells those who listen, then those who asked.
 func (q *Queue) commit(group []*request) {
 	answers := make([]error, len(group))
-	fail := func(err error) {
-		for i, r := range group {
-			if answers[i] == nil {
-				answers[i] = err
-			}
-			r.done <- answers[i]
-		}
+	err := q.ready()
+	if err == nil {
+		err = q.journalGroup(group, answers)
 	}
-	if q.broken {
+	for i, r := range group {
+		if answers[i] == nil {
+			answers[i] = err
+		}
+		r.done <- answers[i]
+	}
+}
+
+// ready waits until there is room before Badger, and reads everything again after
+// a failure.
+func (q *Queue) ready() error {
+	q.freeBytes, q.freeErr = q.free(q.dir)
+	for q.broken || !q.overlay.room(unappliedMost) {
+		if q.loading {
+			return errBroken
+		}
 		if err := q.reopen(); err != nil {
-			fail(fmt.Errorf("reopen queue %s: %w", q.dir, err))
-			return
+			return fmt.Errorf("reopen queue %s: %w", q.dir, err)
 		}
 	}
 	if err := q.roomToWrite(); err != nil {
-		fail(fmt.Errorf("write queue %s: %w", q.dir, err))
-		return
+		return fmt.Errorf("write queue %s: %w", q.dir, err)
 	}
+	return nil
+}
+
+// journalGroup does what commit says; answers are the refusals of single requests.
+func (q *Queue) journalGroup(group []*request, answers []error) error {
 	began := time.Now()
 	q.mu.Lock()
-	st := q.st.clone()
+	c := &change{
+		reader: &reader{store: q.store, overlay: q.overlay, own: map[string]owned{}},
+		st:     q.st.clone(), now: q.now().UTC(),
+	}
 	q.mu.Unlock()
-	c := &change{st: st, now: q.now().UTC()}
-	err := q.store.update(func(t *tx) error {
-		c.tx = t
-		for i, r := range group {
-			answers[i] = r.apply(c)
-			if e := (*storeError)(nil); errors.As(answers[i], &e) {
-				return answers[i]
-			}
+	g := q.journal.group(q.buf)
+	var places []overlaid
+	for i, r := range group {
+		c.serial, c.writes, c.wrote = g.last.number+1, c.writes[:0], false
+		answers[i] = r.apply(c)
+		if e := (*storeError)(nil); errors.As(answers[i], &e) {
+			q.broken = true
+			return fmt.Errorf("read queue %s: %w", q.dir, e)
 		}
-		if !c.wrote {
-			return nil
+		if answers[i] != nil || !c.wrote {
+			continue
 		}
-		for i, r := range group {
-			if answers[i] == nil {
-				if err := q.fault(r.step + ":badger"); err != nil {
-					return err
-				}
-			}
+		if err := q.fault(r.step + ":journal"); err != nil {
+			q.broken = true
+			return fmt.Errorf("write queue %s: %w", q.dir, err)
 		}
-		c.st.Commit++
-		return c.put(keyState, c.st)
-	})
+		var err error
+		if places, err = c.record(g, kinds[r.step], places); err != nil {
+			q.broken = true
+			return fmt.Errorf("write queue %s: %w", q.dir, err)
+		}
+	}
+	if len(g.buf) == 0 {
+		return nil
+	}
+	seg, at, err := q.journal.append(g)
 	if err != nil {
 		// A flush that failed may have kept or lost anything, and a later one
 		// that succeeds says nothing of it. Only reading again tells.
+		q.broken = !errors.Is(err, ErrFull)
+		return fmt.Errorf("write queue %s: %w", q.dir, err)
+	}
+	if q.onSync != nil {
+		q.onSync(time.Since(began))
+	}
+	for i := range places {
+		places[i].seg, places[i].at = seg, places[i].at+at
+	}
+	q.overlay.add(places, g.last.number, int64(len(g.buf)))
+	q.buf = g.buf
+	if cap(q.buf) > 2*groupBytes {
+		q.buf = nil
+	}
+	q.applier.more()
+	if err := q.remember(c); err != nil {
 		q.broken = true
-		fail(fmt.Errorf("write queue %s: %w", q.dir, err))
-		return
+		return fmt.Errorf("read queue %s: %w", q.dir, err)
 	}
-	m := mark{Commit: c.st.Commit, Seq: c.st.Seq, Number: c.st.Tail, Head: c.st.Head}
-	var unwitnessed error
-	if q.witness.last != m {
-		for i, r := range group {
-			if answers[i] == nil && unwitnessed == nil {
-				unwitnessed = q.fault(r.step + ":witness")
-			}
+	return nil
+}
+
+// record ends a change's record.
+func (c *change) record(g *flushGroup, k kind, places []overlaid) ([]overlaid, error) {
+	if c.st.dirty {
+		b, err := frame(c.st.history)
+		if err == nil {
+			err = c.set(keyHistory, b)
 		}
-		if unwitnessed == nil {
-			unwitnessed = q.witness.write(m)
+		if err != nil {
+			return places, err
 		}
-		if q.onSync != nil && c.wrote {
-			q.onSync(time.Since(began))
-		}
+		c.st.dirty = false
 	}
-	if c.wrote {
-		if err := q.remember(c); err != nil {
-			q.broken = true
-			fail(fmt.Errorf("read queue %s: %w", q.dir, err))
-			return
-		}
+	g.begin()
+	g.buf = appendWrite(g.buf, write{key: keyState, value: c.st.encode()})
+	for _, w := range c.writes {
+		g.buf = appendWrite(g.buf, w)
+		places = append(places, overlaid{w.key, place{
+			number: c.serial, at: int64(len(g.buf) - len(w.value)), length: int32(len(w.value)), deleted: w.deleted,
+		}})
 	}
-	if unwitnessed != nil {
-		fail(fmt.Errorf("write queue %s: %w", q.dir+" (witness)", unwitnessed))
-		return
-	}
-	fail(nil)
+	return places, g.end(k)
 }
 
 // remember takes a flushed change into memory and tells of it.
 func (q *Queue) remember(c *change) error {
 	if c.reindex {
-		idx, _, err := readIndex(q.store, &c.st, c.now)
+		if !q.overlay.level() {
+			return errors.New("what was promised cannot be applied")
+		}
+		seen, err := readState(q.store, &c.st, c.now)
 		if err != nil {
 			return err
 		}
+		idx := seen.index
 		q.mu.Lock()
 		q.st, q.index = c.st, idx
 		q.mu.Unlock()
@@ -229,50 +283,61 @@ func trouble(err error) error {
 	return &storeError{err}
 }
 
-// put frames and sets a value.
-func (c *change) put(key string, v any) error {
-	b, err := frame(v)
-	if err != nil {
-		return trouble(fmt.Errorf("encode %q: %w", key, err))
+// set writes a key.
+func (c *change) set(key string, value []byte) error {
+	was := uint64(0)
+	if summed(key) {
+		_, n, err := c.get(key)
+		if err != nil && !errors.Is(err, errAbsent) {
+			return trouble(err)
+		}
+		was = n
 	}
-	c.wrote = true
-	return trouble(c.set(key, b))
+	c.replace(key, value, was)
+	return nil
 }
 
+// replace writes a key that record was wrote; 0: a new key.
+func (c *change) replace(key string, value []byte, was uint64) {
+	c.count(key, was, c.serial)
+	c.own[key] = owned{value: value, number: c.serial}
+	c.writes, c.wrote = append(c.writes, write{key: key, value: value}), true
+}
+
+// remove deletes a key, if it is there.
 func (c *change) remove(key string) error {
-	c.wrote = true
-	return trouble(c.delete(key))
-}
-
-// load reads an operation; ErrNotFound if there is none.
-func (t *tx) load(id string) (record, error) {
-	b, err := t.get(keyOp(id))
+	_, was, err := c.get(key)
 	if errors.Is(err, errAbsent) {
-		return record{}, ErrNotFound
+		return nil
 	}
 	if err != nil {
-		return record{}, trouble(err)
-	}
-	r, err := decodeRecord(id, b)
-	if err != nil {
-		return record{}, trouble(fmt.Errorf("read operation %q: %w", id, err))
-	}
-	return r, nil
-}
-
-// save writes an operation that was loaded as old (nil: a new one).
-func (c *change) save(old *record, r record) error {
-	b, err := frame(r)
-	if err != nil {
-		return trouble(fmt.Errorf("encode operation %q: %w", r.ID, err))
-	}
-	r.size = len(b)
-	c.wrote = true
-	if err := c.set(keyOp(r.ID), b); err != nil {
 		return trouble(err)
 	}
-	c.saved = append(c.saved, saved{old, &r})
+	c.count(key, was, 0)
+	c.own[key] = owned{deleted: true}
+	c.writes, c.wrote = append(c.writes, write{key: key, deleted: true}), true
 	return nil
+}
+
+// count keeps the sum of the state.
+func (c *change) count(key string, was, is uint64) {
+	if !summed(key) {
+		return
+	}
+	if was > 0 {
+		c.st.Sum -= share(key, was)
+	}
+	if is > 0 {
+		c.st.Sum += share(key, is)
+	}
+}
+
+// save writes how an operation stands that was loaded as old (nil: a new one).
+func (c *change) save(old *record, r record) {
+	b := r.stand()
+	c.replace(keySeq(r.Seq), b, r.written)
+	r.size, r.written = len(b)+r.asked, c.serial
+	c.saved = append(c.saved, saved{old, &r})
 }
 
 // tell has OnChange called with the operation once it is flushed.
@@ -284,35 +349,4 @@ func (s *state) show(r record) Op {
 		r.Number = 0
 	}
 	return r.Op
-}
-
-// head is the submit chain's head after number, and whether it is known.
-func (t *tx) head(s *state, number uint64) (string, bool, error) {
-	switch number {
-	case s.Tail:
-		return s.Head, true, nil
-	case s.Cursor.AcceptedThrough: // its operation may be pruned
-		return s.Cursor.Head, true, nil
-	}
-	gen, head, atStart, ok := s.place(number)
-	if !ok || atStart {
-		return head, ok, nil
-	}
-	l, ok, err := t.link(gen, number)
-	return l.Head, ok, err
-}
-
-func (t *tx) link(gen uint32, number uint64) (link, bool, error) {
-	b, err := t.get(keyLink(gen, number))
-	if errors.Is(err, errAbsent) {
-		return link{}, false, nil
-	}
-	if err != nil {
-		return link{}, false, trouble(err)
-	}
-	var l link
-	if err := unframe(b, &l); err != nil {
-		return link{}, false, trouble(fmt.Errorf("read number %d: %w", number, err))
-	}
-	return l, true, nil
 }

@@ -1,32 +1,48 @@
 package offlinequeue
 
 import (
-	"strings"
 	"testing"
+	"time"
 )
 
-// A record that is read is one that was written under that id; anything else is
-// an error, never a panic.
-func FuzzDecodeRecord(f *testing.F) {
-	good, err := frame(record{Op: Op{ID: "op1", Seq: 3, Kind: "capture", Ref: "pi_1", State: Pending}, Gen: 2})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add("op1", good)
-	f.Add("op2", good)
-	f.Add("op1", good[:len(good)-1])
-	f.Add("", []byte{})
-	f.Add("", []byte{frameVersion, 0, 0, 0, 0})
-	f.Fuzz(func(t *testing.T, id string, b []byte) {
-		r, err := decodeRecord(id, b)
+// What is read of an operation is what was written; anything else is an error, never
+// a panic.
+func FuzzDecodeStanding(f *testing.F) {
+	good := (&record{Op: Op{ID: "op1", Seq: 3, Kind: "capture", Ref: "pi_1", State: Pending, Created: time.Unix(1, 2)}, Gen: 2}).stand()
+	f.Add(uint64(3), good)
+	f.Add(uint64(0), good)
+	f.Add(uint64(3), good[:len(good)-1])
+	f.Add(uint64(1), []byte{})
+	f.Add(uint64(1), []byte{frameVersion, 0, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, seq uint64, b []byte) {
+		r, err := decodeStanding(seq, b)
 		if err != nil {
 			return
 		}
-		if r.ID != id || r.Seq == 0 || r.size != len(b) {
-			t.Errorf("read %+v under %q", r, id)
+		again, err := decodeStanding(seq, r.stand())
+		if err != nil {
+			t.Fatal(err)
 		}
-		if _, err := frame(r); err != nil {
-			t.Errorf("what was read cannot be written: %v", err)
+		if again.ID != r.ID || again.Seq != seq || again.State != r.State || !again.Changed.Equal(r.Changed) {
+			t.Errorf("read %+v, then %+v", r, again)
+		}
+	})
+}
+
+func FuzzDecodeAsked(f *testing.F) {
+	amount := int64(-7)
+	f.Add((&record{Op: Op{Hash: "h", Amount: &amount, Data: []byte("{}")}}).ask())
+	f.Add((&record{}).ask())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var r, again record
+		if r.asks(b) != nil {
+			return
+		}
+		if err := again.asks(r.ask()); err != nil {
+			t.Fatal(err)
+		}
+		if again.Hash != r.Hash || string(again.Data) != string(r.Data) || (again.Data == nil) != (r.Data == nil) {
+			t.Errorf("read %+v, then %+v", r, again)
 		}
 	})
 }
@@ -35,15 +51,22 @@ func FuzzDecodeRecord(f *testing.F) {
 func FuzzDecodeState(f *testing.F) {
 	st := newState()
 	st.begin(7, Chain("", "op1"), 7)
-	good, err := frame(st)
+	st.Cursor = Cursor{Epoch: "e", Seq: 3, AcceptedThrough: 2, Head: "no hash"}
+	h, err := frame(st.history)
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(good, uint64(7))
-	f.Add(good[:9], uint64(0))
-	f.Fuzz(func(t *testing.T, b []byte, n uint64) {
-		st, err := decodeState(b)
-		if err != nil {
+	f.Add(st.encode(), h, uint64(7))
+	f.Add(st.encode()[:9], []byte{}, uint64(0))
+	f.Fuzz(func(t *testing.T, marks, history []byte, n uint64) {
+		st := newState()
+		if st.decode(marks) == nil {
+			var again state
+			if err := again.decode(st.encode()); err != nil || again.Head != st.Head || again.Cursor != st.Cursor {
+				t.Errorf("read %+v, then %+v (%v)", st, again, err)
+			}
+		}
+		if st.remember(history) != nil {
 			return
 		}
 		// What is asked of it answers, whatever it says.
@@ -54,27 +77,32 @@ func FuzzDecodeState(f *testing.F) {
 	})
 }
 
-// A mark that is read is one that was written.
-func FuzzDecodeMark(f *testing.F) {
-	for _, m := range []mark{{}, {1, 2, 3, Chain("", "op1")}, {1 << 63, 1, 1, strings.Repeat("0", 63) + "1"}} {
-		b, err := m.encode()
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(b)
-		f.Add(b[:markSize-1])
+// A record that is read is one that was written; anything else is no record.
+func FuzzParseRecord(f *testing.F) {
+	g := &flushGroup{}
+	g.begin()
+	g.buf = appendWrite(g.buf, write{key: "o/1", value: []byte("value")})
+	g.buf = appendWrite(g.buf, write{key: "s/1", deleted: true})
+	if err := g.end(kindPut); err != nil {
+		f.Fatal(err)
 	}
+	f.Add(g.buf)
+	f.Add(g.buf[:recordHeader])
 	f.Fuzz(func(t *testing.T, b []byte) {
-		m, err := decodeMark(b)
-		if err != nil {
+		r, ok := parseRecord(b)
+		if !ok {
 			return
 		}
-		again, err := m.encode()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if string(again) != string(b[:markSize]) {
-			t.Errorf("%x is written again as %x", b[:markSize], again)
+		var again []byte
+		err := eachWrite(r.payload, func(w write) error {
+			if !w.deleted && string(r.payload[w.at:w.at+len(w.value)]) != string(w.value) {
+				t.Errorf("%q is not at %d", w.value, w.at)
+			}
+			again = appendWrite(again, w)
+			return nil
+		})
+		if err == nil && len(again) > len(r.payload) {
+			t.Errorf("%x is written again as %x", r.payload, again)
 		}
 	})
 }

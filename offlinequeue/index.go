@@ -200,35 +200,58 @@ func (d *deadlines) Pop() any {
 	return v
 }
 
-// readIndex reads the whole store in order of promises. What cannot be read is
-// told in words, and left out.
-func readIndex(s *store, st *state, now time.Time) (*index, []string, error) {
-	x := newIndex()
-	var bad []string
-	var held uint64
-	var orphaned []uint64
+// seen is what reading all of the state found.
+type seen struct {
+	index  *index
+	held   uint64
+	sum    uint64
+	oldest uint64 // the oldest record that wrote something of it; 0: nothing is there
+	bad    []string
+}
+
+// readState reads how every operation stands, in order of promises, and sums up all
+// keys. What cannot be read is told in words, and left out.
+func readState(s *store, st *state, now time.Time) (*seen, error) {
+	v := &seen{index: newIndex()}
+	count := func(key string, number uint64) {
+		v.sum += share(key, number)
+		if v.oldest == 0 || number < v.oldest {
+			v.oldest = number
+		}
+	}
 	err := s.view(func(t *tx) error {
-		return t.scan(prefixSeq, "", false, func(key string, value []byte) (bool, error) {
-			seq := seqOf(key)
-			r, err := t.load(string(value))
-			switch {
-			case err == ErrNotFound || err == nil && r.Seq != seq:
-				orphaned = append(orphaned, seq)
-				return true, nil
-			case err != nil:
-				bad = append(bad, fmt.Sprintf("operation %d (%s) cannot be read: %v", seq, value, err))
+		err := t.scan(prefixSeq, "", false, func(key string, value []byte, number uint64) (bool, error) {
+			count(key, number)
+			r, err := decodeStanding(seqOf(key), value)
+			if err != nil {
+				v.bad = append(v.bad, fmt.Sprintf("operation %d cannot be read: %v", seqOf(key), err))
 				return true, nil
 			}
-			held++
-			x.apply(st, saved{new: &r}, now)
+			v.held++
+			v.index.apply(st, saved{new: &r}, now)
+			return true, nil
+		})
+		for _, prefix := range []string{prefixLink, prefixStray, keyHistory} {
+			if err != nil {
+				return err
+			}
+			err = t.scan(prefix, "", false, func(key string, _ []byte, number uint64) (bool, error) {
+				count(key, number)
+				return true, nil
+			})
+		}
+		return err
+	})
+	return v, err
+}
+
+// places lists the places of all operations of a store.
+func places(s *store) (list []uint64, err error) {
+	err = s.view(func(t *tx) error {
+		return t.scan(prefixSeq, "", false, func(key string, _ []byte, _ uint64) (bool, error) {
+			list = append(list, seqOf(key))
 			return true, nil
 		})
 	})
-	if len(orphaned) > 0 {
-		bad = append(bad, "missing: "+ranges(orphaned))
-	}
-	if n := held + uint64(len(orphaned)+len(bad)); err == nil && len(bad) == 0 && n != st.Held {
-		bad = append(bad, fmt.Sprintf("%d operations are readable, %d should be", held, st.Held))
-	}
-	return x, bad, err
+	return list, err
 }

@@ -21,7 +21,7 @@ const killedDir = "OFFLINEQUEUE_KILLED_DIR"
 // killedChild puts and sends from several goroutines and writes a line for every
 // acknowledgement, until it is killed.
 func killedChild(dir string) int {
-	q, err := Open(dir, Options{Log: quiet()})
+	q, err := Open(dir, Options{Log: quiet(), segmentSize: 1 << 20})
 	if err != nil {
 		fmt.Println("error", err)
 		return 1

@@ -2,6 +2,7 @@ package offlinequeue
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -40,12 +41,13 @@ const page = 128
 func (q *Queue) pages(states []State) func() ([]Op, bool, error) {
 	from := ""
 	return func() (ops []Op, more bool, err error) {
-		q.mu.Lock()
-		s, st := q.store, q.st
-		q.mu.Unlock()
+		if err := q.level(); err != nil {
+			return nil, false, err
+		}
+		rd, st := q.reader()
 		read := 0
-		err = s.view(func(t *tx) error {
-			return t.scan(prefixSeq, from, true, func(key string, value []byte) (bool, error) {
+		err = rd.store.view(func(t *tx) error {
+			return t.scan(prefixSeq, from, true, func(key string, value []byte, _ uint64) (bool, error) {
 				if key == from {
 					return true, nil
 				}
@@ -55,7 +57,13 @@ func (q *Queue) pages(states []State) func() ([]Op, bool, error) {
 				}
 				read++
 				from = key
-				r, err := t.load(string(value))
+				r, err := decodeStanding(seqOf(key), value)
+				if err == nil && (len(states) == 0 || slices.Contains(states, r.State)) {
+					r, err = rd.load(r.ID)
+				}
+				if errors.Is(err, ErrNotFound) {
+					return true, nil // pruned since
+				}
 				if err != nil {
 					return false, err
 				}

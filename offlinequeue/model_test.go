@@ -52,7 +52,7 @@ func (m *model) check(err error) {
 }
 
 func (m *model) open() {
-	q, err := Open(m.dir, Options{Log: quiet()})
+	q, err := Open(m.dir, Options{Log: quiet(), segmentSize: 1 << 20})
 	m.check(err)
 	m.q = q
 }

@@ -16,42 +16,46 @@ import (
 //
 //	format           the version of all this, in decimal
 //	lock             held by the hub that uses it
-//	witness          how far the store must reach
-//	store/           Badger
-//	rescue/          what a store that does not open can still tell, while it is copied
-//	store.new/       a store being made of what another can still tell
-//	before-open/     the store's logs as an unclean end left them, until they are judged
+//	journal/         what was promised, and everything that became of it
+//	store/           Badger: the same, to be asked
+//	store.new/       a store being made
+//	healing          which records of the journal are being restored from the store
 //	aside-<time>/    a damaged store, as it was found; never deleted
 const (
-	formatName = "format"
-	lockName   = "lock"
-	storeName  = "store"
-	newName    = "store.new"
-	rescueName = "rescue"
-	logsName   = "before-open"
-	asideName  = "aside-"
+	formatName  = "format"
+	lockName    = "lock"
+	journalName = "journal"
+	storeName   = "store"
+	newName     = "store.new"
+	healingName = "healing"
+	asideName   = "aside-"
 
-	format = 1
+	format = 2
 )
 
-// checkFormat refuses what a newer program wrote, and marks a new directory.
-func checkFormat(dir string) error {
+// readFormat is the version of a directory, 0 if it is new. ErrTooNew: a newer
+// program wrote it.
+func readFormat(dir string) (int, error) {
 	path := filepath.Join(dir, formatName)
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return writeFile(path, []byte(strconv.Itoa(format)+"\n"))
+		return 0, nil
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	n, err := strconv.Atoi(strings.TrimSpace(string(b)))
 	if err != nil {
-		return fmt.Errorf("read %s: %q is no version", path, b)
+		return 0, fmt.Errorf("read %s: %q is no version", path, b)
 	}
 	if n > format {
-		return fmt.Errorf("%w: it has format %d, this program knows %d", ErrTooNew, n, format)
+		return 0, fmt.Errorf("%w: it has format %d, this program knows %d", ErrTooNew, n, format)
 	}
-	return nil
+	return n, nil
+}
+
+func writeFormat(dir string) error {
+	return writeFile(filepath.Join(dir, formatName), []byte(strconv.Itoa(format)+"\n"))
 }
 
 // writeFile makes a file that is there whole or not at all.
@@ -71,157 +75,367 @@ func writeFile(path string, b []byte) error {
 	return syncDir(filepath.Dir(path))
 }
 
-// findings is what was seen of a store at Open.
-type findings struct {
-	store *store // nil: it could not be opened
-	st    state
-	index *index
-	bad   []string // what is wrong with it, in words; none: it is whole
+func exists(path string) (bool, error) {
+	_, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
-// load opens the store and holds it against its witness. A damaged store is set
-// aside, and a new one made of what it can still tell.
-func (q *Queue) load(witnessLost bool) error {
-	path := filepath.Join(q.dir, storeName)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		// An earlier setting aside may have been cut off in the middle.
-		aside, err := q.newestAside()
-		if err != nil {
-			return err
-		}
-		if aside != "" || q.witness.last.Commit > 0 {
-			f := findings{st: newState(), bad: []string{"the store is missing"}}
-			if aside != "" {
-				f = q.examine(aside)
-			}
-			return q.salvage(aside, f)
-		}
-	} else if err != nil {
-		return err
-	}
-	if err := q.keepLogs(path); err != nil {
-		return err
-	}
-	if err := q.fault("open:store"); err != nil {
-		return err
-	}
-	f := q.examine(path)
-	if err := environment(f); err != nil {
-		return err
-	}
-	if len(f.bad) > 0 {
-		aside := filepath.Join(q.dir, asideName+q.now().UTC().Format("20060102T150405.000000000"))
-		if err := f.close(); err != nil {
-			q.log.Warn("close damaged store", "dir", q.dir, "error", err)
-		}
-		if err := q.fault("open:aside"); err != nil {
-			return err
-		}
-		if err := os.Rename(path, aside); err != nil {
-			return err
-		}
-		logs := filepath.Join(q.dir, logsName)
-		if err := os.Rename(logs, filepath.Join(aside, logsName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		if err := syncDir(q.dir); err != nil {
-			return err
-		}
-		return q.salvage(aside, f)
-	}
-	if witnessLost {
-		f.st.Damaged = append(f.st.Damaged, q.damage("the witness cannot be read: whether the store lost its end is not known"))
-		f.st.Commit++
-		if err := f.store.setState(f.st); err != nil {
-			return errors.Join(err, f.close())
-		}
-	}
-	return q.adopt(f)
+// found is what Open sees.
+type found struct {
+	journal *journal
+	store   *store
+	through position // Badger has the journal up to here
+	st      state
+	*seen
+	gaps      []gap  // what cannot be read of the journal
+	unapplied []gap  // those that Badger did not have either
+	spans     []span // what is to be restored to the journal, if Badger has it
+	short     uint64 // Badger has records above this one that the journal does not have; 0: none
+	rebuilt   bool   // Badger was made anew from the journal
+	lost      bool   // and nothing was there to make it from
 }
 
-// environment is a reason why a store does not open that says nothing about
-// the store.
-func environment(f findings) error {
-	if f.store != nil || len(f.bad) == 0 {
-		return nil
-	}
-	for _, s := range []string{"permission denied", "too many open files", "no space left", "cannot allocate memory", "directory lock"} {
-		if strings.Contains(strings.ToLower(f.bad[0]), s) {
-			if s == "directory lock" {
-				return ErrInUse
-			}
-			return errors.New(f.bad[0])
-		}
-	}
-	return nil
-}
-
-// examine opens a store and reads all of it.
-func (q *Queue) examine(path string) findings {
-	err := checkStore(path)
-	var s *store
+// load opens journal and store, brings them level, and makes good in each what the
+// other still has. What neither has is named.
+func (q *Queue) load() error {
+	f := &found{}
+	err := q.openBoth(f)
 	if err == nil {
-		s, err = openStore(path, q.log)
-	}
-	if err != nil {
-		return findings{st: newState(), bad: []string{fmt.Sprintf("the store does not open: %v", err)}}
-	}
-	f := findings{store: s, st: newState()}
-	err = s.view(func(t *tx) error {
-		b, err := t.get(keyState)
-		if errors.Is(err, errAbsent) {
-			return nil
-		}
-		if err == nil {
-			f.st, err = decodeState(b)
-		}
-		if err != nil {
-			f.st = newState()
-		}
-		return err
-	})
-	if err != nil {
-		f.bad = append(f.bad, fmt.Sprintf("its state cannot be read: %v", err))
-	}
-	index, bad, err := readIndex(s, &f.st, q.now())
-	f.index, f.bad = index, append(f.bad, bad...)
-	if err != nil {
-		f.bad = append(f.bad, fmt.Sprintf("it cannot be read to its end: %v", err))
-	}
-	w := q.witness.last
-	if f.st.Commit < w.Commit {
-		f.bad = append(f.bad, fmt.Sprintf("it ends at change %d of %d", f.st.Commit, w.Commit))
-	}
-	return f
-}
-
-// close closes the store, if it was opened.
-func (f *findings) close() error {
-	if f.store == nil {
-		return nil
-	}
-	return f.store.close()
-}
-
-// adopt makes an examined store the queue's own.
-func (q *Queue) adopt(f findings) error {
-	m := mark{Commit: f.st.Commit, Seq: f.st.Seq, Number: f.st.Tail, Head: f.st.Head}
-	err := q.fault("open:witness")
-	if err == nil && q.witness.last != m {
-		err = q.witness.write(m)
+		err = q.compare(f)
 	}
 	if err == nil {
-		// Judged, and what is missing is said.
-		err = errors.Join(os.RemoveAll(filepath.Join(q.dir, logsName)), os.RemoveAll(filepath.Join(q.dir, rescueName)))
+		err = q.note(f)
+	}
+	if err == nil && f.short > 0 {
+		// The journal goes on where Badger is.
+		err = f.journal.start(f.through)
 	}
 	if err != nil {
 		return errors.Join(err, f.close())
 	}
+	if err := f.store.refresh(); err != nil {
+		return errors.Join(err, f.close())
+	}
+	q.adopt(f)
+	q.loading = true
+	err = q.heal(f)
+	q.loading = false
+	if err != nil {
+		q.broken = true
+		return errors.Join(err, q.shut(false))
+	}
+	return nil
+}
+
+// span is a run of records that the journal may lack and Badger may have.
+type span struct{ from, to uint64 }
+
+// note finds what has to be restored to the journal, and notes it in a file until
+// that is done: what was cut off is gone on with.
+func (q *Queue) note(f *found) error {
+	path := filepath.Join(q.dir, healingName)
+	b, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for line := range strings.Lines(string(b)) {
+		var s span
+		if _, err := fmt.Sscan(line, &s.from, &s.to); err != nil {
+			return fmt.Errorf("read %s: %q: %w", path, line, err)
+		}
+		f.spans = append(f.spans, s)
+	}
+	if anchor := f.journal.segments[0].before.number; f.oldest > 0 && f.oldest <= anchor {
+		f.spans = append(f.spans, span{0, anchor})
+	}
+	if f.short > 0 {
+		f.spans = append(f.spans, span{f.short, f.through.number})
+	}
+	for _, g := range f.gaps {
+		f.spans = append(f.spans, span{g.from, g.to})
+	}
+	if len(f.spans) == 0 {
+		return nil
+	}
+	var all strings.Builder
+	for _, s := range f.spans {
+		fmt.Fprintln(&all, s.from, s.to)
+	}
+	if all.String() == string(b) {
+		return nil
+	}
+	return writeFile(path, []byte(all.String()))
+}
+
+func (f *found) close() error {
+	var err error
+	if f.store != nil {
+		err = f.store.close()
+	}
+	if f.journal != nil {
+		err = errors.Join(err, f.journal.close())
+	}
+	return err
+}
+
+// openBoth opens the two, whatever state they are in, and checks what of the
+// journal Badger may not have.
+func (q *Queue) openBoth(f *found) (err error) {
+	if err := q.fault("open:journal"); err != nil {
+		return err
+	}
+	if f.journal, err = openJournal(q.disk, q.segmentSize); err != nil {
+		return err
+	}
+	path := filepath.Join(q.dir, storeName)
+	there, err := exists(path)
+	if err != nil {
+		return err
+	}
+	if there {
+		if err := q.fault("open:store"); err != nil {
+			return err
+		}
+		if f.store, f.through, err = openState(path, q); err != nil {
+			if cause := environment(err); cause != nil {
+				return cause
+			}
+			if err := q.setAside(f, fmt.Sprintf("the store does not open: %v", err)); err != nil {
+				return err
+			}
+		}
+	}
+	if len(f.journal.segments) == 0 {
+		known, err := readFormat(q.dir)
+		if err != nil {
+			return err
+		}
+		f.lost = known > 0 && f.store == nil
+		if f.store != nil && known == format {
+			q.healed("the journal was missing and was made anew from the store")
+		}
+		if err := f.journal.start(f.through); err != nil {
+			return err
+		}
+	} else if f.store != nil && f.journal.segments[0].before.number > f.through.number {
+		if err := q.setAside(f, "the store ends before the journal begins"); err != nil {
+			return err
+		}
+	}
+	if err := f.scan(f.through.number); err != nil { // one segment Badger has, and all after it
+		return err
+	}
+	if last := f.journal.last.number; f.store != nil && last < f.through.number {
+		f.short = last + 1
+	}
+	if f.store == nil {
+		if !there && f.journal.last.number > 0 {
+			q.healed("the store was missing and was made anew from the journal")
+		}
+		return q.rebuild(f)
+	}
+	return nil
+}
+
+// openState opens a store and reads how far it goes.
+func openState(path string, q *Queue) (s *store, through position, err error) {
+	if err := checkStore(path); err != nil {
+		return nil, through, err
+	}
+	if s, err = openStore(path, q.log); err != nil {
+		return nil, through, err
+	}
+	err = s.view(func(t *tx) error {
+		b, _, err := t.get(keyApplied)
+		if errors.Is(err, errAbsent) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		a, err := decodeApplied(b)
+		through = a.position
+		return err
+	})
+	if err != nil {
+		return nil, through, errors.Join(err, s.close())
+	}
+	return s, through, nil
+}
+
+// environment is a reason why a store does not open that says nothing about
+// the store.
+func environment(err error) error {
+	for _, s := range []string{"permission denied", "too many open files", "no space left", "cannot allocate memory", "directory lock"} {
+		if strings.Contains(strings.ToLower(err.Error()), s) {
+			if s == "directory lock" {
+				return ErrInUse
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// scan checks the journal from the segment on that has the record after a number.
+func (f *found) scan(after uint64) error {
+	j := f.journal
+	f.gaps = nil
+	var before *position
+	for i, s := range j.segments {
+		last := i+1 == len(j.segments)
+		if !last && j.segments[i+1].before.number <= after {
+			continue
+		}
+		if err := s.scan(before, last); err != nil {
+			return fmt.Errorf("read %s: %w", s.name, err)
+		}
+		f.gaps = append(f.gaps, s.bad...)
+		before = &s.last
+		if last {
+			j.last = s.last
+			if err := s.settle(); err != nil {
+				return err
+			}
+		}
+	}
+	f.gaps = slices.DeleteFunc(f.gaps, func(g gap) bool { return g.from > g.to })
+	f.unapplied = slices.DeleteFunc(slices.Clone(f.gaps), func(g gap) bool { return g.to <= f.through.number })
+	return nil
+}
+
+// setAside puts away a store that cannot be used.
+func (q *Queue) setAside(f *found, why string) error {
+	if f.store != nil {
+		if err := f.store.close(); err != nil {
+			q.log.Warn("close damaged store", "dir", q.dir, "error", err)
+		}
+		f.store = nil
+	}
+	f.through = position{}
+	aside := filepath.Join(q.dir, asideName+q.now().UTC().Format("20060102T150405.000000000"))
+	if err := q.fault("open:aside"); err != nil {
+		return err
+	}
+	if err := os.Rename(filepath.Join(q.dir, storeName), aside); err != nil {
+		return err
+	}
+	q.healed(why + "; it is kept in " + aside)
+	return syncDir(q.dir)
+}
+
+// rebuild makes a store of the whole journal.
+func (q *Queue) rebuild(f *found) error {
+	f.rebuilt = true
+	made, path := filepath.Join(q.dir, newName), filepath.Join(q.dir, storeName)
+	if err := os.RemoveAll(made); err != nil { // ours, and half made
+		return err
+	}
+	if err := f.scan(0); err != nil {
+		return err
+	}
+	if err := q.fault("open:rebuild"); err != nil {
+		return err
+	}
+	s, err := openStore(made, q.log)
+	if err != nil {
+		return err
+	}
+	a := newApplier(s, f.journal, newOverlay(0), position{})
+	if err = errors.Join(a.all(), s.close()); err != nil {
+		return fmt.Errorf("rebuild store: %w", err)
+	}
+	if err := q.fault("open:rename"); err != nil {
+		return err
+	}
+	if err := errors.Join(os.Rename(made, path), syncDir(q.dir)); err != nil {
+		return err
+	}
+	if f.store, f.through, err = openState(path, q); err != nil {
+		return fmt.Errorf("%w: %v", ErrDamaged, err)
+	}
+	return nil
+}
+
+// compare brings Badger level and holds it against its own sum. One that is not
+// whole is made anew.
+func (q *Queue) compare(f *found) error {
+	for {
+		a := newApplier(f.store, f.journal, newOverlay(0), f.through)
+		err := a.all()
+		if err == nil {
+			f.through = a.last
+			err = q.examine(f)
+		}
+		if err == nil && (f.sum == f.st.Sum || f.rebuilt || len(f.unapplied) > 0) {
+			return nil
+		}
+		if err == nil {
+			err = errors.New("it is not whole")
+		} else if cause := environment(err); cause != nil {
+			return cause
+		}
+		if f.rebuilt {
+			return fmt.Errorf("%w: %v", ErrDamaged, err)
+		}
+		if err := q.setAside(f, fmt.Sprintf("the store is damaged: %v", err)); err != nil {
+			return err
+		}
+		if err := q.rebuild(f); err != nil {
+			return err
+		}
+	}
+}
+
+// examine reads the state.
+func (q *Queue) examine(f *found) error {
+	f.st = newState()
+	err := f.store.view(func(t *tx) error {
+		b, _, err := t.get(keyState)
+		if errors.Is(err, errAbsent) {
+			f.st.dirty = true
+			return nil
+		}
+		if err == nil {
+			err = f.st.decode(b)
+		}
+		if err != nil {
+			return err
+		}
+		if b, _, err = t.get(keyHistory); errors.Is(err, errAbsent) {
+			return nil // the sum tells
+		}
+		if err == nil {
+			err = f.st.remember(b)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("its state cannot be read: %w", err)
+	}
+	if f.seen, err = readState(f.store, &f.st, q.now()); err != nil {
+		return err
+	}
+	if len(f.bad) > 0 {
+		return errors.New(strings.Join(f.bad, "; "))
+	}
+	return nil
+}
+
+// adopt makes what was found the queue's own.
+func (q *Queue) adopt(f *found) {
+	o := newOverlay(f.journal.last.number)
+	a := newApplier(f.store, f.journal, o, f.journal.last)
+	a.fault, a.onSync, o.wanted = q.fault, q.tidy, a.more
 	q.mu.Lock()
-	q.store, q.st, q.index = f.store, f.st, f.index
+	q.store, q.st, q.index, q.overlay = f.store, f.st, f.index, o
+	q.journal, q.applier = f.journal, a
 	q.mu.Unlock()
 	q.broken = false
-	return nil
+	go a.run()
 }
 
 // damage is one entry of Stats.Damaged.
@@ -231,48 +445,10 @@ func (q *Queue) damage(words string) string {
 	return words
 }
 
-func (q *Queue) newestAside() (string, error) {
-	found, err := filepath.Glob(filepath.Join(q.dir, asideName+"*"))
-	if err != nil || len(found) == 0 {
-		return "", err
-	}
-	return slices.Max(found), nil
-}
-
-// keepLogs copies the logs an unclean end left, since opening the store cuts
-// them off at the first byte it cannot read.
-func (q *Queue) keepLogs(path string) error {
-	logs, err := unflushed(path)
-	if err != nil {
-		return err
-	}
-	// A log that was just being made has no length yet, and Badger refuses it.
-	logs = slices.DeleteFunc(logs, func(name string) bool {
-		info, e := os.Stat(name)
-		if e != nil || info.Size() > 0 {
-			return false
-		}
-		err = errors.Join(err, os.Remove(name))
-		return true
-	})
-	if err != nil || len(logs) == 0 || q.witness.last.Commit == 0 {
-		return err
-	}
-	to := filepath.Join(q.dir, logsName)
-	if _, err := os.Stat(to); err == nil {
-		return nil // of an Open that was cut off: the older copy is the truer one
-	}
-	tmp := to + ".new"
-	if err := os.RemoveAll(tmp); err != nil {
-		return err
-	}
-	if err := os.Mkdir(tmp, 0o700); err != nil {
-		return err
-	}
-	for _, name := range logs {
-		if err := copySparse(filepath.Join(tmp, filepath.Base(name)), name); err != nil {
-			return err
-		}
-	}
-	return os.Rename(tmp, to)
+// healed tells what was damaged and made good.
+func (q *Queue) healed(words string) {
+	q.log.Warn("queue healed", "dir", q.dir, "what", words)
+	q.mu.Lock()
+	q.mended = append(q.mended, q.now().UTC().Format(time.RFC3339)+": "+words)
+	q.mu.Unlock()
 }

@@ -2,6 +2,7 @@ package offlinequeue
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,6 +25,9 @@ type Options struct {
 
 	// Free is how many bytes may still be written below dir; nil: the file system's word.
 	Free func(dir string) (uint64, error)
+
+	disk        disk  // of the journal; nil: the directory
+	segmentSize int64 // 0: 16 MiB
 }
 
 // Stats are counts and marks at one moment.
@@ -34,7 +38,8 @@ type Stats struct {
 	NextDeadline  time.Time                // zero: none
 	LastAccepted  time.Time                // when Send last succeeded
 	Cursor        Cursor
-	Damaged       []string // what was set aside at Open, in words
+	Damaged       []string // what was lost for good, in words, since the queue was made
+	Healed        []string // what was damaged and made good, in words, since Open
 }
 
 // Queue is the shop's memory of its promises. All methods may be called by
@@ -59,22 +64,33 @@ type Queue struct {
 	running  sync.Mutex    // held by Run
 
 	// Of the writer alone, once Open has returned.
-	witness *witness
-	broken  bool // a flush failed: the store is read again before anything else
+	journal   *journal
+	applier   *applier
+	broken    bool   // something failed: all is read again before anything else
+	loading   bool   // a failure now ends the opening
+	buf       []byte // for the next flush
+	freeBytes uint64 // when the group was begun
+	freeErr   error
 
 	mu      sync.Mutex // guards following
 	closed  bool
 	store   *store
+	overlay *overlay
 	st      state
 	index   *index
 	waiting map[string]chan struct{} // closed when the operation has its end
 	use     diskUsage
+	mended  []string
+
+	disk        disk // of the journal
+	segmentSize int64
+	old         chan struct{} // holds a token when segments may be needless
+	scrubbed    uint64        // of the upkeep: the journal was read up to here
 }
 
 // Open opens or makes the queue in dir. A second hub is refused with ErrInUse,
-// an older program with ErrTooNew. A damaged store is set aside beside the new
-// one that is made of what can be read of it, and Stats names what is missing:
-// the shop can go on selling.
+// an older program with ErrTooNew. What is damaged of the journal or the store is made
+// good from the other; Stats names what neither has: the shop can go on selling.
 func Open(dir string, o Options) (*Queue, error) {
 	q := &Queue{
 		dir: dir, log: o.Log, now: o.Now, onChange: o.OnChange, onSync: o.OnSync,
@@ -86,6 +102,14 @@ func Open(dir string, o Options) (*Queue, error) {
 		work:     make(chan struct{}, 1),
 		nudge:    make(chan struct{}, 1),
 		waiting:  map[string]chan struct{}{},
+		old:      make(chan struct{}, 1),
+		disk:     o.disk, segmentSize: o.segmentSize,
+	}
+	if q.disk == nil {
+		q.disk = osDisk(filepath.Join(dir, journalName))
+	}
+	if q.segmentSize == 0 {
+		q.segmentSize = segmentSize
 	}
 	if q.log == nil {
 		q.log = slog.Default()
@@ -111,46 +135,69 @@ func Open(dir string, o Options) (*Queue, error) {
 }
 
 func (q *Queue) open() (err error) {
-	if err := os.MkdirAll(q.dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(q.dir, journalName), 0o700); err != nil {
 		return err
 	}
 	if q.lock, err = lockFile(filepath.Join(q.dir, lockName)); err != nil {
 		return err
 	}
 	defer func() {
-		if err == nil {
-			return
+		if err != nil {
+			err = errors.Join(err, q.lock.Close())
 		}
-		if q.witness != nil {
-			err = errors.Join(err, q.witness.close())
-		}
-		err = errors.Join(err, q.lock.Close())
 	}()
-	if err := checkFormat(q.dir); err != nil {
+	known, err := readFormat(q.dir)
+	if err != nil {
 		return err
 	}
+	q.freeBytes, q.freeErr = q.free(q.dir)
 	if err := q.roomToWrite(); err != nil {
 		return err
 	}
-	q.witness, err = openWitness(q.dir)
-	lost := errors.Is(err, errMark)
-	if err != nil && !lost {
+	if known == 1 {
+		if err := q.migrate(); err != nil {
+			return err
+		}
+	}
+	if err := q.load(); err != nil {
 		return err
 	}
-	return q.load(lost)
+	if known < format {
+		err := q.fault("migrate:format")
+		if err == nil {
+			err = writeFormat(q.dir)
+		}
+		if err == nil && known > 0 {
+			err = q.migrated()
+		}
+		if err != nil {
+			return errors.Join(err, q.shut(false))
+		}
+	}
+	if err := q.journal.prepare(); err != nil {
+		q.log.Warn("prepare journal", "dir", q.dir, "error", err)
+	}
+	return nil
 }
 
-// reopen reads the store again after a flush failed. What was not acknowledged
+// shut ends the applier, with everything in Badger if so wanted, and closes both.
+func (q *Queue) shut(level bool) error {
+	err := q.applier.end(level)
+	return errors.Join(err, q.storeNow().close(), q.journal.close())
+}
+
+// reopen reads journal and store again after a failure. What was not acknowledged
 // may turn out to be there; what was is, or is named as damage.
 func (q *Queue) reopen() error {
-	q.log.Warn("queue reopens its store after a failed flush", "dir", q.dir)
-	if err := q.storeNow().close(); err != nil {
-		q.log.Warn("close store", "dir", q.dir, "error", err)
+	q.log.Warn("queue reads its files again after a failure", "dir", q.dir)
+	if err := q.shut(false); err != nil {
+		q.log.Warn("close queue", "dir", q.dir, "error", err)
 	}
+	q.broken = true
 	if err := q.roomToWrite(); err != nil {
 		return err
 	}
-	return q.load(false)
+	return q.load()
 }
 
 // Close flushes and releases the directory. What waits in Put, Await, Run or
@@ -166,8 +213,7 @@ func (q *Queue) Close() error {
 	q.mu.Unlock()
 	<-q.written
 	<-q.upkept
-	err := errors.Join(q.storeNow().close(), q.witness.close(), q.lock.Close())
-	if err != nil {
+	if err := errors.Join(q.shut(true), q.lock.Close()); err != nil {
 		return fmt.Errorf("close queue %s: %w", q.dir, err)
 	}
 	return nil
@@ -189,15 +235,16 @@ func (q *Queue) Put(ctx context.Context, op Op) (Op, error) {
 		return Op{}, fmt.Errorf("put operation %q: the id has %d bytes", op.ID, len(op.ID))
 	}
 	op = normal(op)
-	encoded, err := frame(record{Op: op})
-	if err != nil {
+	if err := storable(op); err != nil {
 		return Op{}, fmt.Errorf("put operation %q: %w", op.ID, err)
 	}
+	r := record{Op: op}
+	encoded := r.ask()
 	if len(encoded) > maxRecord {
 		return Op{}, fmt.Errorf("put operation %q: %d bytes are too many", op.ID, len(encoded))
 	}
 	var stands Op
-	err = q.do(ctx, "put", len(encoded)+256, func(c *change) error {
+	err := q.do(ctx, "put", len(encoded)+512, func(c *change) error {
 		r, err := c.load(op.ID)
 		if err == nil {
 			if r.Hash != op.Hash {
@@ -212,7 +259,7 @@ func (q *Queue) Put(ctx context.Context, op Op) (Op, error) {
 		if err := q.roomToPut(int64(len(encoded))); err != nil {
 			return err
 		}
-		r, err = c.add(op)
+		r, err = c.add(op, encoded)
 		stands = c.st.show(r)
 		return err
 	})
@@ -225,6 +272,19 @@ func (q *Queue) Put(ctx context.Context, op Op) (Op, error) {
 // maxID is far above any hash, and far below what a key of the store may have.
 const maxID = 512
 
+// storable refuses what could not be told again as it came.
+func storable(op Op) error {
+	if op.Data != nil && !json.Valid(op.Data) {
+		return errors.New("its data is no JSON")
+	}
+	for _, t := range []time.Time{op.Created, op.Deadline} {
+		if y := t.Year(); y < 0 || y > 9999 {
+			return fmt.Errorf("the year %d cannot be told in JSON", y)
+		}
+	}
+	return nil
+}
+
 // normal is op as Put takes it: what only the queue may set is unset.
 func normal(op Op) Op {
 	return Op{
@@ -236,7 +296,7 @@ func normal(op Op) Op {
 }
 
 // add stores a new operation.
-func (c *change) add(op Op) (record, error) {
+func (c *change) add(op Op, ask []byte) (record, error) {
 	r := record{Op: op}
 	if r.Created.IsZero() {
 		r.Created = c.now
@@ -245,7 +305,8 @@ func (c *change) add(op Op) (record, error) {
 	c.st.Seq++
 	c.st.Held++
 	r.Seq = c.st.Seq
-	b, err := c.get(keyStray(r.ID))
+	r.asked = len(ask)
+	b, _, err := c.get(keyStray(r.ID))
 	if err == nil {
 		var known stray
 		if err := unframe(b, &known); err != nil {
@@ -259,11 +320,10 @@ func (c *change) add(op Op) (record, error) {
 	} else if !errors.Is(err, errAbsent) {
 		return record{}, trouble(err)
 	}
-	if err := c.set(keySeq(r.Seq), []byte(r.ID)); err != nil {
-		return record{}, trouble(err)
-	}
+	c.replace(keyOp(r.ID), withPlace(r.Seq, ask), 0)
 	c.tell(r)
-	return r, c.save(nil, r)
+	c.save(nil, r)
+	return r, nil
 }
 
 // Cursor is what the next request for outcomes starts from.
@@ -275,19 +335,12 @@ func (q *Queue) Cursor() Cursor {
 
 // Get returns an operation or ErrNotFound.
 func (q *Queue) Get(id string) (Op, error) {
-	q.mu.Lock()
-	s, st := q.store, q.st
-	q.mu.Unlock()
-	var op Op
-	err := s.view(func(t *tx) error {
-		r, err := t.load(id)
-		op = st.show(r)
-		return err
-	})
+	rd, st := q.reader()
+	r, err := rd.load(id)
 	if err != nil {
 		return Op{}, fmt.Errorf("get operation %q: %w", id, err)
 	}
-	return op, nil
+	return st.show(r), nil
 }
 
 // Await returns when the operation has an end or ctx ends, with the operation
@@ -339,6 +392,7 @@ func (q *Queue) Stats() Stats {
 		LastAccepted:  q.st.LastAccepted,
 		Cursor:        q.st.Cursor,
 		Damaged:       slices.Clone(q.st.Damaged),
+		Healed:        slices.Clone(q.mended),
 	}
 	for kind, states := range q.index.counts {
 		s.Operations[kind] = maps.Clone(states)

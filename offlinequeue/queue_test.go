@@ -22,8 +22,12 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(killedDir); dir != "" {
 		os.Exit(killedChild(dir))
 	}
-	// 30 random walks take seconds; more by -rapid.checks, which is read later.
-	if err := flag.Set("rapid.checks", "30"); err != nil {
+	// 15 random walks take seconds; more by -rapid.checks, which is read later.
+	checks := "15"
+	if slices.Contains(os.Args, "-test.short=true") {
+		checks = "2"
+	}
+	if err := flag.Set("rapid.checks", checks); err != nil {
 		panic(err)
 	}
 	// A Badger that does not open leaves some of its goroutines behind, and tests
@@ -57,6 +61,9 @@ func opened(t testing.TB, dir string, o Options) *Queue {
 	t.Helper()
 	if o.Log == nil {
 		o.Log = quiet()
+	}
+	if _, measured := t.(*testing.B); o.segmentSize == 0 && !measured {
+		o.segmentSize = 1 << 20 // one that is full size costs each test its reading
 	}
 	q, err := Open(dir, o)
 	if err != nil {
@@ -227,7 +234,7 @@ func TestPutRefusesWhenFull(t *testing.T) {
 	put(t, q, capture("op2", "pi_2"))
 	closed(t, q)
 
-	q = opened(t, dir, Options{MaxBytes: 1000})
+	q = opened(t, dir, Options{MaxBytes: 200})
 	equal(t, "nothing dropped", ids(t, q), []string{"op2", "op1"})
 	if _, err := q.Put(t.Context(), capture("op3", "pi_3")); !errors.Is(err, ErrFull) {
 		t.Errorf("put beyond MaxBytes: %v, want ErrFull", err)
@@ -252,7 +259,7 @@ func TestNewerDirectoryIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Open(dir, Options{Log: quiet()})
-	want := "open queue " + dir + ": the store was written by a newer version: it has format 7, this program knows 1"
+	want := "open queue " + dir + ": the store was written by a newer version: it has format 7, this program knows 2"
 	if err == nil || err.Error() != want || !errors.Is(err, ErrTooNew) {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

@@ -1,8 +1,10 @@
 package offlinequeue
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"log/slog"
 	"os"
@@ -37,7 +39,7 @@ func duplicate(dir string) (q *Queue, discard func(), err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := checkFormat(dir); err != nil {
+	if _, err := readFormat(dir); err != nil {
 		return nil, nil, errors.Join(err, lock.Close())
 	}
 	copied, err := os.MkdirTemp("", "storehub-queue-")
@@ -56,10 +58,14 @@ func duplicate(dir string) (q *Queue, discard func(), err error) {
 
 // duplicateFiles copies what Open needs.
 func duplicateFiles(to, from string) error {
-	if err := os.Mkdir(filepath.Join(to, storeName), 0o700); err != nil {
-		return err
+	for _, name := range []string{storeName, journalName} {
+		if err := os.Mkdir(filepath.Join(to, name), 0o700); err != nil {
+			return err
+		}
 	}
-	for _, pattern := range []string{formatName, witnessName, filepath.Join(storeName, "*")} {
+	for _, pattern := range []string{
+		formatName, filepath.Join(storeName, "*"), filepath.Join(journalName, "*"+segmentSuffix),
+	} {
 		names, err := filepath.Glob(filepath.Join(from, pattern))
 		if err != nil {
 			return err
@@ -74,5 +80,42 @@ func duplicateFiles(to, from string) error {
 			}
 		}
 	}
+	// A directory with nothing in it would look like a store that was emptied.
+	for _, name := range []string{storeName, journalName} {
+		if left, err := os.ReadDir(filepath.Join(to, name)); err == nil && len(left) == 0 {
+			if err := os.Remove(filepath.Join(to, name)); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
+}
+
+// copySparse copies a file and leaves out blocks of zeros.
+func copySparse(to, from string) (err error) {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, in.Close()) }()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	block, zero := make([]byte, 64<<10), make([]byte, 64<<10)
+	for at := int64(0); ; at += int64(len(block)) {
+		n, err := io.ReadFull(in, block)
+		if n > 0 && !bytes.Equal(block[:n], zero[:n]) {
+			if _, err := out.WriteAt(block[:n], at); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			return out.Truncate(at + int64(n))
+		}
+		if err != nil {
+			return err
+		}
+	}
 }

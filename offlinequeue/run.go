@@ -190,16 +190,12 @@ func (c *change) number(b *Batch, ids []string) error {
 			c.st.Tail++
 			c.st.Head = Chain(c.st.Head, id)
 			r.Number, r.Gen = c.st.Tail, c.st.gen()
-			if err := c.put(keyLink(r.Gen, r.Number), link{id, c.st.Head}); err != nil {
-				return err
-			}
+			c.replace(keyLink(r.Gen, r.Number), link{id, c.st.Head}.encode(), 0)
 		} else if n := len(b.Ops); r.Number <= c.st.Cursor.AcceptedThrough || n > 0 && b.Ops[n-1].Number+1 != r.Number {
 			break
 		}
 		r.Attempts++
-		if err := c.save(&old, r); err != nil {
-			return err
-		}
+		c.save(&old, r)
 		if len(b.Ops) == 0 {
 			head, ok, err := c.head(&c.st, r.Number-1)
 			if err != nil {
@@ -313,9 +309,7 @@ func (c *change) acceptOne(id string) error {
 	if r.State == old.State && r.AcceptedAt.Equal(old.AcceptedAt) {
 		return nil
 	}
-	if err := c.save(&old, r); err != nil {
-		return err
-	}
+	c.save(&old, r)
 	if r.State != old.State {
 		c.tell(r)
 	}

@@ -236,7 +236,7 @@ func TestTwoRunsAreRefused(t *testing.T) {
 func TestFailedNumberingIsTriedAgain(t *testing.T) {
 	var fail = 2
 	q := opened(t, t.TempDir(), Options{Fault: func(step string) error {
-		if step == "number:badger" && fail > 0 {
+		if step == "number:journal" && fail > 0 {
 			fail--
 			return errors.New("injected")
 		}

@@ -127,9 +127,7 @@ func (c *change) settle(epoch string, through uint64, outs []Outcome) error {
 		if !c.st.holds(r.Gen, r.Number) {
 			r.Number, r.Gen = 0, c.st.gen() // headquarters has it, by whatever road
 		}
-		if err := c.save(&old, r); err != nil {
-			return err
-		}
+		c.save(&old, r)
 		c.tell(r)
 	}
 	if through > c.st.Cursor.Seq {
@@ -141,7 +139,7 @@ func (c *change) settle(epoch string, through uint64, outs []Outcome) error {
 // keep stores an outcome whose operation is not here (yet).
 func (c *change) keep(o Outcome) error {
 	var r record // an operation of which nothing but outcomes is known
-	b, err := c.get(keyStray(o.ID))
+	b, _, err := c.get(keyStray(o.ID))
 	if err != nil && !errors.Is(err, errAbsent) {
 		return trouble(err)
 	}
@@ -153,10 +151,14 @@ func (c *change) keep(o Outcome) error {
 		r.settle(before.Outcome, before.Kept)
 	}
 	r.settle(o, c.now)
-	return c.put(keyStray(o.ID), stray{Kept: c.now, Outcome: Outcome{
+	b, err = frame(stray{Kept: c.now, Outcome: Outcome{
 		Seq: o.Seq, ID: o.ID, State: r.State, Reason: r.Reason, Message: r.Message,
 		Unknown: r.Unknown, Deadline: r.Deadline, Result: r.Result, Reversal: r.Reversal,
 	}})
+	if err != nil {
+		return trouble(err)
+	}
+	return c.set(keyStray(o.ID), b)
 }
 
 // enter compares where headquarters says it is with where this queue is: under a

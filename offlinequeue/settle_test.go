@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -100,8 +101,8 @@ func TestStaleOutcomesAreSkippedAndTheCursorNeverGoesBack(t *testing.T) {
 
 // Any number of outcomes of any size is settled, with the cursor at what is settled.
 func TestManyOutcomesAreSettledInSteps(t *testing.T) {
-	flushes := 0
-	q := opened(t, t.TempDir(), Options{OnSync: func(time.Duration) { flushes++ }})
+	var flushes atomic.Int64
+	q := opened(t, t.TempDir(), Options{OnSync: func(time.Duration) { flushes.Add(1) }})
 	const n = 700
 	big, err := json.Marshal(string(make([]byte, 2000)))
 	if err != nil {
@@ -116,10 +117,10 @@ func TestManyOutcomesAreSettledInSteps(t *testing.T) {
 		op.Data = big
 		put(t, q, op)
 	}
-	flushes = 0
+	flushes.Store(0)
 	settle(t, q, Cursor{Epoch: "e", Seq: n}, outs...)
-	if flushes < 3 {
-		t.Errorf("%d flushes: nothing was divided", flushes)
+	if n := flushes.Load(); n < 3 {
+		t.Errorf("%d flushes: nothing was divided", n)
 	}
 	if c := q.Cursor(); c.Seq != n {
 		t.Errorf("cursor %+v", c)
@@ -182,7 +183,7 @@ func TestFailedSettleChangesNothingAndIsTriedAgain(t *testing.T) {
 	fail := true
 	dir := t.TempDir()
 	q := opened(t, dir, Options{Fault: func(step string) error {
-		if step == "settle:badger" && fail {
+		if step == "settle:journal" && fail {
 			return errors.New("injected")
 		}
 		return nil

@@ -2,6 +2,7 @@ package offlinequeue
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,6 +24,11 @@ type store struct {
 
 	mu sync.RWMutex // held shared while db is used, alone to close it
 	db *badger.DB   // nil: closed
+
+	// To begin a transaction waits for those that are being committed. Single keys are
+	// read through one that was begun after the last: refresh.
+	lastMu sync.RWMutex
+	last   *badger.Txn
 }
 
 // errAbsent says that a key is not there.
@@ -36,17 +42,16 @@ const (
 	groupBytes = 512 << 10
 )
 
-// storeOptions are for many small records, little memory, and no answer before
-// the flush.
+// storeOptions are for many small records and little memory. Nothing is flushed by
+// itself: what was promised is in the journal.
 func storeOptions(dir string, log *slog.Logger) badger.Options {
 	return badger.DefaultOptions(dir).
-		WithSyncWrites(true).
+		WithSyncWrites(false).
 		WithMemTableSize(memTable).
 		WithNumMemtables(2).
 		WithNumCompactors(2).
 		WithValueLogFileSize(16 << 20).
-		// Values stay in the tree: a failed flush of the value log would be
-		// logged and not returned.
+		// Values stay in the tree: what is read in order is read in one go.
 		WithValueThreshold(1 << 20).
 		WithCompression(options.None).
 		WithBlockCacheSize(0).
@@ -77,13 +82,18 @@ func (s *store) close() error {
 	if s.db == nil {
 		return nil
 	}
+	s.lastMu.Lock()
+	defer s.lastMu.Unlock()
+	if s.last != nil {
+		s.last.Discard()
+		s.last = nil
+	}
 	db := s.db
 	s.db = nil
 	return guard(db.Close)
 }
 
-// update runs fn in a transaction; a nil error means that all of it is flushed.
-// After an error from the store itself nobody knows what is on disk.
+// update runs fn in a transaction. It is flushed by sync.
 func (s *store) update(fn func(*tx) error) error {
 	return s.with(func(db *badger.DB) error {
 		return db.Update(func(t *badger.Txn) error { return fn(&tx{t}) })
@@ -106,33 +116,82 @@ func (s *store) with(fn func(*badger.DB) error) error {
 	return guard(func() error { return fn(s.db) })
 }
 
+// get reads a key as of the last refresh.
+func (s *store) get(key string) (value []byte, number uint64, err error) {
+	s.lastMu.RLock()
+	defer s.lastMu.RUnlock()
+	if s.last == nil {
+		return nil, 0, ErrClosed
+	}
+	err = guard(func() (err error) {
+		value, number, err = (&tx{s.last}).get(key)
+		return err
+	})
+	return value, number, err
+}
+
+// refresh has get see all updates that have returned.
+func (s *store) refresh() error {
+	return s.with(func(db *badger.DB) error {
+		now := db.NewTransaction(false)
+		s.lastMu.Lock()
+		before := s.last
+		s.last = now
+		s.lastMu.Unlock()
+		if before != nil {
+			before.Discard()
+		}
+		return nil
+	})
+}
+
+// sync flushes what was updated, and the names of its files.
+func (s *store) sync() error {
+	return s.with(func(db *badger.DB) error { return errors.Join(db.Sync(), syncDir(s.dir)) })
+}
+
 // compact gives back the room of what was deleted.
 func (s *store) compact() error {
 	return s.with(func(db *badger.DB) error { return db.Flatten(1) })
 }
 
-// tx is one transaction. Slices it returns are the caller's.
+// tx is one transaction.
 type tx struct{ t *badger.Txn }
 
-// get returns errAbsent if the key is not there.
-func (t *tx) get(key string) ([]byte, error) {
+// get returns a value and the number of the record that wrote it; errAbsent if the
+// key is not there.
+func (t *tx) get(key string) (value []byte, number uint64, err error) {
 	item, err := t.t.Get([]byte(key))
 	if errors.Is(err, badger.ErrKeyNotFound) {
-		return nil, errAbsent
+		return nil, 0, errAbsent
 	}
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return item.ValueCopy(nil)
+	return stored(item)
 }
 
-func (t *tx) set(key string, value []byte) error { return t.t.Set([]byte(key), value) }
+func stored(item *badger.Item) (value []byte, number uint64, err error) {
+	b, err := item.ValueCopy(nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(b) < 8 {
+		return nil, 0, fmt.Errorf("%w: %d bytes under %q", errFrame, len(b), item.Key())
+	}
+	return b[8:], binary.BigEndian.Uint64(b), nil
+}
+
+func (t *tx) set(key string, value []byte, number uint64) error {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(value)), number)
+	return t.t.Set([]byte(key), append(b, value...))
+}
 
 func (t *tx) delete(key string) error { return t.t.Delete([]byte(key)) }
 
 // scan calls fn for each key with the prefix, from the key from on ("": from the
 // end where it begins), until fn returns false or an error.
-func (t *tx) scan(prefix, from string, reverse bool, fn func(key string, value []byte) (bool, error)) error {
+func (t *tx) scan(prefix, from string, reverse bool, fn func(key string, value []byte, number uint64) (bool, error)) error {
 	o := badger.DefaultIteratorOptions
 	o.Prefix = []byte(prefix)
 	o.Reverse = reverse
@@ -146,11 +205,11 @@ func (t *tx) scan(prefix, from string, reverse bool, fn func(key string, value [
 		}
 	}
 	for it.Seek([]byte(from)); it.ValidForPrefix([]byte(prefix)); it.Next() {
-		value, err := it.Item().ValueCopy(nil)
+		value, number, err := stored(it.Item())
 		if err != nil {
 			return err
 		}
-		more, err := fn(string(it.Item().Key()), value)
+		more, err := fn(string(it.Item().Key()), value, number)
 		if err != nil || !more {
 			return err
 		}
@@ -167,12 +226,6 @@ func guard(fn func() error) (err error) {
 		}
 	}()
 	return fn()
-}
-
-// unflushed lists the store's logs that an unclean end left behind. Opening the
-// store cuts them off at the first thing it cannot read.
-func unflushed(dir string) ([]string, error) {
-	return filepath.Glob(filepath.Join(dir, "*.mem"))
 }
 
 // diskUse is how many bytes the files below dir hold. Of the sparse logs of the

@@ -3,21 +3,14 @@ package offlinequeue
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 )
 
-// The claim is power, as far as options go: Badger flushes each transaction before
-// it returns, and keeps values where a failed flush is an error.
-func TestTheStoreFlushesEveryTransaction(t *testing.T) {
+// A change fits one transaction, so that Badger has it whole or not at all.
+func TestAChangeFitsOneTransaction(t *testing.T) {
 	o := storeOptions(t.TempDir(), quiet())
-	if !o.SyncWrites {
-		t.Error("the store does not flush")
-	}
 	if o.ValueThreshold < maxRecord {
-		t.Errorf("records above %d bytes go to the value log, whose failed flush is only logged", o.ValueThreshold)
+		t.Errorf("records above %d bytes go to the value log, which no one looks after", o.ValueThreshold)
 	}
 	if room := o.MemTableSize * 15 / 100; groupBytes+maxRecord > room {
 		t.Errorf("a group may have %d bytes, a transaction %d", groupBytes+maxRecord, room)
@@ -31,7 +24,7 @@ func TestScanGoesBothWaysAndStops(t *testing.T) {
 	}
 	err = s.update(func(t *tx) error {
 		for _, key := range []string{"a/1", "a/2", "a/3", "b/1"} {
-			if err := t.set(key, []byte("at "+key)); err != nil {
+			if err := t.set(key, []byte("at "+key), 7); err != nil {
 				return err
 			}
 		}
@@ -42,8 +35,8 @@ func TestScanGoesBothWaysAndStops(t *testing.T) {
 	}
 	scan := func(from string, reverse bool, most int) (keys []string) {
 		err := s.view(func(t *tx) error {
-			return t.scan("a/", from, reverse, func(key string, value []byte) (bool, error) {
-				if string(value) != "at "+key {
+			return t.scan("a/", from, reverse, func(key string, value []byte, number uint64) (bool, error) {
+				if string(value) != "at "+key || number != 7 {
 					return false, fmt.Errorf("%s has %q", key, value)
 				}
 				keys = append(keys, key)
@@ -64,39 +57,6 @@ func TestScanGoesBothWaysAndStops(t *testing.T) {
 	}
 	if err := s.view(func(*tx) error { return nil }); !errors.Is(err, ErrClosed) {
 		t.Errorf("view of a closed store: %v", err)
-	}
-}
-
-// Blocks that are whole are rescued from a table of which one is not.
-func TestOneBadBlockCostsItsOwnRecordsOnly(t *testing.T) {
-	dir := t.TempDir()
-	q := opened(t, dir, Options{})
-	const n = 60
-	for i := range n {
-		op := capture(fmt.Sprintf("op%02d", i), "pi")
-		op.Data = []byte(`"` + strings.Repeat("x", 1000) + `"`)
-		put(t, q, op)
-	}
-	closed(t, q)
-	tables, err := filepath.Glob(filepath.Join(dir, storeName, "*.sst"))
-	if err != nil || len(tables) != 1 {
-		t.Fatalf("tables: %q (%v)", tables, err)
-	}
-	b, err := os.ReadFile(tables[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	flip(t, tables[0], len(b)/2)
-	q = opened(t, dir, Options{})
-	held := len(ids(t, q))
-	if held == n || held < n-8 {
-		t.Errorf("%d of %d are held: want all but one block's", held, n)
-	}
-	words := strings.Join(q.Stats().Damaged, "\n")
-	for i := range n {
-		if _, err := q.Get(fmt.Sprintf("op%02d", i)); err != nil && !names(words, uint64(i+1)) {
-			t.Errorf("operation %d is gone and not named in %q", i+1, words)
-		}
 	}
 }
 

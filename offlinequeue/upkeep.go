@@ -33,7 +33,7 @@ func (q *Queue) roomToPut(size int64) error {
 	if held+size > q.maxBytes {
 		return fmt.Errorf("%w: %d bytes are held, at most %d may be", ErrFull, held, q.maxBytes)
 	}
-	free, err := q.free(q.dir)
+	free, err := q.freeBytes, q.freeErr
 	if err != nil {
 		return fmt.Errorf("ask for free space: %w", err)
 	}
@@ -45,7 +45,7 @@ func (q *Queue) roomToPut(size int64) error {
 
 // roomToWrite refuses to write at all.
 func (q *Queue) roomToWrite() error {
-	free, err := q.free(q.dir)
+	free, err := q.freeBytes, q.freeErr
 	if err != nil {
 		return fmt.Errorf("ask for free space: %w", err)
 	}
@@ -85,7 +85,14 @@ func (q *Queue) upkeep() {
 	from, pruned := "", 0
 	for {
 		select {
+		case <-q.old:
+			q.keepJournal()
+			continue
 		case <-t.C:
+			q.keepJournal()
+			if err := q.scrub(); err != nil && !errors.Is(err, ErrClosed) {
+				q.log.Warn("read journal", "dir", q.dir, "error", err)
+			}
 		case <-q.closing:
 			return
 		}
@@ -107,6 +114,23 @@ func (q *Queue) upkeep() {
 	}
 }
 
+// keepJournal gives back old segments and takes the room of the next.
+func (q *Queue) keepJournal() {
+	err := q.journalNow().prepare()
+	if e := q.retire(); !errors.Is(e, ErrClosed) {
+		err = errors.Join(err, e)
+	}
+	if err != nil {
+		q.log.Warn("keep journal", "dir", q.dir, "error", err)
+	}
+}
+
+func (q *Queue) journalNow() *journal {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.journal
+}
+
 func (q *Queue) idle() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -119,15 +143,18 @@ func (q *Queue) prune(from string) (pruned int, next string, err error) {
 	now := q.now()
 	var over []string
 	next = ""
+	if err := q.level(); err != nil {
+		return 0, from, err
+	}
 	err = q.storeNow().view(func(t *tx) error {
 		looked := 0
-		return t.scan(prefixSeq, from, false, func(key string, value []byte) (bool, error) {
+		return t.scan(prefixSeq, from, false, func(key string, value []byte, _ uint64) (bool, error) {
 			if looked == upkeepLook {
 				next = key
 				return false, nil
 			}
 			looked++
-			r, err := t.load(string(value))
+			r, err := decodeStanding(seqOf(key), value)
 			if err != nil {
 				return false, err
 			}
@@ -197,7 +224,7 @@ func (c *change) prune(r record) error {
 func (q *Queue) pruneStrays(now time.Time) error {
 	var over []string
 	err := q.storeNow().view(func(t *tx) error {
-		return t.scan(prefixStray, "", false, func(key string, value []byte) (bool, error) {
+		return t.scan(prefixStray, "", false, func(key string, value []byte, _ uint64) (bool, error) {
 			var s stray
 			if err := unframe(value, &s); err != nil {
 				return false, err

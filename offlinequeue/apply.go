@@ -1,0 +1,230 @@
+package offlinequeue
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// applier brings what is in the journal into Badger, in order. It reads the journal
+// as Open does after a crash: there is one way from the one to the other.
+type applier struct {
+	store   *store
+	journal *journal
+	overlay *overlay
+	fault   func(string) error
+	onSync  func() // a flush of the state: old segments may go
+
+	seg    *segment
+	at     int64
+	window *window
+	last   position // applied
+
+	synced  atomic.Uint64 // Badger is flushed through this record
+	kick    chan struct{} // holds a token when there is more
+	stop    chan bool     // true: bring all of it in first
+	stopped chan struct{}
+	err     error // why it ended by itself
+}
+
+const (
+	// So much of the journal may wait to be applied. It is bounded because the next
+	// Open has to bring it in, and because a key and a place of each is in memory.
+	unappliedMost = 64 << 20
+	// Badger is flushed when nothing came for so long: from then on each of the two
+	// makes up for damage of the other.
+	syncIdle = time.Second
+	// While promises keep coming the applier leaves them the processor: what comes in
+	// a burst is applied after it, or when half of what may wait does.
+	applyRest = 10 * time.Millisecond
+)
+
+// newApplier begins after a record that Badger has.
+func newApplier(s *store, j *journal, o *overlay, after position) *applier {
+	a := &applier{
+		store: s, journal: j, overlay: o, last: after,
+		fault: func(string) error { return nil }, onSync: func() {},
+		kick: make(chan struct{}, 1), stop: make(chan bool, 1), stopped: make(chan struct{}),
+	}
+	return a
+}
+
+// more tells that something was flushed.
+func (a *applier) more() {
+	select {
+	case a.kick <- struct{}{}:
+	default:
+	}
+}
+
+// run applies until it is stopped or fails.
+func (a *applier) run() {
+	defer close(a.stopped)
+	defer a.overlay.end()
+	idle, rest := time.NewTimer(syncIdle), time.NewTimer(0)
+	defer idle.Stop()
+	defer rest.Stop()
+	var seen uint64
+	for {
+		select {
+		case <-a.kick:
+			var later bool
+			if seen, later = a.overlay.mayRest(seen); later {
+				rest.Reset(applyRest)
+				continue
+			}
+			if a.err = a.all(); a.err != nil {
+				return
+			}
+			idle.Reset(syncIdle)
+		case <-rest.C:
+			a.more()
+		case <-idle.C:
+			if a.err = a.sync(); a.err != nil {
+				return
+			}
+		case all := <-a.stop:
+			if all {
+				if a.err = a.all(); a.err == nil {
+					a.err = a.sync()
+				}
+			}
+			return
+		}
+	}
+}
+
+// end stops the applier; all: when everything is in Badger and flushed.
+func (a *applier) end(all bool) error {
+	select {
+	case a.stop <- all:
+	case <-a.stopped:
+	}
+	<-a.stopped
+	return a.err
+}
+
+// all applies what there is.
+func (a *applier) all() error {
+	for {
+		n, err := a.step()
+		if err != nil || n == 0 {
+			return err
+		}
+	}
+}
+
+// find opens the segment that the next record is in.
+func (a *applier) find() (end int64, more bool) {
+	a.journal.mu.RLock()
+	defer a.journal.mu.RUnlock()
+	for i, s := range a.journal.segments {
+		last := i+1 == len(a.journal.segments)
+		if s == a.seg && a.at >= s.end && !last || a.seg == nil && s.last.number <= a.last.number && !last {
+			a.seg, a.at = a.journal.segments[i+1], headSize
+			a.window = &window{f: a.seg.file}
+			continue
+		}
+		if a.seg == nil {
+			a.seg, a.at, a.window = s, headSize, &window{f: s.file}
+		}
+		if s == a.seg {
+			return s.end, !last
+		}
+	}
+	return 0, false
+}
+
+// step applies what fits one transaction, at most to the end of a segment, and
+// returns how many bytes of the journal that was.
+func (a *applier) step() (n int, err error) {
+	was := a.seg
+	end, _ := a.find()
+	if was != nil && was != a.seg {
+		if err := a.sync(); err != nil { // a segment's end
+			return 0, err
+		}
+	}
+	if a.seg == nil || a.at >= end {
+		return 0, nil
+	}
+	a.window.limit = end
+	a.journal.mu.RLock()
+	mark := applied{a.last, a.journal.segments[0].before}
+	bad := a.seg.bad
+	a.journal.mu.RUnlock()
+	at, size := a.at, 0
+	if err := a.fault("apply"); err != nil {
+		return 0, err
+	}
+	err = a.store.update(func(t *tx) error {
+		var marks []byte
+		for at < end && size < groupBytes {
+			if i := gapAt(bad, at); i >= 0 {
+				at = bad[i].end
+				if bad[i].to > mark.number {
+					mark.position = position{number: bad[i].to}
+				}
+				continue
+			}
+			r, ok, err := a.window.record(at)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				return fmt.Errorf("read %s at %d: no record", a.seg.name, at)
+			}
+			at = r.end()
+			if r.number <= a.last.number {
+				continue
+			}
+			mark.position = r.position
+			size += len(r.payload) + 64
+			err = eachWrite(r.payload, func(w write) error {
+				if w.key == keyState {
+					marks = append(marks[:0], w.value...)
+					return nil
+				}
+				if w.deleted {
+					return t.delete(w.key)
+				}
+				return t.set(w.key, w.value, r.number)
+			})
+			if err != nil {
+				return fmt.Errorf("apply record %d: %w", r.number, err)
+			}
+		}
+		if marks != nil {
+			if err := t.set(keyState, marks, mark.number); err != nil {
+				return err
+			}
+		}
+		return t.set(keyApplied, mark.encode(), mark.number)
+	})
+	if err != nil {
+		return 0, err
+	}
+	n = int(at - a.at)
+	a.at, a.last = at, mark.position
+	if err := a.store.refresh(); err != nil {
+		return 0, err
+	}
+	a.overlay.through(a.last.number, int64(n))
+	return n, nil
+}
+
+// sync flushes Badger.
+func (a *applier) sync() error {
+	if a.synced.Load() == a.last.number {
+		return nil
+	}
+	if err := a.fault("sync"); err != nil {
+		return err
+	}
+	if err := a.store.sync(); err != nil {
+		return err
+	}
+	a.synced.Store(a.last.number)
+	a.onSync()
+	return nil
+}

@@ -246,8 +246,10 @@ func (s *Server) write(ctx context.Context, o operation, a *attempt, name string
 		return nil, nil
 	case definite:
 		a.verdict = "definite"
-		// The next look reads how the payment stands, then decides.
-		return &step{reason: reasonStripeRefused, message: "Stripe refused; how the payment stands is being read", attempt: a, trouble: true}, nil
+		// The next look reads how the payment stands, then decides. A 5xx that was
+		// replayed is an old trouble told again: a new key need not wait for it.
+		again := refused != nil && refused.Status >= http.StatusInternalServerError
+		return &step{reason: reasonStripeRefused, message: "Stripe refused; how the payment stands is being read", attempt: a, soon: again, trouble: !again}, nil
 	default:
 		n := &step{reason: troubleReason(err), message: "Stripe did not answer clearly; the same request is repeated", attempt: a, trouble: true}
 		if refused == nil || refused.Status >= 500 || refused.Status == http.StatusConflict {

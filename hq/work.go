@@ -40,6 +40,7 @@ type step struct {
 	deadline time.Time
 	after    time.Duration // until the next look
 	trouble  bool          // after grows with every such step in a row
+	soon     bool          // the next step follows at once: nothing new was learnt about trouble
 	resting  bool          // it waits, and certainly has no effect at Stripe
 	line     string        // the intent that its ref turned out to be
 	listed   time.Time     // refunds were listed once and showed no effect
@@ -188,10 +189,14 @@ func (s *Server) settle(ctx context.Context, o operation, n step) error {
 			d := n.deadline.UTC()
 			is.Deadline = &d
 		}
-		is.tries = 0
-		if n.trouble {
+		switch {
+		case n.trouble:
 			is.tries = was.tries + 1
 			n.after = backOff(is.tries)
+		case n.soon:
+			n.after = 100*time.Millisecond + rand.N(time.Second)
+		default:
+			is.tries = 0
 		}
 		is.nextLook = t.now.Add(n.after)
 		switch {

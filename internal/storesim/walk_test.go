@@ -104,7 +104,11 @@ func TestWalk(t *testing.T) {
 	for _, step := range steps {
 		total += step.weight
 	}
-	for end := time.Now().Add(*simTime); time.Now().Before(end); {
+	for range 8 { // the morning's sales, in good weather
+		amount := 100 * (1 + rng.Int64N(90))
+		authorised = append(authorised, sale{pos.Authorise(amount), amount})
+	}
+	for end := time.Now().Add(*simTime); time.Now().Before(end) || len(promised) == 0; { // a walk that promised nothing proves nothing
 		n := rng.IntN(total)
 		for _, step := range steps {
 			if n -= step.weight; n < 0 {
@@ -131,7 +135,4 @@ func TestWalk(t *testing.T) {
 		}
 	}
 	t.Logf("%d captures promised and kept, %d faults", len(promised), faults)
-	if len(promised) == 0 && *simTime >= 4*time.Second {
-		t.Error("the walk promised nothing: it proves nothing")
-	}
 }

@@ -23,6 +23,8 @@ type journal struct {
 	segments []*segment   // the last one is written to
 	last     position     // flushed
 
+	// spareMu is held from the making of the spare file until it has a name of its
+	// own: two who use one name would write into one file.
 	spareMu sync.Mutex
 	spare   file // the next segment, without a head; nil: none
 }
@@ -297,12 +299,18 @@ func (s *segment) each(after uint64, fn func(*segment, journalRecord) error) err
 // start begins a new segment after a position: of a new journal, or where records
 // that only the state has would be.
 func (j *journal) start(after position) error {
-	f, err := j.take()
-	if err != nil {
-		return err
+	j.spareMu.Lock()
+	defer j.spareMu.Unlock()
+	f := j.spare
+	j.spare = nil
+	if f == nil {
+		var err error
+		if f, err = j.newSpare(); err != nil {
+			return err
+		}
 	}
 	name := segmentName(after.number + 1)
-	_, err = f.WriteAt(encodeHead(after), 0)
+	_, err := f.WriteAt(encodeHead(after), 0)
 	if err = errors.Join(err, f.flush()); err == nil {
 		err = errors.Join(j.disk.rename(spareName, name), j.disk.sync())
 	}
@@ -316,18 +324,7 @@ func (j *journal) start(after position) error {
 	return nil
 }
 
-// take gives the spare file, or a new one.
-func (j *journal) take() (file, error) {
-	j.spareMu.Lock()
-	defer j.spareMu.Unlock()
-	f := j.spare
-	j.spare = nil
-	if f != nil {
-		return f, nil
-	}
-	return j.newSpare()
-}
-
+// newSpare makes the file of a segment that has no name yet; spareMu is held.
 func (j *journal) newSpare() (file, error) {
 	f, err := j.disk.create(spareName, j.size)
 	if isFull(err) {

@@ -26,20 +26,22 @@ var rooms = map[string][]string{
 	"diagnostics": {"netcheck", "offlinequeue", "readers"},
 
 	// The conversation with headquarters; Stripe stands behind one package.
-	"hq":           {"doors"},
+	"hq":           {"doors", "internal/yamlfile"},
 	"hq/stripeapi": {"doors", "hq"},
 
 	// The hub joins the roads.
-	"hub": {"diagnostics", "doors", "hq", "netcheck", "offlinequeue", "readers", "internal/mdns"},
+	"hub": {"diagnostics", "doors", "hq", "netcheck", "offlinequeue", "readers", "internal/mdns", "internal/yamlfile"},
 
 	// The mains pick a command and wire the parts.
 	"cmd/hub": {"diagnostics", "doors", "hq", "hq/stripeapi", "hub", "netcheck", "offlinequeue", "readers",
-		"internal/buildinfo", "internal/service", "internal/try"},
-	"cmd/hq": {"doors", "hq", "hq/stripeapi", "internal/buildinfo", "internal/service"},
+		"internal/buildinfo", "internal/cli", "internal/service", "internal/try", "internal/yamlfile"},
+	"cmd/hq": {"doors", "hq", "hq/stripeapi", "internal/buildinfo", "internal/cli", "internal/service", "internal/yamlfile"},
 
 	"internal/buildinfo": {},
+	"internal/cli":       {},
 	"internal/mdns":      {},
 	"internal/service":   {"systemd"},
+	"internal/yamlfile":  {},
 	"systemd":            {},
 
 	// Simulation: for hub try and for tests, never on the way of a real payment.
@@ -70,8 +72,8 @@ var owners = map[string][]string{
 	"github.com/prometheus":           {"hub", "hq"},
 	"github.com/grandcat/zeroconf":    {"internal/mdns"},
 	"github.com/kardianos/service":    {"internal/service"},
-	"github.com/alecthomas/kong":      {"cmd/hub", "cmd/hq"},
-	"github.com/goccy/go-yaml":        {"hub", "hq", "cmd/hub"},
+	"github.com/alecthomas/kong":      {"internal/cli", "cmd/hub", "cmd/hq"},
+	"github.com/goccy/go-yaml":        {"internal/yamlfile", "cmd/hub"},
 	"github.com/vishvananda/netlink":  {"netcheck"},
 	"github.com/insomniacslk/dhcp":    {"netcheck"},
 	"github.com/beevik/ntp":           {"netcheck"},

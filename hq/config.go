@@ -1,7 +1,6 @@
 package hq
 
 import (
-	"bytes"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -9,14 +8,10 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
+	"storehub/internal/yamlfile"
 )
 
 // DefaultConfigText is hq.yaml as it is shipped: every key with its default.
@@ -24,44 +19,41 @@ import (
 //go:embed hq.yaml
 var DefaultConfigText string
 
-// maxConfig bounds a configuration file: a hand-written one has some dozens of lines.
-const maxConfig = 256 << 10
-
 // Config is hq.yaml. Secrets never stand in it: it names the files that hold them.
 type Config struct {
-	Listen    string       `yaml:"listen"`
-	PublicURL string       `yaml:"public_url"`
-	TLS       TLSConfig    `yaml:"tls"`
-	Database  string       `yaml:"database"`
-	Stripe    StripeConfig `yaml:"stripe"`
-	Log       LogConfig    `yaml:"log"`
+	Listen    string
+	PublicURL string
+	TLS       TLSConfig
+	Database  string
+	Stripe    StripeConfig
+	Log       LogConfig
 }
 
 // TLSConfig names headquarters' certificate.
 type TLSConfig struct {
-	CertFile string `yaml:"cert_file"`
-	KeyFile  string `yaml:"key_file"`
+	CertFile string
+	KeyFile  string
 }
 
 // StripeConfig says how headquarters reaches Stripe.
 type StripeConfig struct {
-	APIKeyFile        string           `yaml:"api_key_file"`
-	APIBase           string           `yaml:"api_base"`
-	WebhookSecretFile string           `yaml:"webhook_secret_file"`
-	RatePerEndpoint   int              `yaml:"rate_per_endpoint"`
-	Test              StripeTestConfig `yaml:"test"`
+	APIKeyFile        string
+	APIBase           string
+	WebhookSecretFile string
+	RatePerEndpoint   int
+	Test              StripeTestConfig
 }
 
 // StripeTestConfig is a test mode beside a live key.
 type StripeTestConfig struct {
-	APIKeyFile        string `yaml:"api_key_file"`
-	WebhookSecretFile string `yaml:"webhook_secret_file"`
+	APIKeyFile        string
+	WebhookSecretFile string
 }
 
 // LogConfig says what is logged, and how.
 type LogConfig struct {
-	Level  string `yaml:"level"`  // debug, info, warn, error
-	Format string `yaml:"format"` // text, json
+	Level  string // debug, info, warn, error
+	Format string // text, json
 }
 
 // DefaultConfig is what an empty file means.
@@ -78,114 +70,29 @@ func DefaultConfig() Config {
 	}
 }
 
-// ConfigError says what is wrong in a configuration, and where.
-type ConfigError struct {
-	File string
-	Line int    // 0: nowhere in particular
-	Key  string // "": the file as a whole
-	Err  error
+// keys is every key there is.
+var keys = yamlfile.Keys[Config]{
+	"listen":                          yamlfile.Path(func(c *Config) *string { return &c.Listen }),
+	"public_url":                      yamlfile.Path(func(c *Config) *string { return &c.PublicURL }),
+	"tls.cert_file":                   yamlfile.Path(func(c *Config) *string { return &c.TLS.CertFile }),
+	"tls.key_file":                    yamlfile.Path(func(c *Config) *string { return &c.TLS.KeyFile }),
+	"database":                        yamlfile.Path(func(c *Config) *string { return &c.Database }),
+	"stripe.api_key_file":             yamlfile.Path(func(c *Config) *string { return &c.Stripe.APIKeyFile }),
+	"stripe.api_base":                 yamlfile.Path(func(c *Config) *string { return &c.Stripe.APIBase }),
+	"stripe.webhook_secret_file":      yamlfile.Path(func(c *Config) *string { return &c.Stripe.WebhookSecretFile }),
+	"stripe.rate_per_endpoint":        yamlfile.Number(func(c *Config, n int64) { c.Stripe.RatePerEndpoint = int(n) }, 1, 100),
+	"stripe.test.api_key_file":        yamlfile.Path(func(c *Config) *string { return &c.Stripe.Test.APIKeyFile }),
+	"stripe.test.webhook_secret_file": yamlfile.Path(func(c *Config) *string { return &c.Stripe.Test.WebhookSecretFile }),
+	"log.level":                       yamlfile.Choice(func(c *Config, s string) { c.Log.Level = s }, "debug", "info", "warn", "error"),
+	"log.format":                      yamlfile.Choice(func(c *Config, s string) { c.Log.Format = s }, "text", "json"),
 }
 
-// Error is `hq.yaml:12: stripe.api_base: …`.
-func (e *ConfigError) Error() string {
-	s := e.File
-	if e.Line > 0 {
-		s += ":" + strconv.Itoa(e.Line)
-	}
-	if e.Key != "" {
-		s += ": " + e.Key
-	}
-	return s + ": " + e.Err.Error()
-}
-
-// Unwrap gives the cause.
-func (e *ConfigError) Unwrap() error { return e.Err }
-
-// ParseConfig reads a file over the defaults. Every error is a [*ConfigError];
+// ParseConfig reads a file over the defaults. Every error is a [*yamlfile.Error];
 // name is the file's, for their text.
 func ParseConfig(r io.Reader, name string) (Config, error) {
 	c := DefaultConfig()
-	src, err := io.ReadAll(io.LimitReader(r, maxConfig+1))
-	switch {
-	case err != nil:
-		return c, &ConfigError{File: name, Err: err}
-	case len(src) > maxConfig:
-		return c, &ConfigError{File: name, Err: fmt.Errorf("larger than %d KiB", maxConfig>>10)}
-	case !utf8.Valid(src) || bytes.IndexByte(src, 0) >= 0:
-		return c, &ConfigError{File: name, Err: errors.New("not UTF-8 text")}
-	}
-	file, err := parser.ParseBytes(src, 0)
-	if err != nil {
-		return c, yamlError(name, err)
-	}
-	written := 0
-	for _, d := range file.Docs {
-		if d.Body == nil || isNothing(d.Body) {
-			continue
-		}
-		if written++; written > 1 {
-			return c, &ConfigError{File: name, Err: errors.New("more than one document")}
-		}
-		if err := yaml.NodeToValue(d.Body, &Config{}, yaml.DisallowUnknownField()); err != nil {
-			return c, yamlError(name, err)
-		}
-		dropNothing(d.Body)
-		if err := yaml.NodeToValue(d.Body, &c); err != nil {
-			return c, yamlError(name, err)
-		}
-	}
-	if key, err := c.check(); err != nil {
-		return c, &ConfigError{File: name, Line: lineOf(src, key), Key: key, Err: err}
-	}
-	return c, nil
-}
-
-// dropNothing takes out keys behind which nothing is written, as in a section
-// whose keys are all commented out: the library would clear the defaults.
-func dropNothing(n ast.Node) {
-	m, ok := n.(*ast.MappingNode)
-	if !ok {
-		return
-	}
-	m.Values = slices.DeleteFunc(m.Values, func(v *ast.MappingValueNode) bool { return isNothing(v.Value) })
-	for _, v := range m.Values {
-		dropNothing(v.Value)
-	}
-}
-
-func isNothing(n ast.Node) bool {
-	switch n.(type) {
-	case *ast.NullNode, *ast.CommentGroupNode:
-		return true
-	}
-	return false
-}
-
-// yamlError keeps the place and the sentence of the library's error, and drops
-// its picture of the source.
-func yamlError(name string, err error) *ConfigError {
-	out := &ConfigError{File: name, Err: err}
-	var at yaml.Error
-	if errors.As(err, &at) {
-		out.Err = errors.New(at.GetMessage())
-		if t := at.GetToken(); t != nil && t.Position != nil {
-			out.Line = t.Position.Line
-		}
-	}
-	return out
-}
-
-// lineOf finds the line of a dotted key.
-func lineOf(src []byte, key string) int {
-	path, err := yaml.PathString("$." + key)
-	if err != nil {
-		return 0
-	}
-	n, err := path.ReadNode(bytes.NewReader(src))
-	if err != nil || n.GetToken() == nil || n.GetToken().Position == nil {
-		return 0 // the default is what is wrong
-	}
-	return n.GetToken().Position.Line
+	err := keys.Read(r, name, &c, Config.check)
+	return c, err
 }
 
 // check names the key that is wrong.
@@ -207,27 +114,11 @@ func (c Config) check() (key string, err error) {
 	if p, ok := strings.CutPrefix(c.Database, "sqlite:"); !ok || p == "" {
 		return "database", fmt.Errorf("want sqlite:PATH, not %q", redactURL(c.Database))
 	}
-	if c.Stripe.APIKeyFile == "" {
-		return "stripe.api_key_file", errors.New("is missing")
-	}
 	if err := checkURL(c.Stripe.APIBase); err != nil {
 		return "stripe.api_base", err
 	}
-	if r := c.Stripe.RatePerEndpoint; r < 1 || r > 100 {
-		return "stripe.rate_per_endpoint", fmt.Errorf("%d is not between 1 and 100", r)
-	}
 	if t := c.Stripe.Test; t.APIKeyFile == "" && t.WebhookSecretFile != "" {
 		return "stripe.test.webhook_secret_file", errors.New("needs stripe.test.api_key_file")
-	}
-	switch c.Log.Level {
-	case "debug", "info", "warn", "error":
-	default:
-		return "log.level", fmt.Errorf("want debug, info, warn or error, not %q", c.Log.Level)
-	}
-	switch c.Log.Format {
-	case "text", "json":
-	default:
-		return "log.format", fmt.Errorf("want text or json, not %q", c.Log.Format)
 	}
 	return "", nil
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"storehub/internal/yamlfile"
 )
 
 func TestShippedFileEqualsDefaults(t *testing.T) {
@@ -132,7 +134,7 @@ func TestEveryMistakeIsSaidWithLineAndKey(t *testing.T) {
 			continue
 		}
 		_, err = ParseConfig(bytes.NewReader(src), "hub.yaml")
-		var located *ConfigError
+		var located *yamlfile.Error
 		if !errors.As(err, &located) {
 			t.Errorf("%s: error is %v", file, err)
 			continue
@@ -175,7 +177,7 @@ func FuzzParseConfig(f *testing.F) {
 	f.Fuzz(func(t *testing.T, src string) {
 		c, err := ParseConfig(strings.NewReader(src), "f")
 		if err != nil {
-			var located *ConfigError
+			var located *yamlfile.Error
 			if !errors.As(err, &located) {
 				t.Fatalf("error without a place: %v", err)
 			}

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 
 	"storehub/hq"
+	"storehub/internal/cli"
 )
 
 type configCmd struct {
@@ -31,24 +29,10 @@ func (c *configInitCmd) Run(a *app) error {
 		return err
 	}
 	file := a.configFile()
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return fmt.Errorf("make configuration: %w", err)
+	if err := cli.MakeConfig(file, hq.DefaultConfigText); err != nil {
+		return err
 	}
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if errors.Is(err, os.ErrExist) {
-		return usage("edit it, or print the defaults with `hq config init --print`", "make configuration: %s is there already", file)
-	}
-	if err != nil {
-		return fmt.Errorf("make configuration: %w", err)
-	}
-	if _, err = f.WriteString(hq.DefaultConfigText); err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		_ = os.Remove(file)
-		return fmt.Errorf("make configuration: %w", err)
-	}
-	_, err = fmt.Fprintf(a.stdout, "%s written\nnext: put the Stripe key into the file it names, then `hq store add`\n", file)
+	_, err := fmt.Fprintf(a.stdout, "%s written\nnext: put the Stripe key into the file it names, then `hq store add`\n", file)
 	return err
 }
 

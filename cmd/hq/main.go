@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -15,19 +14,14 @@ import (
 	"github.com/alecthomas/kong"
 
 	"storehub/hq"
+	"storehub/internal/cli"
+	"storehub/internal/yamlfile"
 )
 
 func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
-// The exit codes, for ever: people script against them.
-const (
-	exitFine     = 0
-	exitUsage    = 2 // wrong usage or configuration; the unit does not try again
-	exitCouldNot = 3 // could not run
-)
-
-// cli is every command there is.
-type cli struct {
+// commands is every command there is.
+type commands struct {
 	Config string `help:"Headquarters' configuration file." placeholder:"FILE" env:"STOREHUB_CONFIG" type:"path"`
 
 	Serve      serveCmd      `cmd:"" help:"Run headquarters."`
@@ -48,79 +42,25 @@ type app struct {
 }
 
 // run picks a command and owns the exit code.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
-	// Help ends the parsing from within.
-	type ended int
-	defer func() {
-		switch r := recover().(type) {
-		case nil:
-		case ended:
-			code = int(r)
-		default:
-			panic(r)
-		}
-	}()
-	var c cli
-	parser := kong.Must(&c,
-		kong.Name("hq"),
-		kong.Description("Headquarters of Store Hub: it alone holds Stripe keys."),
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(code int) { panic(ended(code)) }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
-	)
-	a := &app{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, model: parser.Model}
-	parsed, err := parser.Parse(args)
-	if err != nil {
-		return a.fail(usage("hq --help", "read arguments: %w", err))
-	}
-	a.config = c.Config
-	return a.fail(parsed.Run(a))
-}
-
-// failure is an error with what a person can do about it.
-type failure struct {
-	code int
-	err  error
-	hint string
-}
-
-// Error is the cause.
-func (f *failure) Error() string { return f.err.Error() }
-
-// Unwrap gives the cause.
-func (f *failure) Unwrap() error { return f.err }
-
-// usage is a fault of the arguments or the configuration.
-func usage(hint, format string, args ...any) error {
-	return &failure{exitUsage, fmt.Errorf(format, args...), hint}
-}
-
-// couldNot is anything else that keeps a command from its work.
-func couldNot(hint, format string, args ...any) error {
-	return &failure{exitCouldNot, fmt.Errorf(format, args...), hint}
-}
-
-// fail says what went wrong and gives the exit code.
-func (a *app) fail(err error) int {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var c commands
+	parsed, err := cli.Parse("hq", "Headquarters of Store Hub: it alone holds Stripe keys.", &c, args, stdout, stderr)
 	if err == nil {
-		return exitFine
+		err = parsed.Run(&app{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, config: c.Config, model: parsed.Model})
 	}
-	var f *failure
-	var config *hq.ConfigError
+	return cli.Report(stderr, "hq", err, known)
+}
+
+// known gives an error from another room its exit code and hint.
+func known(err error) *cli.Failure {
+	var config *yamlfile.Error
 	switch {
-	case errors.As(err, &f):
 	case errors.As(err, &config):
-		f = &failure{exitUsage, err, "`hq config init --print` shows every key with its default"}
+		return &cli.Failure{Code: cli.ExitUsage, Err: err, Hint: "`hq config init --print` shows every key with its default"}
 	case errors.Is(err, os.ErrPermission):
-		f = &failure{exitCouldNot, err, "run this as the service's user, or name other files with --config"}
-	default:
-		f = &failure{exitCouldNot, err, ""}
+		return &cli.Failure{Code: cli.ExitCouldNot, Err: err, Hint: "run this as the service's user, or name other files with --config"}
 	}
-	fmt.Fprintln(a.stderr, "hq:", err)
-	if f.hint != "" {
-		fmt.Fprintln(a.stderr, "hint:", f.hint)
-	}
-	return f.code
+	return &cli.Failure{Code: cli.ExitCouldNot, Err: err}
 }
 
 // configFile is the file to use.
@@ -139,7 +79,7 @@ func (a *app) load() (hq.Config, error) {
 	file := a.configFile()
 	f, err := os.Open(file)
 	if err != nil {
-		return hq.Config{}, usage("name the file with --config, or make one with `hq config init`", "read configuration: %w", err)
+		return hq.Config{}, cli.Usage("name the file with --config, or make one with `hq config init`", "read configuration: %w", err)
 	}
 	defer f.Close()
 	return hq.ParseConfig(f, file)

@@ -18,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"storehub/hq"
+	"storehub/internal/cli"
 )
 
 var update = flag.Bool("update", false, "write the golden texts anew")
@@ -170,7 +171,7 @@ func TestAnAddressInUseIsSaidWithAHint(t *testing.T) {
 	}
 	var log said
 	code := run(t.Context(), []string{"serve", "--config", config}, nil, &said{}, &log)
-	if code != exitCouldNot || !strings.Contains(log.String(), "hq: listen: ") || !strings.Contains(log.String(), "hint: ") {
+	if code != cli.ExitCouldNot || !strings.Contains(log.String(), "hq: listen: ") || !strings.Contains(log.String(), "hint: ") {
 		t.Errorf("exit %d\n%s", code, log.String())
 	}
 }

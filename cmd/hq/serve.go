@@ -18,6 +18,7 @@ import (
 	"storehub/hq"
 	"storehub/hq/stripeapi"
 	"storehub/internal/buildinfo"
+	"storehub/internal/cli"
 	"storehub/internal/service"
 )
 
@@ -53,16 +54,16 @@ func options(cfg hq.Config, log *slog.Logger) (hq.Options, error) {
 	limit := stripeapi.Limit(cfg.Stripe.RatePerEndpoint)
 	live, err := stripeapi.New(stripeapi.Options{KeyFile: cfg.Stripe.APIKeyFile, BaseURL: cfg.Stripe.APIBase, Limit: limit})
 	if err != nil {
-		return o, usage("put the key alone into the file that stripe.api_key_file names, mode 0600", "%w", err)
+		return o, cli.Usage("put the key alone into the file that stripe.api_key_file names, mode 0600", "%w", err)
 	}
 	o.Stripe = live
 	if file := cfg.Stripe.Test.APIKeyFile; file != "" {
 		test, err := stripeapi.New(stripeapi.Options{KeyFile: file, BaseURL: cfg.Stripe.APIBase, Limit: stripeapi.Limit(cfg.Stripe.RatePerEndpoint)})
 		if err != nil {
-			return o, usage("", "%w", err)
+			return o, cli.Usage("", "%w", err)
 		}
 		if test.Mode() == live.Mode() {
-			return o, usage("stripe.test.* stands beside a live key only", "use Stripe keys: both are of mode %s", live.Mode())
+			return o, cli.Usage("stripe.test.* stands beside a live key only", "use Stripe keys: both are of mode %s", live.Mode())
 		}
 		o.TestStripe = test
 	}
@@ -72,7 +73,7 @@ func options(cfg hq.Config, log *slog.Logger) (hq.Options, error) {
 		}
 		b, err := os.ReadFile(file)
 		if err != nil {
-			return o, usage("", "read webhook secrets: %w", err)
+			return o, cli.Usage("", "read webhook secrets: %w", err)
 		}
 		for line := range strings.Lines(string(b)) {
 			if line = strings.TrimSpace(line); line != "" {
@@ -128,14 +129,14 @@ func serve(ctx context.Context, cfg hq.Config, o hq.Options, ready func(string))
 func listen(cfg hq.Config) (net.Listener, error) {
 	ln, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
-		return nil, couldNot("is another headquarters running here?", "listen: %w", err)
+		return nil, cli.CouldNot("is another headquarters running here?", "listen: %w", err)
 	}
 	if cfg.TLS.CertFile == "" {
 		return ln, nil
 	}
 	cert, err := tls.LoadX509KeyPair(cfg.TLS.CertFile, cfg.TLS.KeyFile)
 	if err != nil {
-		return nil, errors.Join(usage("", "read certificate: %w", err), ln.Close())
+		return nil, errors.Join(cli.Usage("", "read certificate: %w", err), ln.Close())
 	}
 	return tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}), nil
 }

@@ -12,6 +12,7 @@ import (
 	"storehub/doors"
 	"storehub/hq"
 	"storehub/hq/stripeapi"
+	"storehub/internal/cli"
 )
 
 type storeCmd struct {
@@ -46,7 +47,7 @@ func (c *storeAddCmd) Run(a *app) error {
 	if mode == "" {
 		key, err := stripeapi.ReadKey(cfg.Stripe.APIKeyFile)
 		if err != nil {
-			return usage("give --mode, or mend stripe.api_key_file", "tell the store's mode: %w", err)
+			return cli.Usage("give --mode, or mend stripe.api_key_file", "tell the store's mode: %w", err)
 		}
 		if mode, err = key.Mode(); err != nil {
 			return err
@@ -59,7 +60,7 @@ func (c *storeAddCmd) Run(a *app) error {
 	code, expires, err := s.AddStore(a.ctx, hq.Store{ID: c.ID, Location: c.Location, Mode: mode, Account: c.Account,
 		Name: c.Name, TimeZone: c.TimeZone, DayEnds: c.DayEnds})
 	if err := errors.Join(err, s.Close()); err != nil {
-		return usage("hq store add --help", "%w", err)
+		return cli.Usage("hq store add --help", "%w", err)
 	}
 	if c.Format == "json" {
 		return writeJSON(a.stdout, struct {

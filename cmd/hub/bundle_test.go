@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"storehub/hub"
+	"storehub/internal/cli"
 	"storehub/internal/try"
 	"storehub/netcheck"
 )
@@ -91,7 +92,7 @@ func TestBundleWithoutAHubSaysWhatIsMissing(t *testing.T) {
 	if !strings.Contains(missing["status.json"], "no hub is running") {
 		t.Errorf("missing: %v", missing)
 	}
-	if exit, _, stderr := hubRun(t.Context(), "bundle", "--config", file, "--output", filepath.Join(t.TempDir(), "none", "b.zip")); exit != exitCouldNot {
+	if exit, _, stderr := hubRun(t.Context(), "bundle", "--config", file, "--output", filepath.Join(t.TempDir(), "none", "b.zip")); exit != cli.ExitCouldNot {
 		t.Errorf("exit %d: %s", exit, stderr)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"storehub/diagnostics"
 	"storehub/hub"
+	"storehub/internal/cli"
 	"storehub/netcheck"
 )
 
@@ -71,7 +72,7 @@ func (c *checklistCmd) Run(a *app) error {
 		_, err = b.WriteTo(a.stdout)
 	}
 	if err == nil && slices.ContainsFunc(items, func(i diagnostics.Item) bool { return i.State == diagnostics.ItemFail }) {
-		return somethingWrong
+		return cli.SomethingWrong
 	}
 	return err
 }

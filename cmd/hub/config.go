@@ -1,14 +1,13 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 
 	"storehub/hub"
+	"storehub/internal/cli"
 )
 
 type configCmd struct {
@@ -32,24 +31,10 @@ func (c *configInitCmd) Run(a *app) error {
 		return err
 	}
 	file := a.configFile()
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return fmt.Errorf("make configuration: %w", err)
+	if err := cli.MakeConfig(file, hub.DefaultConfigText); err != nil {
+		return err
 	}
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if errors.Is(err, os.ErrExist) {
-		return usage("edit it, or print the defaults with `hub config init --print`", "make configuration: %s is there already", file)
-	}
-	if err != nil {
-		return fmt.Errorf("make configuration: %w", err)
-	}
-	if _, err = f.WriteString(hub.DefaultConfigText); err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		_ = os.Remove(file)
-		return fmt.Errorf("make configuration: %w", err)
-	}
-	_, err = fmt.Fprintf(a.stdout, "%s written\nnext: hub enroll --hq URL --code CODE --config %s\n", file, file)
+	_, err := fmt.Fprintf(a.stdout, "%s written\nnext: hub enroll --hq URL --code CODE --config %s\n", file, file)
 	return err
 }
 
@@ -68,7 +53,7 @@ func (*configCheckCmd) Run(a *app) error {
 	}
 	file := a.configFile()
 	if err := cfg.Complete(); err != nil {
-		return usage("`hub enroll` fills in what headquarters knows", "%s: %w", file, err)
+		return cli.Usage("`hub enroll` fills in what headquarters knows", "%s: %w", file, err)
 	}
 	for _, f := range []struct {
 		key, path string
@@ -88,7 +73,7 @@ func (*configCheckCmd) Run(a *app) error {
 			continue
 		}
 		if err := checkFile(f.path, f.secret); err != nil {
-			return usage("", "%s: %s: %w", file, f.key, err)
+			return cli.Usage("", "%s: %s: %w", file, f.key, err)
 		}
 	}
 	_, err = fmt.Fprintf(a.stdout, "%s is right: store %s, listening on %s\n", file, cfg.Store, cfg.Listen)

@@ -15,6 +15,7 @@ import (
 	"storehub/diagnostics"
 	"storehub/hub"
 	"storehub/internal/buildinfo"
+	"storehub/internal/cli"
 	"storehub/netcheck"
 )
 
@@ -44,10 +45,10 @@ Examples:
 // Run observes, judges and reports.
 func (c *diagnoseCmd) Run(a *app) error {
 	if c.Timeout <= 0 {
-		return usage("hub diagnose --timeout 15s", "read arguments: --timeout %s is not more than nothing", c.Timeout)
+		return cli.Usage("hub diagnose --timeout 15s", "read arguments: --timeout %s is not more than nothing", c.Timeout)
 	}
 	if c.OfflineFacts != "" && c.SaveFacts != "" {
-		return usage("save facts when you observe, judge them later", "read arguments: --save-facts and --offline-facts exclude each other")
+		return cli.Usage("save facts when you observe, judge them later", "read arguments: --save-facts and --offline-facts exclude each other")
 	}
 	input, since, err := c.input(a)
 	if err != nil {
@@ -70,7 +71,7 @@ func (c *diagnoseCmd) Run(a *app) error {
 	}
 	for _, cause := range report.Causes {
 		if cause.Severity != diagnostics.Info {
-			return somethingWrong
+			return cli.SomethingWrong
 		}
 	}
 	return nil
@@ -126,7 +127,7 @@ func (c *diagnoseCmd) offline(a *app) (diagnostics.Input, error) {
 	}
 	in, err := diagnostics.LoadFacts(from)
 	if err != nil {
-		return in, couldNot("make such a file with `hub diagnose --save-facts FILE`", "judge %s: %w", c.OfflineFacts, err)
+		return in, cli.CouldNot("make such a file with `hub diagnose --save-facts FILE`", "judge %s: %w", c.OfflineFacts, err)
 	}
 	return in, nil
 }

@@ -18,6 +18,7 @@ import (
 	"storehub/hq/stripeapi"
 	"storehub/hub"
 	"storehub/internal/buildinfo"
+	"storehub/internal/cli"
 )
 
 // headquarters in this process, for one shop alone.
@@ -39,7 +40,7 @@ func embed(ctx context.Context, cfg hub.Config, log *slog.Logger) (_ *headquarte
 	var webhooks []string
 	if cfg.HQ.Stripe.WebhookSecretFile != "" {
 		if webhooks, err = secretLines(cfg.HQ.Stripe.WebhookSecretFile); err != nil {
-			return nil, usage("", "read hq.stripe.webhook_secret_file: %w", err)
+			return nil, cli.Usage("", "read hq.stripe.webhook_secret_file: %w", err)
 		}
 	}
 	server, err := hq.NewServer(hq.Options{
@@ -86,7 +87,7 @@ func enrolHere(ctx context.Context, cfg hub.Config, server *hq.Server, client *h
 				return hub.RememberStore(cfg.StateDir, s)
 			}
 		} else {
-			return usage("an embedded headquarters is for one store; use another state_dir for another store",
+			return cli.Usage("an embedded headquarters is for one store; use another state_dir for another store",
 				"open embedded headquarters: its ledger is that of store %q, not %q", s.ID, cfg.Store)
 		}
 	}
@@ -105,11 +106,11 @@ const keyHint = "make a restricted key in Stripe's Dashboard (Developers, API ke
 func restricted(ctx context.Context, cfg hub.Config, log *slog.Logger) (hq.Stripe, error) {
 	key, err := stripeapi.ReadKey(cfg.HQ.Stripe.APIKeyFile)
 	if err != nil {
-		return nil, usage(keyHint, "open embedded headquarters: hq.stripe.api_key_file: %w", err)
+		return nil, cli.Usage(keyHint, "open embedded headquarters: hq.stripe.api_key_file: %w", err)
 	}
 	stripe, err := stripeapi.New(stripeapi.Options{Key: key, BaseURL: cfg.HQ.Stripe.APIBase})
 	if err != nil {
-		return nil, usage(keyHint, "open embedded headquarters: %w", err)
+		return nil, cli.Usage(keyHint, "open embedded headquarters: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -119,12 +120,12 @@ func restricted(ctx context.Context, cfg hub.Config, log *slog.Logger) (hq.Strip
 	case err == nil:
 		return stripe, replaceFile(passed, []byte(hashed("stripe key", string(key))+"\n"), 0o600)
 	case !silence(err):
-		return nil, usage(keyHint, "open embedded headquarters: %w", err)
+		return nil, cli.Usage(keyHint, "open embedded headquarters: %w", err)
 	}
 	// After a power cut the shop must be able to start without internet. What is
 	// not known about a key is let pass only for one that was looked at before.
 	if b, e := os.ReadFile(passed); e != nil || strings.TrimSpace(string(b)) != hashed("stripe key", string(key)) {
-		return nil, couldNot("a new key needs Stripe to answer once", "open embedded headquarters: %w", err)
+		return nil, cli.CouldNot("a new key needs Stripe to answer once", "open embedded headquarters: %w", err)
 	}
 	log.Warn("Stripe does not answer; its key was found to be restricted before", "err", err)
 	return stripe, nil

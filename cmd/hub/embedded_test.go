@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"storehub/hub"
+	"storehub/internal/cli"
 	"storehub/internal/try"
 )
 
@@ -99,7 +100,7 @@ func TestOneShopNeedsNoSecondMachine(t *testing.T) {
 	file, s := alone(t, "restricted")
 	url, stop := serving(t, file)
 	credential := filepath.Join(t.TempDir(), "till")
-	if code, _, stderr := hubRun(t.Context(), "pair", "--config", file, "--name", "lane-1", "--credential-file", credential); code != exitFine {
+	if code, _, stderr := hubRun(t.Context(), "pair", "--config", file, "--name", "lane-1", "--credential-file", credential); code != cli.ExitFine {
 		t.Fatal(stderr)
 	}
 	b, err := os.ReadFile(credential)
@@ -138,7 +139,7 @@ func TestOneShopNeedsNoSecondMachine(t *testing.T) {
 func TestFullKeyIsRefusedInAShop(t *testing.T) {
 	file, _ := alone(t, "full")
 	code, _, stderr := hubRun(t.Context(), "serve", "--config", file)
-	if code != exitUsage || !strings.Contains(stderr, "full secret key") || !strings.Contains(stderr, "hint: make a restricted key") {
+	if code != cli.ExitUsage || !strings.Contains(stderr, "full secret key") || !strings.Contains(stderr, "hint: make a restricted key") {
 		t.Errorf("exit %d: %s", code, stderr)
 	}
 }
@@ -149,7 +150,7 @@ func TestUnknownKeyNeedsStripeToAnswerOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, _, stderr := hubRun(t.Context(), "serve", "--config", file)
-	if code != exitCouldNot || !strings.Contains(stderr, "hint: a new key needs Stripe to answer once") {
+	if code != cli.ExitCouldNot || !strings.Contains(stderr, "hint: a new key needs Stripe to answer once") {
 		t.Errorf("exit %d: %s", code, stderr)
 	}
 }
@@ -168,7 +169,7 @@ func TestEmbeddedLedgerIsForOneStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, _, stderr := hubRun(t.Context(), "serve", "--config", file)
-	if code != exitUsage || !strings.Contains(stderr, `its ledger is that of store "0412"`) {
+	if code != cli.ExitUsage || !strings.Contains(stderr, `its ledger is that of store "0412"`) {
 		t.Errorf("exit %d: %s", code, stderr)
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"storehub/hq"
 	"storehub/hub"
 	"storehub/internal/buildinfo"
+	"storehub/internal/cli"
 )
 
 type enrollCmd struct {
@@ -42,7 +43,7 @@ Example:
 func (c *enrollCmd) Run(a *app) error {
 	base := strings.TrimRight(c.HQ, "/")
 	if u, err := url.Parse(base); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.User != nil || u.RawQuery != "" {
-		return usage("hub enroll --hq https://hq.example.com --code CODE", "read arguments: --hq %q is not the address of a headquarters", c.HQ)
+		return cli.Usage("hub enroll --hq https://hq.example.com --code CODE", "read arguments: --hq %q is not the address of a headquarters", c.HQ)
 	}
 	file := a.configFile()
 	cfg, err := a.loadForEnrolment(file)
@@ -50,10 +51,10 @@ func (c *enrollCmd) Run(a *app) error {
 		return err
 	}
 	if cfg.HQ.Embedded {
-		return usage("remove hq.embedded to use another headquarters", "enrol: %s: headquarters is embedded and enrols by itself", file)
+		return cli.Usage("remove hq.embedded to use another headquarters", "enrol: %s: headquarters is embedded and enrols by itself", file)
 	}
 	if cfg.HQ.URL != "" && cfg.HQ.URL != base {
-		return usage("change hq.url there first, if that is what you want", "enrol: %s names another headquarters, %s", file, cfg.HQ.URL)
+		return cli.Usage("change hq.url there first, if that is what you want", "enrol: %s names another headquarters, %s", file, cfg.HQ.URL)
 	}
 	ca := c.CAFile
 	if ca == "" {
@@ -61,7 +62,7 @@ func (c *enrollCmd) Run(a *app) error {
 	}
 	transport, err := trusting(ca)
 	if err != nil {
-		return usage("", "read CA of headquarters: %w", err)
+		return cli.Usage("", "read CA of headquarters: %w", err)
 	}
 	client := &hq.Client{URL: base, HTTP: &http.Client{Transport: transport}, Version: buildinfo.Version()}
 	var store hq.Store
@@ -75,7 +76,7 @@ func (c *enrollCmd) Run(a *app) error {
 	}
 	fmt.Fprintf(a.stdout, "This machine is the hub of store %s (%s mode). Its credential is in %s.\n", store.ID, store.Mode, cfg.CredentialFile())
 	if cfg.Store != "" && cfg.Store != store.ID {
-		return usage(fmt.Sprintf("set `store: %q` there", store.ID), "enrol: %s says store %q", file, cfg.Store)
+		return cli.Usage(fmt.Sprintf("set `store: %q` there", store.ID), "enrol: %s says store %q", file, cfg.Store)
 	}
 	settings := map[string]string{"store": store.ID, "hq.url": base}
 	if c.CAFile != "" {
@@ -83,7 +84,7 @@ func (c *enrollCmd) Run(a *app) error {
 	}
 	changed, err := completeConfig(file, settings)
 	if err != nil {
-		return usage(fmt.Sprintf("set by hand: store: %q, hq.url: %q", store.ID, base), "complete configuration: %w", err)
+		return cli.Usage(fmt.Sprintf("set by hand: store: %q, hq.url: %q", store.ID, base), "complete configuration: %w", err)
 	}
 	if changed {
 		fmt.Fprintf(a.stdout, "%s is complete.\n", file)

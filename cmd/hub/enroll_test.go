@@ -14,6 +14,7 @@ import (
 	"storehub/doors"
 	"storehub/hq"
 	"storehub/hub"
+	"storehub/internal/cli"
 )
 
 // office is a headquarters that knows the store 0412 and listens with a
@@ -68,7 +69,7 @@ func TestEnrolmentCompletesTheMachine(t *testing.T) {
 	o := newOffice(t)
 	file, state := writeConfig(t, "")
 	code, stdout, stderr := hubRun(t.Context(), "enroll", "--hq", o.url+"/", "--code", o.code(t), "--ca-file", o.ca, "--config", file)
-	if code != exitFine {
+	if code != cli.ExitFine {
 		t.Fatalf("exit %d: %s%s", code, stdout, stderr)
 	}
 	if !strings.Contains(stdout, "hub of store 0412 (test mode)") || !strings.Contains(stdout, "next: ") {
@@ -103,7 +104,7 @@ func TestEnrolmentCompletesTheMachine(t *testing.T) {
 	if st, err := client.Store(t.Context()); err != nil || st.ID != "0412" {
 		t.Errorf("headquarters knows %+v, %v", st, err)
 	}
-	if code, _, stderr := hubRun(t.Context(), "config", "check", "--config", file); code != exitFine {
+	if code, _, stderr := hubRun(t.Context(), "config", "check", "--config", file); code != cli.ExitFine {
 		t.Errorf("config check: exit %d: %s", code, stderr)
 	}
 }
@@ -116,13 +117,13 @@ func TestEnrolmentThatFailsLeavesNothing(t *testing.T) {
 		exit   int
 		says   string
 	}{
-		"wrong code":           {"", []string{"--hq", o.url, "--code", "NOPE", "--ca-file", o.ca}, exitUsage, "enrolment_code_refused"},
-		"certificate":          {"", []string{"--hq", o.url, "--code", "NOPE"}, exitCouldNot, "certificate"},
-		"nobody there":         {"", []string{"--hq", "http://127.0.0.1:1", "--code", "NOPE"}, exitCouldNot, "refused"},
-		"no address":           {"", []string{"--hq", "hq.example.com", "--code", "NOPE"}, exitUsage, "is not the address of a headquarters"},
-		"no CA":                {"", []string{"--hq", o.url, "--code", "NOPE", "--ca-file", "none.pem"}, exitUsage, "none.pem"},
-		"another headquarters": {"hq:\n  url: https://other.example\n", []string{"--hq", o.url, "--code", "NOPE", "--ca-file", o.ca}, exitUsage, "names another headquarters"},
-		"embedded":             {"hq:\n  embedded: true\n", []string{"--hq", o.url, "--code", "NOPE", "--ca-file", o.ca}, exitUsage, "enrols by itself"},
+		"wrong code":           {"", []string{"--hq", o.url, "--code", "NOPE", "--ca-file", o.ca}, cli.ExitUsage, "enrolment_code_refused"},
+		"certificate":          {"", []string{"--hq", o.url, "--code", "NOPE"}, cli.ExitCouldNot, "certificate"},
+		"nobody there":         {"", []string{"--hq", "http://127.0.0.1:1", "--code", "NOPE"}, cli.ExitCouldNot, "refused"},
+		"no address":           {"", []string{"--hq", "hq.example.com", "--code", "NOPE"}, cli.ExitUsage, "is not the address of a headquarters"},
+		"no CA":                {"", []string{"--hq", o.url, "--code", "NOPE", "--ca-file", "none.pem"}, cli.ExitUsage, "none.pem"},
+		"another headquarters": {"hq:\n  url: https://other.example\n", []string{"--hq", o.url, "--code", "NOPE", "--ca-file", o.ca}, cli.ExitUsage, "names another headquarters"},
+		"embedded":             {"hq:\n  embedded: true\n", []string{"--hq", o.url, "--code", "NOPE", "--ca-file", o.ca}, cli.ExitUsage, "enrols by itself"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file, state := writeConfig(t, c.config)
@@ -145,11 +146,11 @@ func TestCodeIsNotSpentWhereTheCredentialCannotBeKept(t *testing.T) {
 	o := newOffice(t)
 	code := o.code(t)
 	file, _ := writeConfig(t, "hq:\n  credential_file: /nowhere/at/all/hq.credential\n")
-	if exit, _, stderr := hubRun(t.Context(), "enroll", "--hq", o.url, "--code", code, "--ca-file", o.ca, "--config", file); exit != exitCouldNot {
+	if exit, _, stderr := hubRun(t.Context(), "enroll", "--hq", o.url, "--code", code, "--ca-file", o.ca, "--config", file); exit != cli.ExitCouldNot {
 		t.Fatalf("exit %d: %s", exit, stderr)
 	}
 	file, _ = writeConfig(t, "")
-	if exit, _, stderr := hubRun(t.Context(), "enroll", "--hq", o.url, "--code", code, "--ca-file", o.ca, "--config", file); exit != exitFine {
+	if exit, _, stderr := hubRun(t.Context(), "enroll", "--hq", o.url, "--code", code, "--ca-file", o.ca, "--config", file); exit != cli.ExitFine {
 		t.Errorf("the code was spent: exit %d: %s", exit, stderr)
 	}
 }
@@ -158,7 +159,7 @@ func TestStoreOfTheFileMustBeThatOfTheCode(t *testing.T) {
 	o := newOffice(t)
 	file, _ := writeConfig(t, "store: \"0999\"\n")
 	exit, _, stderr := hubRun(t.Context(), "enroll", "--hq", o.url, "--code", o.code(t), "--ca-file", o.ca, "--config", file)
-	if exit != exitUsage || !strings.Contains(stderr, `says store "0999"`) || !strings.Contains(stderr, `hint: set `) {
+	if exit != cli.ExitUsage || !strings.Contains(stderr, `says store "0999"`) || !strings.Contains(stderr, `hint: set `) {
 		t.Errorf("exit %d: %s", exit, stderr)
 	}
 }
@@ -180,7 +181,7 @@ func TestCancelledEnrolmentEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	file, _ := writeConfig(t, "")
-	if exit, _, _ := hubRun(ctx, "enroll", "--hq", "http://127.0.0.1:1", "--code", "x", "--config", file); exit != exitCouldNot {
+	if exit, _, _ := hubRun(ctx, "enroll", "--hq", "http://127.0.0.1:1", "--code", "x", "--config", file); exit != cli.ExitCouldNot {
 		t.Errorf("exit %d", exit)
 	}
 }

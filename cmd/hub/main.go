@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -17,20 +16,14 @@ import (
 
 	"storehub/doors"
 	"storehub/hub"
+	"storehub/internal/cli"
+	"storehub/internal/yamlfile"
 )
 
 func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
-// The exit codes, for ever: people script against them.
-const (
-	exitFine     = 0
-	exitWrong    = 1 // something is wrong, as the command defines it
-	exitUsage    = 2 // wrong usage or configuration; the units do not try again
-	exitCouldNot = 3 // could not run
-)
-
-// cli is every command there is.
-type cli struct {
+// commands is every command there is.
+type commands struct {
 	Config string `help:"The hub's configuration file." placeholder:"FILE" env:"STOREHUB_CONFIG"`
 
 	Try        tryCmd        `cmd:"" help:"Run the whole system on this machine: Stripe sandbox, headquarters, hub, three readers."`
@@ -60,118 +53,32 @@ type app struct {
 }
 
 // run picks a command and owns the exit code.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
-	// Help ends the parsing from within.
-	type ended int
-	defer func() {
-		if r := recover(); r != nil {
-			e, ok := r.(ended)
-			if !ok {
-				panic(r)
-			}
-			code = int(e)
-		}
-	}()
-	var c cli
-	parser := kong.Must(&c,
-		kong.Name("hub"),
-		kong.Description("Store Hub makes Stripe Terminal work in one shop, and proves that it does."),
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(code int) { panic(ended(code)) }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
-	)
-	a := &app{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, model: parser.Model}
-	parsed, err := parser.Parse(args)
-	if err != nil {
-		hint := "hub --help"
-		var wrong *kong.ParseError
-		if errors.As(err, &wrong) && wrong.Context != nil && wrong.Context.Command() != "" {
-			hint = "hub " + commandOnly(wrong.Context) + " --help"
-		}
-		return a.fail(usage(hint, "read arguments: %w", err))
-	}
-	a.config = c.Config
-	return a.fail(parsed.Run(a))
-}
-
-// commandOnly is the command as typed, without its arguments.
-func commandOnly(c *kong.Context) string {
-	var s string
-	for _, p := range c.Path {
-		if p.Command != nil {
-			s += " " + p.Command.Name
-		}
-	}
-	return s[min(1, len(s)):]
-}
-
-// failure is an error with what a person can do about it.
-type failure struct {
-	code int
-	err  error // nil: everything has been said
-	hint string
-}
-
-// Error is the cause.
-func (f *failure) Error() string { return fmt.Sprint(f.err) }
-
-// Unwrap gives the cause.
-func (f *failure) Unwrap() error { return f.err }
-
-// usage is a fault of the arguments or the configuration.
-func usage(hint, format string, args ...any) error {
-	return &failure{exitUsage, fmt.Errorf(format, args...), hint}
-}
-
-// wrong is an answer nobody wanted.
-func wrong(hint, format string, args ...any) error {
-	return &failure{exitWrong, fmt.Errorf(format, args...), hint}
-}
-
-// couldNot is anything else that keeps a command from its work.
-func couldNot(hint, format string, args ...any) error {
-	return &failure{exitCouldNot, fmt.Errorf(format, args...), hint}
-}
-
-// somethingWrong is the exit of a command that did its work and has said what it found.
-var somethingWrong error = &failure{code: exitWrong}
-
-// fail says what went wrong and gives the exit code.
-func (a *app) fail(err error) int {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var c commands
+	parsed, err := cli.Parse("hub", "Store Hub makes Stripe Terminal work in one shop, and proves that it does.", &c, args, stdout, stderr)
 	if err == nil {
-		return exitFine
+		err = parsed.Run(&app{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, config: c.Config, model: parsed.Model})
 	}
-	f := &failure{}
-	if !errors.As(err, &f) {
-		f = known(err)
-	}
-	if f.err == nil {
-		return f.code
-	}
-	fmt.Fprintln(a.stderr, "hub:", err)
-	if f.hint != "" {
-		fmt.Fprintln(a.stderr, "hint:", f.hint)
-	}
-	return f.code
+	return cli.Report(stderr, "hub", err, known)
 }
 
 // known gives an error from another room its exit code and hint.
-func known(err error) *failure {
-	var config *hub.ConfigError
+func known(err error) *cli.Failure {
+	var config *yamlfile.Error
 	var refusal *doors.Error
 	switch {
 	case errors.As(err, &config):
-		return &failure{exitUsage, err, "`hub config init --print` shows every key with its default"}
+		return &cli.Failure{Code: cli.ExitUsage, Err: err, Hint: "`hub config init --print` shows every key with its default"}
 	case errors.Is(err, hub.ErrNotRunning):
-		return &failure{exitCouldNot, err, "start it with `hub service start`, or name its file with --config"}
+		return &cli.Failure{Code: cli.ExitCouldNot, Err: err, Hint: "start it with `hub service start`, or name its file with --config"}
 	case errors.Is(err, os.ErrPermission):
-		return &failure{exitCouldNot, err, "run this as root, or as the hub's user"}
+		return &cli.Failure{Code: cli.ExitCouldNot, Err: err, Hint: "run this as root, or as the hub's user"}
 	case errors.As(err, &refusal) && refusal.Status == 404:
-		return &failure{exitWrong, err, ""}
+		return &cli.Failure{Code: cli.ExitWrong, Err: err}
 	case errors.As(err, &refusal) && refusal.Status < 500:
-		return &failure{exitUsage, err, ""}
+		return &cli.Failure{Code: cli.ExitUsage, Err: err}
 	}
-	return &failure{exitCouldNot, err, ""}
+	return &cli.Failure{Code: cli.ExitCouldNot, Err: err}
 }
 
 // configFile is the file to use.
@@ -190,7 +97,7 @@ func (a *app) load() (hub.Config, error) {
 	file := a.configFile()
 	f, err := os.Open(file)
 	if err != nil {
-		return hub.Config{}, usage("name the file with --config, or make one with `hub config init`", "read configuration: %w", err)
+		return hub.Config{}, cli.Usage("name the file with --config, or make one with `hub config init`", "read configuration: %w", err)
 	}
 	defer f.Close()
 	return hub.ParseConfig(f, file)

@@ -16,6 +16,8 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
+
+	"storehub/internal/cli"
 )
 
 var update = flag.Bool("update", false, "write the golden texts anew")
@@ -147,13 +149,13 @@ func hubRun(ctx context.Context, args ...string) (code int, stdout, stderr strin
 
 func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
 	leaves := 0
-	commands(kong.Must(&cli{}).Model.Node, "", func(path string, n *kong.Node) {
+	cli.Walk(kong.Must(&commands{}).Model.Node, "", func(path string, n *kong.Node) {
 		if len(n.Children) > 0 && n.Children[0].Type == kong.CommandNode {
 			return
 		}
 		leaves++
 		code, stdout, stderr := hubRun(t.Context(), append(strings.Fields(path), "--help")...)
-		if code != exitFine || stderr != "" || !strings.Contains(strings.Join(strings.Fields(stdout), " "), n.Help) || !strings.Contains(stdout, "Example") {
+		if code != cli.ExitFine || stderr != "" || !strings.Contains(strings.Join(strings.Fields(stdout), " "), n.Help) || !strings.Contains(stdout, "Example") {
 			t.Errorf("hub %s --help: exit %d:\n%s%s", path, code, stdout, stderr)
 		}
 	})

@@ -16,6 +16,8 @@ import (
 	"storehub/diagnostics"
 	"storehub/doors"
 	"storehub/hub"
+	"storehub/internal/cli"
+	"storehub/internal/yamlfile"
 	"storehub/readers"
 )
 
@@ -114,21 +116,20 @@ func TestEveryErrorHasItsExitCode(t *testing.T) {
 		code int
 		says string
 	}{
-		{nil, exitFine, ""},
-		{somethingWrong, exitWrong, ""},
-		{usage("do this", "read x: %w", os.ErrNotExist), exitUsage, "hub: read x: file does not exist\nhint: do this\n"},
-		{couldNot("", "read x"), exitCouldNot, "hub: read x\n"},
-		{fmt.Errorf("wrapped: %w", usage("do this", "read x")), exitUsage, "hub: wrapped: read x\nhint: do this\n"},
-		{&hub.ConfigError{File: "hub.yaml", Line: 3, Key: "mdns", Err: errors.New("bad")}, exitUsage, "hub: hub.yaml:3: mdns: bad\nhint: `hub config init --print` shows every key with its default\n"},
-		{doors.ErrNotFound, exitWrong, "hub: not_found: no such thing here\n"},
-		{doors.ErrInvalidField, exitUsage, "hub: invalid_field: a field has a value that cannot be\n"},
-		{doors.ErrHQUnreachable, exitCouldNot, "hub: hq_unreachable: headquarters did not answer\n"},
-		{fmt.Errorf("open x: %w", os.ErrPermission), exitCouldNot, "hub: open x: permission denied\nhint: run this as root, or as the hub's user\n"},
-		{errors.New("boom"), exitCouldNot, "hub: boom\n"},
+		{nil, cli.ExitFine, ""},
+		{cli.SomethingWrong, cli.ExitWrong, ""},
+		{cli.Usage("do this", "read x: %w", os.ErrNotExist), cli.ExitUsage, "hub: read x: file does not exist\nhint: do this\n"},
+		{cli.CouldNot("", "read x"), cli.ExitCouldNot, "hub: read x\n"},
+		{fmt.Errorf("wrapped: %w", cli.Usage("do this", "read x")), cli.ExitUsage, "hub: wrapped: read x\nhint: do this\n"},
+		{&yamlfile.Error{File: "hub.yaml", Line: 3, Key: "mdns", Err: errors.New("bad")}, cli.ExitUsage, "hub: hub.yaml:3: mdns: bad\nhint: `hub config init --print` shows every key with its default\n"},
+		{doors.ErrNotFound, cli.ExitWrong, "hub: not_found: no such thing here\n"},
+		{doors.ErrInvalidField, cli.ExitUsage, "hub: invalid_field: a field has a value that cannot be\n"},
+		{doors.ErrHQUnreachable, cli.ExitCouldNot, "hub: hq_unreachable: headquarters did not answer\n"},
+		{fmt.Errorf("open x: %w", os.ErrPermission), cli.ExitCouldNot, "hub: open x: permission denied\nhint: run this as root, or as the hub's user\n"},
+		{errors.New("boom"), cli.ExitCouldNot, "hub: boom\n"},
 	} {
 		var b strings.Builder
-		a := &app{stderr: &b}
-		if code := a.fail(c.err); code != c.code || b.String() != c.says {
+		if code := cli.Report(&b, "hub", c.err, known); code != c.code || b.String() != c.says {
 			t.Errorf("%v gives %d and %q, want %d and %q", c.err, code, b.String(), c.code, c.says)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"storehub/doors"
 	"storehub/hub"
+	"storehub/internal/cli"
 )
 
 type pairCmd struct {
@@ -60,10 +61,10 @@ func (c *pairCmd) Run(a *app) error {
 		return c.toFile(a, tills, request)
 	}
 	if !isTerminal(a.stdout) {
-		return usage("write it to a file: --credential-file FILE", "pair till: a credential is shown on a terminal alone")
+		return cli.Usage("write it to a file: --credential-file FILE", "pair till: a credential is shown on a terminal alone")
 	}
 	if !tills.running() {
-		return couldNot("start the hub, or write the credential to a file: --credential-file FILE", "pair till: %w", hub.ErrNotRunning)
+		return cli.CouldNot("start the hub, or write the credential to a file: --credential-file FILE", "pair till: %w", hub.ErrNotRunning)
 	}
 	p, err := tills.pair(request)
 	if err != nil {
@@ -143,7 +144,7 @@ func (b tillBook) pair(r hub.PairRequest) (hub.Pairing, error) {
 	}
 	credential, err := b.file.Pair(r.Name, r.Scope, r.Mode)
 	if err != nil {
-		return hub.Pairing{}, usage("", "%w", err)
+		return hub.Pairing{}, cli.Usage("", "%w", err)
 	}
 	return hub.Pairing{Name: r.Name, Scope: r.Scope, Credential: credential}, b.keep()
 }
@@ -153,7 +154,7 @@ func (b tillBook) revoke(name string) error {
 		return b.admin.Revoke(b.app.ctx, name)
 	}
 	if err := b.file.Revoke(name); err != nil {
-		return &failure{exitWrong, err, "hub pair --list"}
+		return &cli.Failure{Code: cli.ExitWrong, Err: err, Hint: "hub pair --list"}
 	}
 	return b.keep()
 }

@@ -11,6 +11,7 @@ import (
 
 	"storehub/doors"
 	"storehub/hub"
+	"storehub/internal/cli"
 	"storehub/readers"
 )
 
@@ -68,7 +69,7 @@ func (readersWatchCmd) Help() string { return "Example:\n\n  hub readers watch" 
 // Run prints a line for every change.
 func (c *readersWatchCmd) Run(a *app) error {
 	if c.Every < 100*time.Millisecond {
-		return usage("hub readers watch --every 2s", "read arguments: --every %s is less than 100ms", c.Every)
+		return cli.Usage("hub readers watch --every 2s", "read arguments: --every %s is less than 100ms", c.Every)
 	}
 	admin, err := a.dial()
 	if err != nil {
@@ -152,7 +153,7 @@ func (c *readersRegisterCmd) Run(a *app) error {
 	}
 	raw, err := admin.Register(a.ctx, hub.RegisterRequest{Code: c.Code, Label: c.Label})
 	if refusal, ok := errors.AsType[*doors.Error](err); ok && refusal.Status < 500 {
-		return wrong("have the reader show a new code and try again at once", "register reader: %w", err)
+		return cli.Wrong("have the reader show a new code and try again at once", "register reader: %w", err)
 	}
 	if err != nil {
 		return fmt.Errorf("register reader: %w", err)

@@ -10,6 +10,7 @@ import (
 
 	"storehub/hub"
 	"storehub/internal/buildinfo"
+	"storehub/internal/cli"
 	"storehub/internal/service"
 )
 
@@ -36,7 +37,7 @@ func (*serveCmd) Run(a *app) error {
 		return err
 	}
 	if err := cfg.Complete(); err != nil {
-		return usage("`hub config check` says what else is missing", "%s: %w", a.configFile(), err)
+		return cli.Usage("`hub config check` says what else is missing", "%s: %w", a.configFile(), err)
 	}
 	log := logger(cfg.Log, a.stderr)
 	slog.SetDefault(log)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"storehub/internal/cli"
 	"storehub/internal/service"
 )
 
@@ -92,7 +93,7 @@ func (c serviceStatusCmd) Run(a *app) error {
 		_, err = fmt.Fprintf(a.stdout, "%s: %s\n", spec.Name, state)
 	}
 	if err == nil && state != service.Running {
-		return somethingWrong
+		return cli.SomethingWrong
 	}
 	return err
 }
@@ -103,7 +104,7 @@ func serviceDo(a *app, f func(service.Spec) error, done string) error {
 		return err
 	}
 	if err := f(spec); err != nil {
-		return couldNot("this needs root, or an administrator, and a service manager", "%w", err)
+		return cli.CouldNot("this needs root, or an administrator, and a service manager", "%w", err)
 	}
 	_, err = fmt.Fprintf(a.stdout, "%s %s\n", spec.Name, done)
 	return err

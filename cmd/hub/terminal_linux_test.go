@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"storehub/internal/cli"
 	"storehub/internal/try"
 	"storehub/netcheck"
 )
@@ -62,7 +63,7 @@ func TestPairingShowsAddressAndCodeOnATerminal(t *testing.T) {
 	}
 	defer s.Close()
 	code, screen := onTerminal(t, "pair", "--config", s.ConfigFile, "--name", "lane-1")
-	if code != exitFine || !regexp.MustCompile(regexp.QuoteMeta(s.HubURL)+`/pos/shp_[a-z0-9]+`).MatchString(screen) || !strings.Contains(screen, "█▀") {
+	if code != cli.ExitFine || !regexp.MustCompile(regexp.QuoteMeta(s.HubURL)+`/pos/shp_[a-z0-9]+`).MatchString(screen) || !strings.Contains(screen, "█▀") {
 		t.Errorf("exit %d:\n%s", code, screen)
 	}
 }
@@ -70,7 +71,7 @@ func TestPairingShowsAddressAndCodeOnATerminal(t *testing.T) {
 func TestCredentialIsShownOnlyByARunningHub(t *testing.T) {
 	file, _ := writeConfig(t, "")
 	code, screen := onTerminal(t, "pair", "--config", file, "--name", "lane-1")
-	if code != exitCouldNot || strings.Contains(screen, "shp_") || !strings.Contains(screen, "hint: start the hub") {
+	if code != cli.ExitCouldNot || strings.Contains(screen, "shp_") || !strings.Contains(screen, "hint: start the hub") {
 		t.Errorf("exit %d:\n%s", code, screen)
 	}
 }
@@ -89,7 +90,7 @@ func TestColourFollowsTerminalAndNoColor(t *testing.T) {
 		t.Setenv("NO_COLOR", c.noColor)
 		t.Setenv("TERM", c.term)
 		code, screen := onTerminal(t, "diagnose", "--offline-facts", facts)
-		if code != exitWrong || !strings.Contains(screen, "PAYMENTS BLOCKED") || strings.Contains(screen, "\x1b[") != c.want {
+		if code != cli.ExitWrong || !strings.Contains(screen, "PAYMENTS BLOCKED") || strings.Contains(screen, "\x1b[") != c.want {
 			t.Errorf("%+v: exit %d:\n%q", c, code, screen)
 		}
 	}

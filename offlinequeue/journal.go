@@ -27,6 +27,7 @@ type journal struct {
 	// own: two who use one name would write into one file.
 	spareMu sync.Mutex
 	spare   file // the next segment, without a head; nil: none
+	closed  bool // another journal of this disk may use the name
 }
 
 // segment is one file of the journal.
@@ -326,6 +327,9 @@ func (j *journal) start(after position) error {
 
 // newSpare makes the file of a segment that has no name yet; spareMu is held.
 func (j *journal) newSpare() (file, error) {
+	if j.closed {
+		return nil, fmt.Errorf("begin segment: %w", ErrClosed)
+	}
 	f, err := j.disk.create(spareName, j.size)
 	if isFull(err) {
 		return nil, fmt.Errorf("%w: %w", ErrFull, err)
@@ -400,6 +404,7 @@ func (j *journal) close() error {
 	}
 	j.spareMu.Lock()
 	defer j.spareMu.Unlock()
+	j.closed = true
 	if j.spare != nil {
 		err = errors.Join(err, j.spare.Close())
 		j.spare = nil

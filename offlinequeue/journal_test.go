@@ -1,6 +1,7 @@
 package offlinequeue
 
 import (
+	"errors"
 	"sync"
 	"testing"
 )
@@ -41,5 +42,24 @@ func TestSegmentsBegunWhileTheNextIsPreparedHaveTheirOwnFiles(t *testing.T) {
 		if head, ok := decodeHead(b); !ok || head.number != s.before.number || d.names[s.name] != s.file {
 			t.Fatalf("segment %s has the head of %d (%v), or another's file", s.name, head.number, ok)
 		}
+	}
+}
+
+// Upkeep may still hold a journal that the writer has closed and opened anew. It must
+// not make files that the new one takes for its own.
+func TestAClosedJournalMakesNoFiles(t *testing.T) {
+	d := newForgetful()
+	j := &journal{disk: d, size: headSize}
+	if err := j.close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.prepare(); !errors.Is(err, ErrClosed) {
+		t.Errorf("prepare: %v", err)
+	}
+	if err := j.start(position{}); !errors.Is(err, ErrClosed) {
+		t.Errorf("start: %v", err)
+	}
+	if names, _ := d.list(); len(names) > 0 {
+		t.Errorf("made %v", names)
 	}
 }

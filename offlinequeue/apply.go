@@ -14,6 +14,8 @@ type applier struct {
 	overlay *overlay
 	fault   func(string) error
 	onSync  func() // a flush of the state: old segments may go
+	room    func() bool
+	alone   func(bool) // the room went, or came back
 
 	seg    *segment
 	at     int64
@@ -44,6 +46,7 @@ func newApplier(s *store, j *journal, o *overlay, after position) *applier {
 	a := &applier{
 		store: s, journal: j, overlay: o, last: after,
 		fault: func(string) error { return nil }, onSync: func() {},
+		room: func() bool { return true }, alone: func(bool) {},
 		kick: make(chan struct{}, 1), stop: make(chan bool, 1), stopped: make(chan struct{}),
 	}
 	return a
@@ -76,6 +79,9 @@ func (a *applier) run() {
 			if a.err = a.all(); a.err != nil {
 				return
 			}
+			if a.overlay.isHeld() {
+				rest.Reset(roomEvery)
+			}
 			idle.Reset(syncIdle)
 		case <-rest.C:
 			a.more()
@@ -104,9 +110,16 @@ func (a *applier) end(all bool) error {
 	return a.err
 }
 
-// all applies what there is.
+// all applies what there is, as long as there is room.
 func (a *applier) all() error {
 	for {
+		room := a.room()
+		if a.overlay.hold(!room) {
+			a.alone(!room)
+		}
+		if !room {
+			return nil
+		}
 		n, err := a.step()
 		if err != nil || n == 0 {
 			return err

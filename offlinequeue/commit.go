@@ -130,8 +130,12 @@ func (q *Queue) commit(group []*request) {
 // ready waits until there is room before Badger, and reads everything again after
 // a failure.
 func (q *Queue) ready() error {
-	q.freeBytes, q.freeErr = q.free(q.dir)
-	for q.broken || !q.overlay.room(unappliedMost) {
+	for {
+		if !q.broken {
+			if err := q.overlay.room(unappliedMost); !errors.Is(err, errEnded) {
+				return err
+			}
+		}
 		if q.loading {
 			return errBroken
 		}
@@ -139,10 +143,6 @@ func (q *Queue) ready() error {
 			return fmt.Errorf("reopen queue %s: %w", q.dir, err)
 		}
 	}
-	if err := q.roomToWrite(); err != nil {
-		return fmt.Errorf("write queue %s: %w", q.dir, err)
-	}
-	return nil
 }
 
 // journalGroup does what commit says; answers are the refusals of single requests.
@@ -231,8 +231,8 @@ func (c *change) record(g *flushGroup, k kind, places []overlaid) ([]overlaid, e
 // remember takes a flushed change into memory and tells of it.
 func (q *Queue) remember(c *change) error {
 	if c.reindex {
-		if !q.overlay.level() {
-			return errors.New("what was promised cannot be applied")
+		if err := q.overlay.level(); err != nil {
+			return err
 		}
 		seen, err := readState(q.store, &c.st, c.now)
 		if err != nil {

@@ -39,12 +39,16 @@ const page = 128
 
 // pages reads backwards through all places.
 func (q *Queue) pages(states []State) func() ([]Op, bool, error) {
-	from := ""
+	from, held := "", []uint64(nil)
 	return func() (ops []Op, more bool, err error) {
+		rd, st := q.reader()
+		if errors.Is(q.overlayNow().level(), errHeld) {
+			return rd.heldPage(&st, &from, &held, states)
+		}
 		if err := q.level(); err != nil {
 			return nil, false, err
 		}
-		rd, st := q.reader()
+		rd, st = q.reader()
 		read := 0
 		err = rd.store.view(func(t *tx) error {
 			return t.scan(prefixSeq, from, true, func(key string, value []byte, _ uint64) (bool, error) {
@@ -75,6 +79,48 @@ func (q *Queue) pages(states []State) func() ([]Op, bool, error) {
 		})
 		return ops, more, err
 	}
+}
+
+// heldPage reads a page while the journal goes on alone: places are in Badger or in
+// what is not applied yet. The list of them is made once.
+func (r *reader) heldPage(st *state, from *string, list *[]uint64, states []State) (ops []Op, more bool, err error) {
+	if *list == nil {
+		if *list, err = places(r.store); err != nil {
+			return nil, false, err
+		}
+		*list = append(*list, r.overlay.places()...)
+		slices.Sort(*list)
+		*list = slices.Compact(*list)
+	}
+	for ; len(*list) > 0; *list = (*list)[:len(*list)-1] {
+		seq := (*list)[len(*list)-1]
+		if len(ops) == page {
+			return ops, true, nil
+		}
+		key := keySeq(seq)
+		if *from != "" && key >= *from {
+			continue
+		}
+		*from = key
+		b, _, err := r.get(key)
+		if errors.Is(err, errAbsent) {
+			continue // pruned
+		}
+		var found record
+		if err == nil {
+			found, err = decodeStanding(seq, b)
+		}
+		if err == nil {
+			found, err = r.load(found.ID)
+		}
+		if err != nil {
+			return ops, false, err
+		}
+		if len(states) == 0 || slices.Contains(states, found.State) {
+			ops = append(ops, st.show(found))
+		}
+	}
+	return ops, false, nil
 }
 
 // openPages reads what has no end yet: the index knows which those are.

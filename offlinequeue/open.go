@@ -358,6 +358,7 @@ func (q *Queue) adopt(f *found) {
 	o := newOverlay(f.journal.last.number)
 	a := newApplier(f.store, f.journal, o, f.journal.last)
 	a.fault, a.onSync, o.wanted = q.fault, q.tidy, a.more
+	a.room, a.alone = q.roomToApply, q.alone
 	q.mu.Lock()
 	q.store, q.st, q.index, q.overlay = f.store, f.st, f.index, o
 	q.journal, q.applier = f.journal, a

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 )
 
@@ -19,6 +20,7 @@ type overlay struct {
 	applied uint64
 	wanted  func() // has the applier go on at once
 	hurry   bool   // somebody waits for it
+	held    bool   // nothing is applied for want of room
 	ended   bool   // nothing will be applied any more
 }
 
@@ -77,6 +79,18 @@ func (o *overlay) get(key string) (value []byte, number uint64, ok bool, err err
 	return value, p.number, true, nil
 }
 
+// places lists the places of operations that changed and are not in Badger yet.
+func (o *overlay) places() (list []uint64) {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	for key := range o.keys {
+		if seq := seqOf(key); seq > 0 && strings.HasPrefix(key, prefixSeq) {
+			list = append(list, seq)
+		}
+	}
+	return list
+}
+
 // through forgets what Badger has.
 func (o *overlay) through(number uint64, bytes int64) {
 	o.mu.Lock()
@@ -109,14 +123,20 @@ func (o *overlay) end() {
 	o.moved.Broadcast()
 }
 
-// room waits until at most so many bytes are not applied; false: the applier ended.
-func (o *overlay) room(most int64) bool {
+// room waits until at most so many bytes are not applied. It does not wait for a
+// disk to get room (errHeld), nor for an applier that ended (errEnded).
+func (o *overlay) room(most int64) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for o.bytes > most && !o.ended {
-		o.moved.Wait()
+	for ; o.bytes > most && !o.ended; o.moved.Wait() {
+		if o.held {
+			return errHeld
+		}
 	}
-	return !o.ended
+	if o.ended {
+		return errEnded
+	}
+	return nil
 }
 
 // mayRest reports whether there is more to come, and room to let it come first.
@@ -126,9 +146,9 @@ func (o *overlay) mayRest(since uint64) (last uint64, rest bool) {
 	return o.last, o.last != since && !o.hurry && o.bytes < unappliedMost/2
 }
 
-// level waits until all that is there now is applied; false: the applier ended
-// before.
-func (o *overlay) level() bool {
+// level waits until all that is there now is applied; errHeld, errEnded: it will not
+// be.
+func (o *overlay) level() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.applied < o.last {
@@ -137,10 +157,13 @@ func (o *overlay) level() bool {
 	}
 	for to := o.last; o.applied < to; o.moved.Wait() {
 		if o.ended {
-			return false
+			return errEnded
+		}
+		if o.held {
+			return errHeld
 		}
 	}
-	return true
+	return nil
 }
 
 // reader reads keys as they stand: what this change wrote, what is not applied yet,
@@ -249,11 +272,8 @@ func (q *Queue) reader() (*reader, state) {
 // level returns when Badger has all that was promised before the call.
 func (q *Queue) level() error {
 	for {
-		q.mu.Lock()
-		o := q.overlay
-		q.mu.Unlock()
-		if o.level() {
-			return nil
+		if err := q.overlayNow().level(); !errors.Is(err, errEnded) {
+			return err
 		}
 		// The state is broken. Whoever writes next reads it again.
 		if err := q.look(); err != nil {

@@ -38,6 +38,7 @@ type Stats struct {
 	NextDeadline  time.Time                // zero: none
 	LastAccepted  time.Time                // when Send last succeeded
 	Cursor        Cursor
+	JournalAlone  bool     // the disk's reserve is touched: nothing new is promised
 	Damaged       []string // what was lost for good, in words, since the queue was made
 	Healed        []string // what was damaged and made good, in words, since Open
 }
@@ -64,13 +65,11 @@ type Queue struct {
 	running  sync.Mutex    // held by Run
 
 	// Of the writer alone, once Open has returned.
-	journal   *journal
-	applier   *applier
-	broken    bool   // something failed: all is read again before anything else
-	loading   bool   // a failure now ends the opening
-	buf       []byte // for the next flush
-	freeBytes uint64 // when the group was begun
-	freeErr   error
+	journal *journal
+	applier *applier
+	broken  bool   // something failed: all is read again before anything else
+	loading bool   // a failure now ends the opening
+	buf     []byte // for the next flush
 
 	mu      sync.Mutex // guards following
 	closed  bool
@@ -150,8 +149,7 @@ func (q *Queue) open() (err error) {
 	if err != nil {
 		return err
 	}
-	q.freeBytes, q.freeErr = q.free(q.dir)
-	if err := q.roomToWrite(); err != nil {
+	if err := q.roomToOpen(); err != nil {
 		return err
 	}
 	if known == 1 {
@@ -194,7 +192,7 @@ func (q *Queue) reopen() error {
 		q.log.Warn("close queue", "dir", q.dir, "error", err)
 	}
 	q.broken = true
-	if err := q.roomToWrite(); err != nil {
+	if err := q.roomToOpen(); err != nil {
 		return err
 	}
 	return q.load()
@@ -391,6 +389,7 @@ func (q *Queue) Stats() Stats {
 		NextDeadline:  q.index.nextDeadline(),
 		LastAccepted:  q.st.LastAccepted,
 		Cursor:        q.st.Cursor,
+		JournalAlone:  q.overlay.isHeld(),
 		Damaged:       slices.Clone(q.st.Damaged),
 		Healed:        slices.Clone(q.mended),
 	}

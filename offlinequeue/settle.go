@@ -181,6 +181,9 @@ func (q *Queue) enter(ctx context.Context, c Cursor) error {
 // follow takes over a headquarters that stands elsewhere in the chain than this
 // queue thought: under another epoch, behind, or on a chain that is not ours.
 func (c *change) follow(epoch string, through uint64, head string) error {
+	if c.overlay.isHeld() {
+		return errHeld // every operation has to be looked at
+	}
 	ours, err := c.ours(through, head)
 	if err != nil {
 		return err

@@ -3,20 +3,10 @@ package offlinequeue
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 )
 
 const (
-	// A new log of the store takes up to 16 MiB at once, and compacting a level
-	// writes it anew before the old one goes: 64 MiB, or an eighth of what is
-	// held, has to be free for that. Below it nothing new is promised, since the
-	// store's mapped files would end the process when the disk is full.
-	reserveLeast = 64 << 20
-	reserveShare = 8
-	// Below this not even outcomes are written: they come again.
-	reserveLast = 24 << 20
-
 	upkeepEvery = time.Minute
 	// How many operations one round of upkeep looks at: at one round a minute a
 	// shop's five weeks are gone through in hours, and no till feels it.
@@ -24,36 +14,6 @@ const (
 	// So many pruned operations are worth compacting for.
 	compactAfter = 2000
 )
-
-// roomToPut refuses what may not be promised any more.
-func (q *Queue) roomToPut(size int64) error {
-	q.mu.Lock()
-	held := q.index.bytes
-	q.mu.Unlock()
-	if held+size > q.maxBytes {
-		return fmt.Errorf("%w: %d bytes are held, at most %d may be", ErrFull, held, q.maxBytes)
-	}
-	free, err := q.freeBytes, q.freeErr
-	if err != nil {
-		return fmt.Errorf("ask for free space: %w", err)
-	}
-	if need := max(reserveLeast, uint64(held)/reserveShare); free < need {
-		return fmt.Errorf("%w: %d bytes are free, %d are kept back", ErrFull, free, need)
-	}
-	return nil
-}
-
-// roomToWrite refuses to write at all.
-func (q *Queue) roomToWrite() error {
-	free, err := q.freeBytes, q.freeErr
-	if err != nil {
-		return fmt.Errorf("ask for free space: %w", err)
-	}
-	if free < reserveLast {
-		return fmt.Errorf("%w: %d bytes are free, %d are needed to write at all", ErrFull, free, reserveLast)
-	}
-	return nil
-}
 
 // diskUsage is how much was on disk when it was last looked at.
 type diskUsage struct {
@@ -89,6 +49,9 @@ func (q *Queue) upkeep() {
 			q.keepJournal()
 			continue
 		case <-t.C:
+			if q.overlayNow().isHeld() {
+				continue // what is in Badger stays as it is
+			}
 			q.keepJournal()
 			if err := q.scrub(); err != nil && !errors.Is(err, ErrClosed) {
 				q.log.Warn("read journal", "dir", q.dir, "error", err)
@@ -129,6 +92,12 @@ func (q *Queue) journalNow() *journal {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.journal
+}
+
+func (q *Queue) overlayNow() *overlay {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.overlay
 }
 
 func (q *Queue) idle() bool {

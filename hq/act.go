@@ -55,10 +55,32 @@ func (s *Server) awaiting(ctx context.Context, o operation, message string) (ste
 			limit = patienceOffline
 		}
 	}
-	if age := s.now().Sub(o.recordedAt); age > limit {
+	age := s.now().Sub(o.recordedAt)
+	switch {
+	case age > limit:
 		return failed(end, fmt.Sprintf("not authorised within %d hours", int(limit.Hours()))), nil
+	case o.decision == dismissed:
+		return failed(reasonDismissed, "a person decided against it"), nil
 	}
-	return rest(reason, message), nil
+	n := rest(reason, message)
+	if o.Kind != doors.OfflinePayment {
+		n.ask = age > worrying
+	}
+	return n, nil
+}
+
+// gate holds an operation until a person has confirmed it, which makes it nil.
+func gate(o operation, reason, message string) *step {
+	switch {
+	case strings.Contains(" "+o.decision, " "+reason+" "):
+		return nil
+	case o.decision == dismissed:
+		n := failed(reasonDismissed, "a person decided against it")
+		return &n
+	}
+	n := rest(reason, message)
+	n.ask = true
+	return &n
 }
 
 // resolve finds the intent behind an offline ref. A candidate counts once it is
@@ -105,7 +127,8 @@ func (s *Server) resolve(ctx context.Context, st Stripe, o operation) (step, err
 			}
 		}
 		if len(chosen) > 1 {
-			return t.find(o.store, "twin_charge", o.Ref, fmt.Sprintf("%d payments with one reference; %s is used, the others wait for a person", len(chosen), line))
+			_, err := t.find(o.store, "twin_charge", o.Ref, fmt.Sprintf("%d payments with one reference; %s is used, the others wait for a person", len(chosen), line))
+			return err
 		}
 		return nil
 	})
@@ -177,7 +200,11 @@ func (s *Server) owns(ctx context.Context, store string, in Intent) (ownership, 
 	}
 	switch owner {
 	case "":
-		return unproven, nil
+		rec, err := readStore(queryer(ctx, s.db.r), `id = ?`, store)
+		if err == nil && rec.TrustKey != "" && in.Metadata[rec.TrustKey] == store {
+			return ours, nil
+		}
+		return unproven, err
 	case store:
 		return ours, nil
 	default:
@@ -191,12 +218,15 @@ func (s *Server) proven(ctx context.Context, o operation, in Intent) (*step, err
 	if err != nil || own == ours {
 		return nil, err
 	}
-	n := rest(reasonUnproven, "nothing shows that this payment was made at this store's Location")
+	const message = "nothing shows that this payment was made at this store's Location"
+	var n step
 	switch {
 	case own == foreign:
 		n = failed(reasonNotYours, "the payment was made for another store")
 	case o.Kind == doors.Refund:
-		n = failed(reasonUnproven, n.message)
+		n = failed(reasonUnproven, message)
+	default:
+		return gate(o, reasonUnproven, message), nil
 	}
 	return &n, nil
 }

@@ -27,7 +27,15 @@ type Client struct {
 	Credential func() string // read anew for each request, so that it can be rotated
 	HTTP       *http.Client  // nil: one with sane timeouts of its own
 	Version    string
+	Machine    string // fingerprint of this machine; "": not told
+	Run        string // tells this process from a copy of it; "": not told
 }
+
+// Headers by which headquarters tells a store's hub from a copy of it (money.md 4.3).
+const (
+	machineHeader = "Storehub-Machine"
+	runHeader     = "Storehub-Run"
+)
 
 // defaultHTTP has no timeout over all, since a long poll takes as long as it
 // takes: callers bound each request by its context.
@@ -136,6 +144,11 @@ func (c *Client) exchange(ctx context.Context, method, path string, in any) ([]b
 		}
 	}
 	req.Header.Set("User-Agent", "storehub-hub/"+c.Version)
+	for name, v := range map[string]string{machineHeader: c.Machine, runHeader: c.Run} {
+		if v != "" {
+			req.Header.Set(name, v)
+		}
+	}
 	client := c.HTTP
 	if client == nil {
 		client = defaultHTTP

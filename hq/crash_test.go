@@ -76,7 +76,7 @@ func (s *shop) settled(pi string) {
 
 func TestCodeIsNotUsedUpWhenEnrolmentBreaks(t *testing.T) {
 	s := newShop(t)
-	code, _, err := s.server.AddStore(t.Context(), hq.Store{ID: "0413", Location: "tml_2", Mode: doors.Test})
+	code, _, err := s.server.AddStore(t.Context(), hq.Store{ID: "0413", Location: s.loc, Mode: doors.Test})
 	if err != nil {
 		t.Fatal(err)
 	}

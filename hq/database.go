@@ -19,9 +19,12 @@ import (
 //go:embed schema.sql
 var schema1 string
 
+//go:embed schema2.sql
+var schema2 string
+
 // migrations bring the schema from version i to i+1. They are never edited once
 // released; a change is a new line.
-var migrations = []string{schema1}
+var migrations = []string{schema1, schema2}
 
 // database is headquarters' disk. There is one writer, so that a transaction
 // never meets another half way; reads go beside it.

@@ -73,6 +73,22 @@ func (d *database) anyFailed(ctx context.Context, o operation, k doors.Kind) (bo
 	return yes, err
 }
 
+// paidOtherwise is another payment that was captured for the order whose earlier
+// capture failed (money.md 3.1); "": none.
+func (d *database) paidOtherwise(ctx context.Context, o operation) (string, error) {
+	if o.order == "" {
+		return "", nil
+	}
+	var line string
+	err := d.r.QueryRowContext(ctx, `SELECT line FROM operations WHERE store = ?1 AND order_id = ?2 AND kind = 'capture' AND state = 'succeeded' AND line <> ?3
+		AND EXISTS (SELECT 1 FROM operations f WHERE f.store = ?1 AND f.order_id = ?2 AND f.kind = 'capture' AND f.state = 'failed' AND f.seq < ?4) ORDER BY seq LIMIT 1`,
+		o.store, o.order, o.line, o.seq).Scan(&line)
+	if isNoRows(err) {
+		return "", nil
+	}
+	return line, err
+}
+
 // twinRefund reports whether another refund of the same amount on the same
 // intent was asked for within twinSpan and has not failed.
 func (d *database) twinRefund(ctx context.Context, o operation) (bool, error) {

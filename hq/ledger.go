@@ -35,6 +35,10 @@ const (
 	reasonNeedsCard     = "refund_needs_card"
 	reasonRefundFailed  = "refund_failed"
 	reasonTwinRefund    = "twin_refund"
+	reasonHeld          = "held_for_review" // from a hub that was drained
+	reasonOverdue       = "decision_overdue"
+	reasonDismissed     = "dismissed" // by a person
+	reasonOrderPaid     = "order_already_paid"
 	reasonLooking       = "answer_lost" // an attempt may have had an effect
 	reasonStripeRefused = "stripe_refused"
 )
@@ -60,6 +64,7 @@ func (s *Server) submit(ctx context.Context, st record, in Submission) (Receipt,
 		if err != nil {
 			return err
 		}
+		rec.run, rec.copied = st.run, st.copied
 		for _, sub := range in.Operations {
 			if err := s.record(t, rec, sub); err != nil {
 				return fmt.Errorf("record operation %q: %w", sub.ID, err)
@@ -68,9 +73,20 @@ func (s *Server) submit(ctx context.Context, st record, in Submission) (Receipt,
 		if err := s.db.fault("ledger:record"); err != nil {
 			return err
 		}
-		broken, err := t.advance(rec, in)
+		if rec.copied {
+			rc = in.receipt(rec.epoch)
+			return nil // its numbers are not the store's
+		}
+		broken, forked, err := t.advance(rec, in)
 		if err != nil {
 			return err
+		}
+		if forked && rec.run != "" {
+			if _, err := t.Exec(`UPDATE stores SET newcomer = ? WHERE id = ?`, rec.run, st.ID); err != nil {
+				return err
+			}
+			rc = in.receipt(rec.epoch)
+			return s.sayDuplicated(t, st.ID, broken)
 		}
 		if broken != "" {
 			if err := s.renewEpoch(t, st.ID, broken); err != nil {
@@ -89,6 +105,15 @@ func (s *Server) submit(ctx context.Context, st record, in Submission) (Receipt,
 	}
 	s.hurry()
 	return rc, nil
+}
+
+// receipt tells whoever sent the submission that headquarters has it, and no more.
+func (in Submission) receipt(epoch string) Receipt {
+	rc := Receipt{Epoch: epoch, Head: in.Head}
+	for _, op := range in.Operations {
+		rc.AcceptedThrough, rc.Head = op.Number, Chain(rc.Head, op.ID)
+	}
+	return rc
 }
 
 // checkSubmission refuses only what cannot be read: everything else is accepted,
@@ -118,16 +143,17 @@ func checkSubmission(in Submission) error {
 }
 
 // advance moves the store's submit chain on. It says in words why the chain
-// cannot go on: then hub and headquarters do not have the same past.
-func (t *tx) advance(rec record, in Submission) (broken string, err error) {
+// cannot go on: headquarters lacks what the hub remembers, or, forked, both
+// remember it differently, which only a copy of the hub can bring about.
+func (t *tx) advance(rec record, in Submission) (broken string, forked bool, err error) {
 	if len(in.Operations) == 0 || in.Epoch != "" && in.Epoch != rec.epoch {
-		return "", nil // the receipt tells the hub which epoch holds
+		return "", false, nil // the receipt tells the hub which epoch holds
 	}
 	base, head := in.Operations[0].Number-1, in.Head
 	if rec.fresh {
 		// Whatever the hub still has is where the new chain begins.
 		if err := t.link(rec, base, "", head); err != nil {
-			return "", err
+			return "", false, err
 		}
 		rec.acceptedThrough = base
 	} else {
@@ -135,32 +161,32 @@ func (t *tx) advance(rec record, in Submission) (broken string, err error) {
 		err := t.QueryRow(`SELECT head FROM chain WHERE store = ? AND epoch = ? AND number = ?`, rec.ID, rec.epoch, base).Scan(&known)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
-			return "the hub shows a past that headquarters lacks", nil
+			return "the hub shows a past that headquarters lacks", false, nil
 		case err != nil:
-			return "", err
+			return "", false, err
 		case known != head:
-			return "the hub's past is another one than headquarters'", nil
+			return "the hub's past is another one than headquarters'", true, nil
 		}
 	}
 	for _, op := range in.Operations {
 		head = Chain(head, op.ID)
 		if op.Number > rec.acceptedThrough {
 			if err := t.link(rec, op.Number, op.ID, head); err != nil {
-				return "", err
+				return "", false, err
 			}
 			rec.acceptedThrough, rec.head = op.Number, head
 			continue
 		}
 		var id string
 		if err := t.QueryRow(`SELECT id FROM chain WHERE store = ? AND epoch = ? AND number = ?`, rec.ID, rec.epoch, op.Number).Scan(&id); err != nil {
-			return "", err
+			return "", false, err
 		}
 		if id != op.ID {
-			return "the hub gave a number to another operation", nil
+			return "the hub gave a number to another operation", true, nil
 		}
 	}
 	_, err = t.Exec(`UPDATE stores SET epoch_fresh = 0, accepted_through = ?, head = ? WHERE id = ?`, rec.acceptedThrough, rec.head, rec.ID)
-	return "", err
+	return "", false, err
 }
 
 func (t *tx) link(rec record, number uint64, id, head string) error {
@@ -184,12 +210,7 @@ func (s *Server) renewEpoch(t *tx, store, why string) error {
 		}
 	}
 	t.wakened[store] = true
-	return t.find(store, "epoch_renewed", epoch, why)
-}
-
-// find remembers something a person should look at.
-func (t *tx) find(store, code, ref, note string) error {
-	_, err := t.Exec(`INSERT INTO findings (store, code, ref, note, at) VALUES (?, ?, ?, ?, ?)`, store, code, ref, note, ms(t.now))
+	_, err := t.find(store, "epoch_renewed", epoch, why)
 	return err
 }
 
@@ -217,25 +238,49 @@ func (s *Server) record(t *tx, rec record, sub Submitted) error {
 		o.Result, o.Reversal = sub.Settled.Result, sub.Settled.Reversal
 		return t.insert(o)
 	}
-	o.Operation, err = checkOffered(rec, asked)
+	o.held = rec.standing == hubDrained
+	_, err = s.take(t, rec, o)
+	return err
+}
+
+// recordHere puts an operation on disk that was asked for at headquarters itself,
+// by a till or by a person. It is of no epoch, so that a hub that offers it later
+// is told its state again.
+func (s *Server) recordHere(t *tx, rec record, till, key string, asked doors.Operation) (operation, error) {
+	asked.ID, asked.Till, asked.Mode, asked.State = doors.OperationID(rec.ID, rec.Mode, till, key), till, rec.Mode, doors.Accepted
+	hash := doors.BodyHash(asked)
+	have, err := t.operation(rec.ID, asked.ID)
+	switch {
+	case err == nil && have.bodyHash != hash:
+		return have, doors.ErrKeyReused.With("the key belongs to operation %s, which asks for something else", asked.ID)
+	case err == nil || !isNoRows(err):
+		return have, err
+	}
+	return s.take(t, rec, operation{Operation: asked, store: rec.ID, account: rec.Account, bodyHash: hash, recordedAt: t.now, mentionedAt: t.now})
+}
+
+// take puts a new operation on disk: as something to be done, or with its end.
+func (s *Server) take(t *tx, rec record, o operation) (operation, error) {
+	var err error
+	o.Operation, err = checkOffered(rec, o.Operation)
 	var refused *doors.Error
 	switch {
 	case errors.As(err, &refused):
 		o.State, o.Reason, o.Message = doors.Failed, refused.Code, refused.Message
 	case err != nil:
-		return err
+		return o, err
 	case !o.Kind.Money():
 		o.State = doors.Succeeded // what it asks for is that it be kept
 	default:
 		o.line, o.nextLook = o.Ref, t.now
 	}
 	if err := t.insert(o); err != nil {
-		return err
+		return o, err
 	}
 	if o.State.Final() {
-		return t.append(rec.ID, o.item())
+		return o, t.append(rec.ID, o.item())
 	}
-	return nil
+	return o, nil
 }
 
 // oldest is a hundred years in milliseconds: a larger age is nonsense and would
@@ -287,7 +332,7 @@ func (s *Server) contest(t *tx, rec record, have operation) error {
 		return err
 	}
 	s.log.Warn("an operation id came with another body", "store", rec.ID, "operation", have.ID)
-	if err := t.find(rec.ID, reasonReused, have.ID, "the id came again with another body; the first one stands"); err != nil {
+	if _, err := t.find(rec.ID, reasonReused, have.ID, "the id came again with another body; the first one stands"); err != nil {
 		return err
 	}
 	return t.append(rec.ID, Item{Type: "operation", ID: have.ID, State: doors.Failed, Reason: reasonReused,

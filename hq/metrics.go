@@ -102,7 +102,7 @@ var (
 	oldestDesc     = prometheus.NewDesc("storehub_hq_oldest_open_timestamp_seconds", "When the oldest operation without an outcome was recorded; 0: none.", nil, nil)
 	deadlineDesc   = prometheus.NewDesc("storehub_hq_next_deadline_timestamp_seconds", "When the next authorisation of an open capture lapses; 0: none known.", nil, nil)
 	storesDesc     = prometheus.NewDesc("storehub_hq_stores", "Stores on record.", nil, nil)
-	findingsDesc   = prometheus.NewDesc("storehub_hq_findings", "Findings on record that a person should look at, by code.", []string{"code"}, nil)
+	findingsDesc   = prometheus.NewDesc("storehub_hq_findings", "Open findings that a person should look at, by code.", []string{"code"}, nil)
 )
 
 // Describe implements prometheus.Collector.
@@ -154,7 +154,7 @@ func (c ledgerMetrics) Collect(ch chan<- prometheus.Metric) {
 		}
 		ch <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, v)
 	}
-	if err := c.each(ctx, `SELECT code, count(*) FROM findings GROUP BY code`, func(scan func(...any) error) error {
+	if err := c.each(ctx, `SELECT code, count(*) FROM findings WHERE decision = '' GROUP BY code`, func(scan func(...any) error) error {
 		var code string
 		var n float64
 		if err := scan(&code, &n); err != nil {

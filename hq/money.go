@@ -35,15 +35,25 @@ func (s *Server) capture(ctx context.Context, st Stripe, o operation) (step, err
 	if err != nil {
 		return step{}, err
 	}
+	if !had {
+		other, err := s.db.paidOtherwise(ctx, o)
+		if err != nil {
+			return step{}, err
+		}
+		if other != "" {
+			if hold := gate(o, reasonOrderPaid, "an earlier capture of this order failed and "+other+" paid it since; confirm only if both are owed"); hold != nil {
+				return withDeadline(*hold, in), nil
+			}
+		}
+	}
 	amount := o.Amount
 	if had && last.definite() && last.status < 500 {
-		decideAt := dueBy(o, in).Add(-decideBefore)
 		switch {
-		case last.code == "amount_too_large" && s.now().Before(decideAt):
-			n := rest(reasonDecision, "more was asked than the card authorised; a person may decide until the authorised amount is captured")
-			n.after = decideAt.Sub(s.now())
-			return withDeadline(n, in), nil
 		case last.code == "amount_too_large":
+			hold, err := s.overAmount(ctx, o, in)
+			if err != nil || hold != nil {
+				return withDeadline(deref(hold), in), err
+			}
 			amount = &in.Capturable
 		case last.n >= maxKeys:
 			return refusedFor(last), nil
@@ -64,6 +74,26 @@ func (s *Server) capture(ctx context.Context, st Stripe, o operation) (step, err
 	}
 	end.attempt = &a
 	return *end, nil
+}
+
+// overAmount is nil when the authorised amount is to be captured although more
+// was asked: a person said so, or the deadline is near and the store's policy is
+// not to let the authorisation go.
+func (s *Server) overAmount(ctx context.Context, o operation, in Intent) (*step, error) {
+	const message = "more was asked than the card authorised; "
+	rec, err := readStore(queryer(ctx, s.db.r), `id = ?`, o.store)
+	if err != nil {
+		return nil, err
+	}
+	decideAt := dueBy(o, in).Add(-decideBefore)
+	switch {
+	case rec.OverAmount == OverHold:
+		return gate(o, reasonDecision, message+"a person must decide whether to capture what was authorised"), nil
+	case o.decision != dismissed && !s.now().Before(decideAt):
+		return nil, nil
+	default:
+		return gate(o, reasonDecision, message+"a person may decide until the authorised amount is captured, 6 h before it lapses"), nil
+	}
 }
 
 // judgeCapture applies money.md 2.3 to what a read showed: an end, or that the
@@ -217,10 +247,9 @@ func (s *Server) refund(ctx context.Context, st Stripe, o operation) (step, erro
 			return step{}, err
 		}
 		if twin {
-			if s.now().Sub(o.recordedAt) > patience {
-				return failed(reasonTwinRefund, "nobody confirmed the second refund of the same amount"), nil
+			if hold := gate(o, reasonTwinRefund, "the same amount was refunded on this payment a moment before; a manager must confirm"); hold != nil {
+				return *hold, nil
 			}
-			return rest(reasonTwinRefund, "the same amount was refunded on this payment a moment before; a manager must confirm"), nil
 		}
 	}
 	a := s.key(o, last, had, o.Amount)

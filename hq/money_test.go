@@ -53,8 +53,7 @@ func TestMoney_1_2_OneLinePerIntentKeepsOrder(t *testing.T) {
 
 func TestMoney_1_3_AnIntentOfAnotherPlaceIsNotTouched(t *testing.T) {
 	s := newShop(t)
-	form := "display_name=Other&address[line1]=2+Street&address[city]=San+Francisco&address[state]=CA&address[postal_code]=94110&address[country]=US"
-	loc := s.stripe("POST", "/v1/terminal/locations", form)["id"].(string)
+	loc := s.place()
 	rd := s.stripe("POST", "/v1/terminal/readers", "registration_code=simulated-wpe&location="+loc)["id"].(string)
 	made := func() string {
 		id := s.stripe("POST", "/v1/payment_intents", "amount=1000&currency=usd&capture_method=manual&payment_method_types[]=card_present&metadata[store]=0412")["id"].(string)

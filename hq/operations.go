@@ -28,11 +28,14 @@ type operation struct {
 	listedAt    time.Time
 	contested   bool
 	wakes       int64
+	order       string
+	held        bool
+	decision    string // a person's: "", "dismissed", or each confirmed code followed by a blank
 }
 
 const operationColumns = `seq, store, id, epoch, kind, ref, line, amount, currency, data, till, mode, account, body_hash,
 	created_at, mentioned_at, recorded_at, state, reason, message, unknown, next_look, resting, deadline, result, reversal,
-	tries, listed_at, contested, wakes`
+	tries, listed_at, contested, wakes, order_id, held, decision`
 
 func scanOperation(row interface{ Scan(...any) error }) (operation, error) {
 	var o operation
@@ -41,7 +44,7 @@ func scanOperation(row interface{ Scan(...any) error }) (operation, error) {
 	var data, result, reversal []byte
 	err := row.Scan(&o.seq, &o.store, &o.ID, &o.epoch, &o.Kind, &o.Ref, &o.line, &o.Amount, &o.Currency, &data, &o.Till, &o.Mode, &o.account, &o.bodyHash,
 		&created, &mentioned, &recorded, &o.State, &o.Reason, &o.Message, &o.unknown, &next, &o.resting, &deadline, &result, &reversal,
-		&o.tries, &listed, &o.contested, &o.wakes)
+		&o.tries, &listed, &o.contested, &o.wakes, &o.order, &o.held, &o.decision)
 	if err != nil {
 		return o, err
 	}
@@ -71,11 +74,20 @@ func (t *tx) insert(o operation) error {
 		settled = ms(t.now)
 	}
 	_, err := t.Exec(`INSERT INTO operations (store, id, epoch, kind, ref, line, amount, currency, data, till, mode, account, body_hash,
-		created_at, mentioned_at, recorded_at, state, reason, message, next_look, deadline, result, reversal, settled_at)
-		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+		created_at, mentioned_at, recorded_at, state, reason, message, next_look, deadline, result, reversal, settled_at, order_id, held)
+		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
 		o.store, o.ID, o.epoch, o.Kind, o.Ref, o.line, o.Amount, o.Currency, blob(o.Data), o.Till, o.Mode, o.account, o.bodyHash,
-		ms(o.CreatedAt), ms(o.mentionedAt), ms(o.recordedAt), o.State, o.Reason, o.Message, orNull(o.nextLook), deadline, blob(o.Result), blob(o.Reversal), settled)
+		ms(o.CreatedAt), ms(o.mentionedAt), ms(o.recordedAt), o.State, o.Reason, o.Message, orNull(o.nextLook), deadline, blob(o.Result), blob(o.Reversal), settled, orderOf(o.Operation), o.held)
 	return err
+}
+
+// orderOf is the till's name for the order; "": it gave none.
+func orderOf(o doors.Operation) string {
+	var d struct {
+		Order string `json:"order"`
+	}
+	_ = json.Unmarshal(o.Data, &d) // no data: no order
+	return d.Order
 }
 
 func blob(j json.RawMessage) []byte { return j }

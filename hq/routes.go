@@ -34,18 +34,19 @@ type answer struct {
 type route struct {
 	method, path string
 	open         bool // needs no credential
+	promised     bool // hands over what a till was promised: open to a hub that may do nothing else
 	serve        func(ctx context.Context, s *Server, st record, r *http.Request) (answer, error)
 }
 
 // storeRoutes is the whole wire between hub and headquarters (see wire.go).
 var storeRoutes = []route{
-	{http.MethodPost, "/store/v1/enrol", true, serveEnrol},
-	{http.MethodGet, "/store/v1/store", false, serveStore},
-	{http.MethodPost, "/store/v1/connection_tokens", false, serveToken},
-	{http.MethodPost, "/store/v1/stripe/{call}", false, serveCall},
-	{http.MethodPost, "/store/v1/operations", false, serveSubmission},
-	{http.MethodGet, "/store/v1/feed", false, serveFeed},
-	{http.MethodGet, "/store/v1/readers", false, serveReaders},
+	{http.MethodPost, "/store/v1/enrol", true, false, serveEnrol},
+	{http.MethodGet, "/store/v1/store", false, false, serveStore},
+	{http.MethodPost, "/store/v1/connection_tokens", false, false, serveToken},
+	{http.MethodPost, "/store/v1/stripe/{call}", false, false, serveCall},
+	{http.MethodPost, "/store/v1/operations", false, true, serveSubmission},
+	{http.MethodGet, "/store/v1/feed", false, false, serveFeed},
+	{http.MethodGet, "/store/v1/readers", false, false, serveReaders},
 }
 
 func (s *Server) routes() http.Handler {
@@ -77,6 +78,14 @@ func (s *Server) serveRoute(r route) http.HandlerFunc {
 			credential, _ := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
 			var err error
 			if st, err = s.storeOf(req.Context(), credential); err != nil {
+				s.refuse(w, err)
+				return
+			}
+			if st, err = s.recognise(req, st); err != nil {
+				s.refuse(w, err)
+				return
+			}
+			if err := st.mayAsk(); err != nil && !r.promised {
 				s.refuse(w, err)
 				return
 			}

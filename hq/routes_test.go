@@ -138,7 +138,7 @@ func TestAStoreSeesOnlyItsOwn(t *testing.T) {
 	pi := s.authorised("1000")
 	s.submit(op(doors.Capture, "op_1", pi, 1000))
 	s.want("op_1", doors.Succeeded, "")
-	code, _, err := s.server.AddStore(t.Context(), hq.Store{ID: "0413", Location: "tml_other", Mode: doors.Test})
+	code, _, err := s.server.AddStore(t.Context(), hq.Store{ID: "0413", Location: s.place(), Mode: doors.Test})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func TestACodeIsGoodOnceAndForADay(t *testing.T) {
 		t.Errorf("the code expires in %s", d)
 	}
 	old := s.client.Credential()
-	e, err := s.client.Enrol(ctx, hq.EnrolRequest{Code: strings.ToLower(" " + first), Fingerprint: "f"})
+	e, err := s.client.Enrol(ctx, hq.EnrolRequest{Code: strings.ToLower(" " + first), Fingerprint: "machine 1"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,9 +27,37 @@ var (
 	dayEnds    = regexp.MustCompile(`^([01][0-9]|2[0-3]):[0-5][0-9]$`)
 )
 
+// What to do when more is to be captured than was authorised, and with an
+// authorisation that no operation names (money.md 2.3, 3.3).
+const (
+	OverCapture       = "capture_authorised"
+	OverHold          = "hold"
+	UncapturedReport  = "report"
+	UncapturedCapture = "capture_with_order"
+	UncapturedCancel  = "cancel_without_order"
+	hubDrained        = "drain"
+	hubRevoked        = "revoked"
+	storeRemoved      = "removed"
+)
+
+// Policy is what headquarters does for a store where a person could decide otherwise.
+type Policy struct {
+	OverAmount string `json:"over_amount"`
+	Uncaptured string `json:"uncaptured"`
+	// TrustKey names the metadata in which the store's own backend writes the
+	// store's id; "": metadata proves nothing.
+	TrustKey string `json:"trust_metadata,omitempty"`
+}
+
 // record is a store with what headquarters remembers of its hub.
 type record struct {
 	Store
+	Policy
+	standing        string // of its hub: "", or one of the above
+	fingerprint     string // of its machine
+	newcomer        string // the run of a hub that showed a forked head; "": none
+	run             string // of the process that asks
+	copied          bool   // who asks is not the hub that was enrolled
 	epoch           string
 	fresh           bool // nothing has been accepted in this epoch yet
 	acceptedThrough uint64
@@ -101,24 +129,6 @@ func (s *Server) completeStore(st Store) (Store, error) {
 	return st, nil
 }
 
-// Stores lists, by id.
-func (s *Server) Stores(ctx context.Context) ([]Store, error) {
-	rows, err := s.db.r.QueryContext(ctx, `SELECT id, location, mode, account, name, time_zone, day_ends FROM stores ORDER BY id`)
-	if err != nil {
-		return nil, fmt.Errorf("list stores: %w", err)
-	}
-	defer rows.Close()
-	list := []Store{}
-	for rows.Next() {
-		var st Store
-		if err := rows.Scan(&st.ID, &st.Location, &st.Mode, &st.Account, &st.Name, &st.TimeZone, &st.DayEnds); err != nil {
-			return nil, fmt.Errorf("list stores: %w", err)
-		}
-		list = append(list, st)
-	}
-	return list, rows.Err()
-}
-
 // enrol trades a code for a credential, once. The code is used up in the same
 // transaction that makes the credential, so neither exists without the other.
 func (s *Server) enrol(ctx context.Context, r EnrolRequest) (Enrolment, error) {
@@ -132,17 +142,20 @@ func (s *Server) enrol(ctx context.Context, r EnrolRequest) (Enrolment, error) {
 	case len(r.Fingerprint) > 256 || len(r.Version) > 128:
 		return Enrolment{}, doors.ErrInvalidField.With("fingerprint or version is too long")
 	}
+	before, err := s.storeOfCode(s.now(), queryer(ctx, s.db.r), r)
+	if err != nil {
+		return Enrolment{}, err
+	}
+	if err := s.checkPlace(ctx, before.Store); err != nil {
+		return Enrolment{}, err
+	}
 	var e Enrolment
-	err := s.db.tx(ctx, func(t *tx) error {
-		var store string
-		var expires, used int64
-		err := t.QueryRow(`SELECT store, expires_at, used_at FROM codes WHERE hash = ?`, hashCode(r.Code)).Scan(&store, &expires, &used)
-		if errors.Is(err, sql.ErrNoRows) || err == nil && (used != 0 || ms(t.now) >= expires) {
-			return doors.ErrEnrolCode
-		}
+	err = s.db.tx(ctx, func(t *tx) error {
+		was, err := s.storeOfCode(t.now, t, r) // anew: a code is good once
 		if err != nil {
 			return err
 		}
+		store := was.ID
 		secret := make([]byte, 32)
 		_, _ = rand.Read(secret) // never errs since Go 1.24
 		e.Credential = "shc_" + base64.RawURLEncoding.EncodeToString(secret)
@@ -152,9 +165,19 @@ func (s *Server) enrol(ctx context.Context, r EnrolRequest) (Enrolment, error) {
 		if err := s.db.fault("enrol:code"); err != nil {
 			return err
 		}
-		if _, err := t.Exec(`UPDATE stores SET credential = ?, fingerprint = ?, hub_version = ? WHERE id = ?`,
+		if _, err := t.Exec(`UPDATE stores SET credential = ?, fingerprint = ?, hub_version = ?, standing = '', newcomer = '' WHERE id = ?`,
 			hashSecret(e.Credential), r.Fingerprint, r.Version, store); err != nil {
 			return err
+		}
+		if _, err := t.Exec(`UPDATE findings SET decision = ?, decided_by = 'enrolment', decided_at = ? WHERE store = ? AND code = ? AND decision = ''`,
+			decided, ms(t.now), store, doors.ErrHubDuplicated.Code); err != nil {
+			return err
+		}
+		if was.fingerprint != "" {
+			// Another hub, or the same with a new beginning: its numbers must not meet the old ones.
+			if err := s.renewEpoch(t, store, "a hub was enrolled"); err != nil {
+				return err
+			}
 		}
 		rec, err := readStore(t, `id = ?`, store)
 		e.Store = rec.Store
@@ -165,6 +188,25 @@ func (s *Server) enrol(ctx context.Context, r EnrolRequest) (Enrolment, error) {
 	}
 	s.log.Info("store enrolled", "store", e.Store.ID)
 	return e, nil
+}
+
+// storeOfCode is the store that a code is good for.
+func (s *Server) storeOfCode(now time.Time, q queries, r EnrolRequest) (record, error) {
+	var store string
+	var expires, used int64
+	err := q.QueryRow(`SELECT store, expires_at, used_at FROM codes WHERE hash = ?`, hashCode(r.Code)).Scan(&store, &expires, &used)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && (used != 0 || ms(now) >= expires) {
+		return record{}, doors.ErrEnrolCode
+	}
+	if err != nil {
+		return record{}, err
+	}
+	var credential []byte
+	rec, err := readStore(q, `id = ?`, store, &credential)
+	if err == nil && credential != nil && rec.fingerprint != r.Fingerprint && !r.Replace {
+		err = doors.ErrHubElsewhere
+	}
+	return rec, err
 }
 
 // storeOf tells whose credential it is.
@@ -213,8 +255,10 @@ func (p pool) QueryRow(q string, args ...any) *sql.Row {
 func readStore(q queries, where string, arg any, credential ...*[]byte) (record, error) {
 	var r record
 	var hash []byte
-	err := q.QueryRow(`SELECT id, location, mode, account, name, time_zone, day_ends, epoch, epoch_fresh, accepted_through, head, feed_seq, credential FROM stores WHERE `+where, arg).
-		Scan(&r.ID, &r.Location, &r.Mode, &r.Account, &r.Name, &r.TimeZone, &r.DayEnds, &r.epoch, &r.fresh, &r.acceptedThrough, &r.head, &r.feedSeq, &hash)
+	err := q.QueryRow(`SELECT id, location, mode, account, name, time_zone, day_ends, epoch, epoch_fresh, accepted_through, head, feed_seq,
+		standing, fingerprint, newcomer, over_amount, uncaptured, trust_key, credential FROM stores WHERE `+where, arg).
+		Scan(&r.ID, &r.Location, &r.Mode, &r.Account, &r.Name, &r.TimeZone, &r.DayEnds, &r.epoch, &r.fresh, &r.acceptedThrough, &r.head, &r.feedSeq,
+			&r.standing, &r.fingerprint, &r.newcomer, &r.OverAmount, &r.Uncaptured, &r.TrustKey, &hash)
 	for _, c := range credential {
 		*c = hash
 	}

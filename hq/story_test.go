@@ -137,6 +137,12 @@ func newShop(t *testing.T, change ...func(*hq.Options)) *shop {
 	return s
 }
 
+// place is another Location of the account.
+func (s *shop) place() string {
+	s.t.Helper()
+	return s.stripe("POST", "/v1/terminal/locations", "display_name=Other&address[line1]=2+Street&address[city]=San+Francisco&address[state]=CA&address[postal_code]=94110&address[country]=US")["id"].(string)
+}
+
 // up starts headquarters on its database.
 func (s *shop) up() {
 	s.t.Helper()

@@ -27,6 +27,7 @@ type EnrolRequest struct {
 	Code        string `json:"code"`
 	Fingerprint string `json:"fingerprint"` // of the machine; HQ remembers it
 	Version     string `json:"version"`
+	Replace     bool   `json:"replace,omitempty"` // end the hub that is on another machine
 }
 
 // Enrolment is what a hub keeps. Credential is a secret and is shown once.

@@ -24,6 +24,8 @@ const (
 	patienceOffline = 30 * 24 * time.Hour
 	// decideBefore the deadline headquarters captures what was authorised.
 	decideBefore = 6 * time.Hour
+	// worrying: a capture that waits longer for its authorisation is a finding.
+	worrying = time.Hour
 	// stripeTimeout is for one call on behalf of an operation: nobody waits at a till.
 	stripeTimeout = 20 * time.Second
 	// idleLook bounds the scheduler's sleep, should the wall clock jump.
@@ -42,6 +44,7 @@ type step struct {
 	trouble  bool          // after grows with every such step in a row
 	soon     bool          // the next step follows at once: nothing new was learnt about trouble
 	resting  bool          // it waits, and certainly has no effect at Stripe
+	ask      bool          // a person should look at it
 	line     string        // the intent that its ref turned out to be
 	listed   time.Time     // refunds were listed once and showed no effect
 	attempt  *attempt      // the key whose answer is known now
@@ -129,6 +132,11 @@ func (s *Server) look(ctx context.Context, o operation) error {
 	if err != nil {
 		return s.settle(ctx, o, step{reason: "stripe_key_missing", message: err.Error(), trouble: true})
 	}
+	if o.held {
+		if hold := gate(o, reasonHeld, "the hub was drained; a person must look at what it still sent"); hold != nil {
+			return s.settle(ctx, o, *hold)
+		}
+	}
 	if !isIntent(o.line) {
 		next, err := s.resolve(ctx, st, o)
 		if err != nil {
@@ -198,6 +206,13 @@ func (s *Server) settle(ctx context.Context, o operation, n step) error {
 		default:
 			is.tries = 0
 		}
+		if n.ask && !n.state.Final() {
+			left, err := s.escalate(t, is)
+			if err != nil {
+				return err
+			}
+			n.after = min(n.after, left)
+		}
 		is.nextLook = t.now.Add(n.after)
 		switch {
 		case n.state.Final():
@@ -215,6 +230,9 @@ func (s *Server) settle(ctx context.Context, o operation, n step) error {
 		if n.state.Final() {
 			// What rests on the same payment may be decided by this end.
 			if err := t.wake(is.line); err != nil {
+				return err
+			}
+			if err := t.close(is); err != nil {
 				return err
 			}
 		}

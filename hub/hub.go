@@ -6,6 +6,7 @@ package hub
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -33,6 +34,7 @@ type Parts struct {
 	Browse   func(context.Context, time.Duration) ([]mdns.Peer, error) // nil: [mdns.Browse]
 	Log      *slog.Logger                                              // nil: [slog.Default]
 	Version  string
+	Machine  string // fingerprint of the machine, as it was enrolled; "": not told
 	// KeyWarnings is what is not well with an embedded headquarters' key; the
 	// checklist says it.
 	KeyWarnings []string
@@ -98,7 +100,7 @@ func New(cfg Config, p Parts) (*Hub, error) {
 		if cfg.HQ.Embedded {
 			return nil, errors.New("hq.embedded: headquarters must be handed over by whoever starts it")
 		}
-		client, err := newClient(cfg, p.Version)
+		client, err := newClient(cfg, p.Version, p.Machine)
 		if err != nil {
 			return nil, err
 		}
@@ -286,7 +288,7 @@ func (h *Hub) underWay() string {
 	return ""
 }
 
-func newClient(cfg Config, version string) (*hq.Client, error) {
+func newClient(cfg Config, version, machine string) (*hq.Client, error) {
 	transport, err := hqTransport(cfg.HQ.CAFile)
 	if err != nil {
 		return nil, err
@@ -296,7 +298,7 @@ func newClient(cfg Config, version string) (*hq.Client, error) {
 		return nil, fmt.Errorf("read hq.credential_file: %w", err)
 	}
 	return &hq.Client{
-		URL: cfg.HQ.URL, HTTP: transport, Version: version,
+		URL: cfg.HQ.URL, HTTP: transport, Version: version, Machine: machine, Run: rand.Text(),
 		Credential: func() string {
 			s, err := readSecret(file)
 			if err != nil {

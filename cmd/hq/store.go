@@ -18,6 +18,10 @@ import (
 type storeCmd struct {
 	Add  storeAddCmd  `cmd:"" help:"Record a store and print the one-time code for its hub."`
 	List storeListCmd `cmd:"" help:"List the stores."`
+
+	Move      storeMoveCmd      `cmd:"" help:"Give a store another Location, account or mode."`
+	Remove    storeRemoveCmd    `cmd:"" help:"Take a store out of service."`
+	Configure storeConfigureCmd `cmd:"" help:"Change a store's record and policies, or revoke its hub."`
 }
 
 type storeAddCmd struct {
@@ -28,6 +32,7 @@ type storeAddCmd struct {
 	Name     string `help:"What people call it."`
 	TimeZone string `placeholder:"ZONE" help:"IANA name, such as Europe/Berlin."`
 	DayEnds  string `placeholder:"HH:MM" help:"When the shop's day ends, 04:00 if left out."`
+	Trust    string `name:"trust-metadata" placeholder:"KEY" help:"Metadata key in which the store's own backend writes the store's id into its payments."`
 	Format   string `enum:"text,json" default:"text" help:"text or json."`
 }
 
@@ -59,6 +64,9 @@ func (c *storeAddCmd) Run(a *app) error {
 	}
 	code, expires, err := s.AddStore(a.ctx, hq.Store{ID: c.ID, Location: c.Location, Mode: mode, Account: c.Account,
 		Name: c.Name, TimeZone: c.TimeZone, DayEnds: c.DayEnds})
+	if err == nil && c.Trust != "" {
+		err = s.ConfigureStore(a.ctx, c.ID, hq.Change{TrustKey: &c.Trust})
+	}
 	if err := errors.Join(err, s.Close()); err != nil {
 		return cli.Usage("hq store add --help", "%w", err)
 	}
@@ -100,11 +108,98 @@ func (c *storeListCmd) Run(a *app) error {
 		return writeJSON(a.stdout, list)
 	}
 	t := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "STORE\tLOCATION\tMODE\tTIME ZONE\tNAME")
+	fmt.Fprintln(t, "STORE\tLOCATION\tACCOUNT\tMODE\tTIME ZONE\tHUB\tNAME")
 	for _, st := range list {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", st.ID, st.Location, st.Mode, st.TimeZone, cmp.Or(st.Name, "-"))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", st.ID, st.Location, cmp.Or(st.Account, "-"), st.Mode, st.TimeZone, st.Hub, cmp.Or(st.Name, "-"))
 	}
 	return t.Flush()
+}
+
+// withStores opens the record of stores beside a running headquarters.
+func (a *app) withStores(hint string, do func(*hq.Server) error) error {
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	s, err := hq.NewServer(hq.Options{Database: cfg.Database})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(do(s), s.Close()); err != nil {
+		return cli.Usage(hint, "%w", err)
+	}
+	return nil
+}
+
+type storeMoveCmd struct {
+	ID       string `required:"" placeholder:"ID" help:"The store."`
+	Location string `required:"" placeholder:"tml_…" help:"Its Terminal Location from now on."`
+	Account  string `placeholder:"acct_…" help:"Its connected account from now on; none if left out."`
+	Mode     string `enum:"live,test," default:"" help:"live or test; as before if left out."`
+}
+
+// Help is an example.
+func (storeMoveCmd) Help() string {
+	return "Payments made at the former Location remain the store's. Another account or mode is refused while\n" +
+		"anything is open.\n\nExample:\n\n  hq store move --id 0412 --location tml_…"
+}
+
+// Run moves the store.
+func (c *storeMoveCmd) Run(a *app) error {
+	err := a.withStores("hq store move --help", func(s *hq.Server) error {
+		return s.MoveStore(a.ctx, hq.Store{ID: c.ID, Location: c.Location, Account: c.Account, Mode: doors.Mode(c.Mode)})
+	})
+	if err == nil {
+		_, err = fmt.Fprintf(a.stdout, "Store %s is at %s. Register its readers there.\n", c.ID, c.Location)
+	}
+	return err
+}
+
+type storeRemoveCmd struct {
+	ID string `required:"" placeholder:"ID" help:"The store."`
+}
+
+// Help is an example.
+func (storeRemoveCmd) Help() string {
+	return "Its hub and tills are known no more; its ledger stays. Refused while anything is open.\n\nExample:\n\n  hq store remove --id 0412"
+}
+
+// Run removes the store.
+func (c *storeRemoveCmd) Run(a *app) error {
+	err := a.withStores("hq reconcile --store "+c.ID+" shows what is open", func(s *hq.Server) error { return s.RemoveStore(a.ctx, c.ID) })
+	if err == nil {
+		_, err = fmt.Fprintf(a.stdout, "Store %s is out of service.\n", c.ID)
+	}
+	return err
+}
+
+type storeConfigureCmd struct {
+	ID         string  `required:"" placeholder:"ID" help:"The store."`
+	Name       *string `help:"What people call it."`
+	TimeZone   *string `placeholder:"ZONE" help:"IANA name, such as Europe/Berlin."`
+	DayEnds    *string `placeholder:"HH:MM" help:"When the shop's day ends."`
+	OverAmount *string `placeholder:"POLICY" help:"When more is to be captured than was authorised: capture_authorised (6 h before it lapses) or hold (a person decides)."`
+	Uncaptured *string `placeholder:"POLICY" help:"With an authorisation that no operation names after 30 min: report, capture_with_order or cancel_without_order."`
+	Trust      *string `name:"trust-metadata" placeholder:"KEY" help:"Metadata key in which the store's own backend writes the store's id; empty: metadata proves nothing."`
+	Revoke     *string `placeholder:"HOW" help:"End the hub's credential: drain (it may hand over what it promised, held for review) or now."`
+}
+
+// Help is examples.
+func (storeConfigureCmd) Help() string {
+	return "What headquarters has accepted from a revoked hub is still done. A hub that is enrolled anew ends the revocation.\n\n" +
+		"Examples:\n\n  hq store configure --id 0412 --time-zone America/Denver --day-ends 03:00\n  hq store configure --id 0412 --revoke drain"
+}
+
+// Run changes the store's record.
+func (c *storeConfigureCmd) Run(a *app) error {
+	err := a.withStores("hq store configure --help", func(s *hq.Server) error {
+		return s.ConfigureStore(a.ctx, c.ID, hq.Change{Name: c.Name, TimeZone: c.TimeZone, DayEnds: c.DayEnds,
+			OverAmount: c.OverAmount, Uncaptured: c.Uncaptured, TrustKey: c.Trust, Revoke: c.Revoke})
+	})
+	if err == nil {
+		_, err = fmt.Fprintf(a.stdout, "Store %s is changed.\n", c.ID)
+	}
+	return err
 }
 
 func writeJSON(w io.Writer, v any) error {

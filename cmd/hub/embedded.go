@@ -84,7 +84,7 @@ func enrolHere(ctx context.Context, cfg hub.Config, server *hq.Server, client *h
 	for _, s := range stores {
 		if s.ID == cfg.Store {
 			if _, err := os.Stat(file); err == nil {
-				return hub.RememberStore(cfg.StateDir, s)
+				return hub.RememberStore(cfg.StateDir, s.Store)
 			}
 		} else {
 			return cli.Usage("an embedded headquarters is for one store; use another state_dir for another store",
@@ -95,7 +95,7 @@ func enrolHere(ctx context.Context, cfg hub.Config, server *hq.Server, client *h
 	if err != nil {
 		return fmt.Errorf("add store to embedded headquarters: %w", err)
 	}
-	return enrol(ctx, client, code, cfg.StateDir, file, nil)
+	return enrol(ctx, client, code, true, cfg.StateDir, file, nil)
 }
 
 // keyHint is what to do about a key that may do too much.

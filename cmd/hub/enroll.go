@@ -27,12 +27,16 @@ type enrollCmd struct {
 	HQ     string `name:"hq" required:"" placeholder:"URL" help:"Headquarters' address."`
 	Code   string `required:"" placeholder:"CODE" help:"The one-time code that \"hq store add\" printed."`
 	CAFile string `name:"ca-file" placeholder:"FILE" help:"A CA to trust for headquarters alone."`
+
+	Replace bool `help:"Take the place of the hub on another machine: its credential ends."`
 }
 
 // Help is what it does.
 func (enrollCmd) Help() string {
 	return `Trades a one-time code for this store's credential, which is kept in a file of mode
-0600, and completes the configuration file. The code works once.
+0600, and completes the configuration file. The code works once. A store whose hub is
+another machine wants --replace: the other one is shut out, and what it had handed over
+is still done.
 
 Example:
 
@@ -71,7 +75,7 @@ func (c *enrollCmd) Run(a *app) error {
 	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
 		return fmt.Errorf("make state directory: %w", err)
 	}
-	if err := enrol(ctx, client, c.Code, cfg.StateDir, cfg.CredentialFile(), &store); err != nil {
+	if err := enrol(ctx, client, c.Code, c.Replace, cfg.StateDir, cfg.CredentialFile(), &store); err != nil {
 		return err
 	}
 	fmt.Fprintf(a.stdout, "This machine is the hub of store %s (%s mode). Its credential is in %s.\n", store.ID, store.Mode, cfg.CredentialFile())
@@ -104,12 +108,12 @@ func (a *app) loadForEnrolment(file string) (hub.Config, error) {
 // enrol trades the code and keeps what comes back: the credential in file, the
 // record of the store in dir. That both can be written is known before the code,
 // which works once, is used.
-func enrol(ctx context.Context, client *hq.Client, code, dir, file string, store *hq.Store) error {
+func enrol(ctx context.Context, client *hq.Client, code string, replace bool, dir, file string, store *hq.Store) error {
 	secret, err := beginFile(file, 0o600)
 	if err != nil {
 		return err
 	}
-	got, err := client.Enrol(ctx, hq.EnrolRequest{Code: code, Fingerprint: fingerprint(), Version: buildinfo.Version()})
+	got, err := client.Enrol(ctx, hq.EnrolRequest{Code: code, Fingerprint: fingerprint(), Version: buildinfo.Version(), Replace: replace})
 	if err != nil {
 		secret.abandon()
 		return fmt.Errorf("enrol at %s: %w", client.URL, err)

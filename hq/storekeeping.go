@@ -1,0 +1,211 @@
+package hq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// StoreRecord is one store as people keep it.
+type StoreRecord struct {
+	Store
+	Policy
+	Hub string `json:"hub"` // none, enrolled, drained, revoked, duplicated
+}
+
+// Stores lists, by id, without those that were removed.
+func (s *Server) Stores(ctx context.Context) ([]StoreRecord, error) {
+	ids, err := s.db.strings(ctx, `SELECT id FROM stores WHERE standing <> ? ORDER BY id`, storeRemoved)
+	if err != nil {
+		return nil, fmt.Errorf("list stores: %w", err)
+	}
+	list := make([]StoreRecord, 0, len(ids))
+	for _, id := range ids {
+		var credential []byte
+		rec, err := readStore(queryer(ctx, s.db.r), `id = ?`, id, &credential)
+		if err != nil {
+			return nil, fmt.Errorf("list stores: %w", err)
+		}
+		out := StoreRecord{Store: rec.Store, Policy: rec.Policy, Hub: "enrolled"}
+		switch {
+		case rec.standing == hubDrained:
+			out.Hub = "drained"
+		case rec.standing == hubRevoked:
+			out.Hub = "revoked"
+		case credential == nil:
+			out.Hub = "none"
+		case rec.newcomer != "":
+			out.Hub = "duplicated"
+		}
+		list = append(list, out)
+	}
+	return list, nil
+}
+
+// Change is what ConfigureStore alters; nil leaves a field as it is.
+type Change struct {
+	Name, TimeZone, DayEnds          *string
+	OverAmount, Uncaptured, TrustKey *string
+	// Revoke ends the hub's credential: "drain" lets it hand over what it
+	// promised, held for a person, and nothing else; "now" lets it do nothing.
+	// What headquarters has accepted is still done. A new enrolment ends it.
+	Revoke *string
+}
+
+var metadataKey = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,40}$`)
+
+func (c Change) apply(rec *record) error {
+	for _, f := range []struct{ to, from *string }{{&rec.Name, c.Name}, {&rec.TimeZone, c.TimeZone}, {&rec.DayEnds, c.DayEnds},
+		{&rec.OverAmount, c.OverAmount}, {&rec.Uncaptured, c.Uncaptured}, {&rec.TrustKey, c.TrustKey}} {
+		if f.from != nil {
+			*f.to = *f.from
+		}
+	}
+	switch {
+	case !slices.Contains([]string{OverCapture, OverHold}, rec.OverAmount):
+		return fmt.Errorf("over_amount %q: want %s or %s", rec.OverAmount, OverCapture, OverHold)
+	case !slices.Contains([]string{UncapturedReport, UncapturedCapture, UncapturedCancel}, rec.Uncaptured):
+		return fmt.Errorf("uncaptured %q: want %s, %s or %s", rec.Uncaptured, UncapturedReport, UncapturedCapture, UncapturedCancel)
+	case rec.TrustKey != "" && (!metadataKey.MatchString(rec.TrustKey) || strings.HasPrefix(rec.TrustKey, "storehub_")):
+		return fmt.Errorf("trust_metadata %q: want a metadata key of up to 40 letters, digits, '_', '.' and '-', not one of ours", rec.TrustKey)
+	}
+	if c.Revoke != nil {
+		switch *c.Revoke {
+		case "drain":
+			rec.standing = hubDrained
+		case "now":
+			rec.standing = hubRevoked
+		default:
+			return fmt.Errorf("revoke %q: want drain or now", *c.Revoke)
+		}
+	}
+	return nil
+}
+
+// ConfigureStore changes a store's record. It works beside a running headquarters.
+func (s *Server) ConfigureStore(ctx context.Context, id string, c Change) error {
+	err := s.db.tx(ctx, func(t *tx) error {
+		rec, err := t.store(id)
+		if err != nil {
+			return err
+		}
+		if err := c.apply(&rec); err != nil {
+			return err
+		}
+		if rec.Store, err = s.completeStore(rec.Store); err != nil {
+			return err
+		}
+		if _, err := t.Exec(`UPDATE stores SET name = ?, time_zone = ?, day_ends = ?, over_amount = ?, uncaptured = ?, trust_key = ?, standing = ? WHERE id = ?`,
+			rec.Name, rec.TimeZone, rec.DayEnds, rec.OverAmount, rec.Uncaptured, rec.TrustKey, rec.standing, id); err != nil {
+			return err
+		}
+		if rec.standing != hubRevoked {
+			return nil
+		}
+		_, err = t.Exec(`UPDATE stores SET credential = NULL WHERE id = ?`, id)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("configure store %q: %w", id, err)
+	}
+	s.log.Info("store configured", "store", id)
+	return nil
+}
+
+// MoveStore gives a store another Location. The one before goes on proving whose
+// payments are. Another account or mode is refused while anything is open
+// (money.md 1.4): its end could not be brought about any more.
+func (s *Server) MoveStore(ctx context.Context, to Store) error {
+	err := s.db.tx(ctx, func(t *tx) error {
+		rec, err := t.store(to.ID)
+		if err != nil {
+			return err
+		}
+		moved := rec.Store
+		moved.Location, moved.Account = to.Location, to.Account
+		if to.Mode != "" {
+			moved.Mode = to.Mode
+		}
+		if moved, err = s.completeStore(moved); err != nil {
+			return err
+		}
+		if moved.Account != rec.Account || moved.Mode != rec.Mode {
+			if err := t.nothingOpen(to.ID); err != nil {
+				return err
+			}
+		}
+		for _, q := range []string{
+			`UPDATE locations SET role = 'former' WHERE store = ?1 AND role = 'present' AND id <> ?2`,
+			`INSERT INTO locations VALUES (?1, ?2, 'present') ON CONFLICT (store, id) DO UPDATE SET role = 'present'`,
+		} {
+			if _, err := t.Exec(q, to.ID, moved.Location); err != nil {
+				return err
+			}
+		}
+		_, err = t.Exec(`UPDATE stores SET location = ?, account = ?, mode = ? WHERE id = ?`, moved.Location, moved.Account, moved.Mode, to.ID)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("move store %q: %w", to.ID, err)
+	}
+	s.log.Info("store moved", "store", to.ID, "location", to.Location)
+	return nil
+}
+
+// RemoveStore takes a store out of service: its hub and tills are known no more.
+// Its ledger stays. It is refused while anything is open.
+func (s *Server) RemoveStore(ctx context.Context, id string) error {
+	err := s.db.tx(ctx, func(t *tx) error {
+		if _, err := t.store(id); err != nil {
+			return err
+		}
+		if err := t.nothingOpen(id); err != nil {
+			return err
+		}
+		for _, q := range []string{
+			`UPDATE stores SET standing = 'removed', credential = NULL WHERE id = ?`,
+			`DELETE FROM tills WHERE store = ?`,
+			`DELETE FROM codes WHERE store = ?`,
+		} {
+			if _, err := t.Exec(q, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("remove store %q: %w", id, err)
+	}
+	s.log.Info("store removed", "store", id)
+	return nil
+}
+
+// store reads a store that was not removed.
+func (t *tx) store(id string) (record, error) {
+	rec, err := readStore(t, `id = ?`, id)
+	if isNoRows(err) || err == nil && rec.standing == storeRemoved {
+		return rec, errors.New("there is no such store")
+	}
+	return rec, err
+}
+
+// nothingOpen refuses while money of the store is under way.
+func (t *tx) nothingOpen(store string) error {
+	for _, q := range []struct{ query, what string }{
+		{`SELECT count(*) FROM operations WHERE store = ? AND next_look IS NOT NULL`, "operations without an outcome"},
+		{`SELECT count(*) FROM actions WHERE store = ? AND open = 1`, "reader actions without an end"},
+		{`SELECT count(*) FROM intents WHERE store = ? AND next_look IS NOT NULL AND authorised_at > 0`, "authorisations that are not captured"},
+	} {
+		var n int
+		if err := t.QueryRow(q.query, store).Scan(&n); err != nil {
+			return err
+		}
+		if n > 0 {
+			return fmt.Errorf("it has %d %s; see hq reconcile --store %s", n, q.what, store)
+		}
+	}
+	return nil
+}

@@ -28,6 +28,7 @@ var rooms = map[string][]string{
 	// The conversation with headquarters; Stripe stands behind one package.
 	"hq":           {"doors", "internal/yamlfile"},
 	"hq/stripeapi": {"doors", "hq"},
+	"hq/postgres":  {}, // heavy: cmd/hq alone knows it
 
 	// The hub joins the roads.
 	"hub": {"diagnostics", "doors", "hq", "netcheck", "offlinequeue", "readers", "internal/mdns", "internal/yamlfile"},
@@ -35,7 +36,7 @@ var rooms = map[string][]string{
 	// The mains pick a command and wire the parts.
 	"cmd/hub": {"diagnostics", "doors", "hq", "hq/stripeapi", "hub", "netcheck", "offlinequeue", "readers",
 		"internal/buildinfo", "internal/cli", "internal/service", "internal/try", "internal/yamlfile"},
-	"cmd/hq": {"doors", "hq", "hq/stripeapi", "internal/buildinfo", "internal/cli", "internal/service", "internal/yamlfile"},
+	"cmd/hq": {"doors", "hq", "hq/postgres", "hq/stripeapi", "internal/buildinfo", "internal/cli", "internal/service", "internal/yamlfile"},
 
 	"internal/buildinfo": {},
 	"internal/cli":       {},
@@ -47,6 +48,7 @@ var rooms = map[string][]string{
 	// Simulation: for hub try and for tests, never on the way of a real payment.
 	"internal/sandbox":            {},
 	"internal/sandbox/stripemock": {},
+	"internal/pgcluster":          {},
 	"internal/try":                {"doors", "hq", "hq/stripeapi", "hub", "internal/sandbox"},
 	"internal/lab":                {"diagnostics"},
 	"internal/storesim":           {"doors", "hq", "hub", "internal/sandbox", "internal/try"},
@@ -54,7 +56,9 @@ var rooms = map[string][]string{
 
 // testsMay lists what _test.go files may import beside what their package may.
 var testsMay = map[string][]string{
-	"hq":                {"hq/stripeapi", "internal/sandbox", "internal/sandbox/stripemock"},
+	"cmd/hq":            {"internal/pgcluster"},
+	"hq/postgres":       {"internal/pgcluster"},
+	"hq":                {"hq/postgres", "hq/stripeapi", "internal/pgcluster", "internal/sandbox", "internal/sandbox/stripemock"},
 	"hq/stripeapi":      {"internal/sandbox", "internal/sandbox/stripemock"},
 	"internal/sandbox":  {"internal/sandbox/stripemock"},
 	"internal/storesim": {"internal/sandbox/stripemock", "offlinequeue"},
@@ -69,6 +73,7 @@ var owners = map[string][]string{
 	"github.com/dgraph-io/badger":     {"offlinequeue"},
 	"github.com/stripe/stripe-go":     {"hq/stripeapi"},
 	"modernc.org/sqlite":              {"hq"},
+	"github.com/jackc/pgx":            {"hq/postgres", "internal/pgcluster"},
 	"github.com/prometheus":           {"hub", "hq"},
 	"github.com/grandcat/zeroconf":    {"internal/mdns"},
 	"github.com/kardianos/service":    {"internal/service"},

@@ -114,8 +114,9 @@ func (s *Server) resolve(ctx context.Context, st Stripe, o operation) (step, err
 		}
 		return s.awaiting(ctx, o, "no authorised payment with this reference is known yet")
 	}
-	line := chosen[0].ID
+	var line string
 	err = s.db.tx(ctx, func(t *tx) error {
+		line = chosen[0].ID
 		// Once one intent of a ref has been chosen, it stays the one.
 		for _, in := range chosen {
 			var used bool

@@ -95,6 +95,11 @@ func ParseConfig(r io.Reader, name string) (Config, error) {
 	return c, err
 }
 
+// Shared reports whether the database is one for several replicas.
+func (c Config) Shared() bool {
+	return strings.HasPrefix(c.Database, "postgres://") || strings.HasPrefix(c.Database, "postgresql://")
+}
+
 // check names the key that is wrong.
 func (c Config) check() (key string, err error) {
 	if err := checkListen(c.Listen, c.TLS); err != nil {
@@ -108,11 +113,8 @@ func (c Config) check() (key string, err error) {
 			return "public_url", err
 		}
 	}
-	if strings.HasPrefix(c.Database, "postgres:") || strings.HasPrefix(c.Database, "postgresql:") {
-		return "database", errors.New("PostgreSQL is not part of this version; use sqlite:PATH")
-	}
-	if p, ok := strings.CutPrefix(c.Database, "sqlite:"); !ok || p == "" {
-		return "database", fmt.Errorf("want sqlite:PATH, not %q", redactURL(c.Database))
+	if p, ok := strings.CutPrefix(c.Database, "sqlite:"); !c.Shared() && (!ok || p == "") {
+		return "database", fmt.Errorf("want sqlite:PATH or postgres://USER@HOST/DATABASE, not %q", redactURL(c.Database))
 	}
 	if err := checkURL(c.Stripe.APIBase); err != nil {
 		return "stripe.api_base", err

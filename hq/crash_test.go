@@ -91,9 +91,14 @@ func TestCodeIsNotUsedUpWhenEnrolmentBreaks(t *testing.T) {
 }
 
 func TestCommitsAreFlushed(t *testing.T) {
+	onSQLite(t)
 	s := newShop(t)
+	// synchronous is a property of a connection: ask one that headquarters made.
+	if got := s.server.Synchronous(t); got != 2 {
+		t.Errorf("synchronous = %d, want 2 (FULL)", got)
+	}
 	s.down()
-	db, err := sql.Open("sqlite", "file:"+s.db)
+	db, err := sql.Open("sqlite", "file:"+s.file())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,38 +107,25 @@ func TestCommitsAreFlushed(t *testing.T) {
 	if err := db.QueryRow(`PRAGMA journal_mode`).Scan(&mode); err != nil || mode != "wal" {
 		t.Errorf("journal_mode %q, %v; want wal", mode, err)
 	}
-	// synchronous is a property of a connection: ask one that headquarters made.
-	if got := hq.Synchronous(t, s.db); got != 2 {
-		t.Errorf("synchronous = %d, want 2 (FULL)", got)
+	info, err := os.Stat(s.file())
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("database file %v, %v; want mode 0600", info.Mode(), err)
 	}
 }
 
 func TestNewerSchemaIsRefusedInWords(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "hq.db")
-	server, err := hq.NewServer(hq.Options{Database: "sqlite:" + file, Log: quiet()})
+	o := hq.Options{Log: quiet()}
+	giveDatabase(t, &o)
+	server, err := hq.NewServer(o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	server.PretendSchema(t, 99)
 	if err := server.Close(); err != nil {
 		t.Fatal(err)
 	}
-	db, err := sql.Open("sqlite", "file:"+file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := db.Exec(`INSERT INTO versions VALUES (99, 0)`); err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	_, err = hq.NewServer(hq.Options{Database: "sqlite:" + file, Log: quiet()})
-	if err == nil || !strings.Contains(err.Error(), "schema version 99") {
+	if _, err := hq.NewServer(o); err == nil || !strings.Contains(err.Error(), "schema version 99") {
 		t.Errorf("opened a newer database: %v", err)
-	}
-	info, err := os.Stat(file)
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("database file %v, %v; want mode 0600", info.Mode(), err)
 	}
 }
 
@@ -145,12 +137,12 @@ func TestMoney_4_1_RestoredFromBackupBeginsANewEpoch(t *testing.T) {
 	s.submit(op(doors.Capture, "op_1", first, 1000))
 	s.want("op_1", doors.Succeeded, "")
 	s.down()
-	backup := copyFile(t, s.db)
+	backup := s.backup()
 	s.up()
 	s.submit(op(doors.Capture, "op_2", second, 2000))
 	s.want("op_2", doors.Succeeded, "")
 	s.down()
-	restore(t, backup, s.db)
+	s.restore(backup)
 	s.up()
 
 	// The hub does not know yet and offers what came next.

@@ -2,12 +2,14 @@ package hq
 
 import (
 	"context"
-	"crypto/rand"
+	crand "crypto/rand"
 	"database/sql"
+	"database/sql/driver"
 	_ "embed"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/url"
 	"os"
 	"strings"
@@ -26,10 +28,21 @@ var schema2 string
 // released; a change is a new line.
 var migrations = []string{schema1, schema2}
 
-// database is headquarters' disk. There is one writer, so that a transaction
-// never meets another half way; reads go beside it.
+// Engine is a database that several replicas of headquarters share (hq/postgres).
+// It takes the same SQL as SQLite: ? and ?N for arguments, 0 and 1 for no and yes.
+type Engine interface {
+	Connector() driver.Connector
+	Schema(text string) string // a migration in its words
+	Lock() string              // a statement that lets one replica at a time change the schema
+	Clock() string             // its clock in SQL, in milliseconds since 1970
+	Again(err error) bool      // a transaction was certainly not done, because of another one
+}
+
+// database is headquarters' disk. A transaction sees it as if it were alone: SQLite
+// has one writer, another engine is asked for SERIALIZABLE. Reads go beside it.
 type database struct {
 	w, r   *sql.DB
+	engine Engine // nil: SQLite
 	now    func() time.Time
 	fault  func(step string) error
 	notify func(store string) // called after a commit that added to the store's feed
@@ -43,44 +56,77 @@ type tx struct {
 	wakened map[string]bool
 }
 
-// openDatabase opens "sqlite:PATH" and brings its schema up to date.
-func openDatabase(name string, now func() time.Time, fault func(string) error) (*database, error) {
+// openDatabase opens the engine, or "sqlite:PATH" if there is none, and brings its
+// schema up to date.
+func openDatabase(name string, engine Engine, now func() time.Time, fault func(string) error) (*database, error) {
+	d := &database{engine: engine, now: now, fault: fault, notify: func(string) {}}
+	if engine == nil {
+		if err := d.openSQLite(name); err != nil {
+			return nil, fmt.Errorf("open database: %w", err)
+		}
+	} else {
+		d.w, d.r = sql.OpenDB(engine.Connector()), sql.OpenDB(engine.Connector())
+		for _, pool := range []*sql.DB{d.w, d.r} {
+			pool.SetMaxOpenConns(poolSize)
+			pool.SetMaxIdleConns(poolSize)
+			pool.SetConnMaxIdleTime(5 * time.Minute)
+		}
+		name = "on the database server"
+	}
+	if err := d.migrate(context.Background()); err != nil {
+		return nil, errors.Join(fmt.Errorf("open database %s: %w", strings.TrimPrefix(name, "sqlite:"), err), d.close())
+	}
+	return d, nil
+}
+
+// poolSize is how many connections a replica has at most for writing, and as many
+// for reading: its work is short, and a server's connections are dear.
+const poolSize = 16
+
+func (d *database) openSQLite(name string) error {
 	path, ok := strings.CutPrefix(name, "sqlite:")
 	if !ok || path == "" {
-		return nil, fmt.Errorf("open database: want sqlite:PATH, not %q", redactURL(name))
+		return fmt.Errorf("want sqlite:PATH, not %q", redactURL(name))
 	}
 	// The driver would make the file readable by all.
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
+		return err
 	}
 	if err := f.Close(); err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
+		return err
 	}
 	// synchronous=FULL: a commit that was answered survives a power cut.
 	// busy_timeout: `hq store add` writes beside a running server.
 	q := url.Values{"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"}, "_txlock": {"immediate"}}
 	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()
-	d := &database{now: now, fault: fault, notify: func(string) {}}
 	if d.w, err = sql.Open("sqlite", dsn); err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
+		return err
 	}
 	d.w.SetMaxOpenConns(1)
 	if d.r, err = sql.Open("sqlite", dsn); err != nil {
-		return nil, errors.Join(fmt.Errorf("open database: %w", err), d.w.Close())
+		return errors.Join(err, d.w.Close())
 	}
 	d.r.SetMaxOpenConns(4)
-	if err := d.migrate(context.Background()); err != nil {
-		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, err), d.close())
-	}
-	return d, nil
+	return nil
 }
 
 func (d *database) close() error { return errors.Join(d.r.Close(), d.w.Close()) }
 
 func (d *database) migrate(ctx context.Context) error {
-	return d.tx(ctx, func(t *tx) error {
-		if _, err := t.Exec(`CREATE TABLE IF NOT EXISTS versions (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL)`); err != nil {
+	words := func(text string) string { return text }
+	// After waiting for another replica each statement must see what that one did.
+	o := &sql.TxOptions{Isolation: sql.LevelReadCommitted}
+	if d.engine != nil {
+		words = d.engine.Schema
+	}
+	return d.once(ctx, o, func(t *tx) error {
+		if d.engine != nil {
+			if _, err := t.Exec(d.engine.Lock()); err != nil {
+				return err
+			}
+		}
+		if _, err := t.Exec(words(`CREATE TABLE IF NOT EXISTS versions (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL)`)); err != nil {
 			return err
 		}
 		var have int
@@ -91,7 +137,7 @@ func (d *database) migrate(ctx context.Context) error {
 			return fmt.Errorf("it has schema version %d, this program knows up to %d: use a newer hq", have, len(migrations))
 		}
 		for v := have; v < len(migrations); v++ {
-			if _, err := t.Exec(migrations[v]); err != nil {
+			if _, err := t.Exec(words(migrations[v])); err != nil {
 				return fmt.Errorf("bring schema to version %d: %w", v+1, err)
 			}
 			if _, err := t.Exec(`INSERT INTO versions VALUES (?, ?)`, v+1, ms(t.now)); err != nil {
@@ -102,9 +148,27 @@ func (d *database) migrate(ctx context.Context) error {
 	})
 }
 
-// tx runs f in the one writer. When it returns nil, what f wrote is on disk.
+// maxAgain bounds how often a transaction is tried anew after meeting others.
+const maxAgain = 40
+
+// tx runs f in a transaction of its own. When it returns nil, what f wrote is on
+// disk. Where transactions run beside each other f may run more than once, each
+// time on what is true by then: it sets anew what it tells its caller.
 func (d *database) tx(ctx context.Context, f func(*tx) error) error {
-	st, err := d.w.BeginTx(ctx, nil)
+	o := &sql.TxOptions{Isolation: sql.LevelSerializable}
+	for try := 1; ; try++ {
+		err := d.once(ctx, o, f)
+		if err == nil || d.engine == nil || try == maxAgain || !d.engine.Again(err) {
+			return err
+		}
+		if pause(ctx, rand.N(time.Duration(min(try, 10))*2*time.Millisecond)) != nil {
+			return err
+		}
+	}
+}
+
+func (d *database) once(ctx context.Context, o *sql.TxOptions, f func(*tx) error) error {
+	st, err := d.w.BeginTx(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -140,7 +204,7 @@ func fromMS(v int64) time.Time {
 // randomHex gives 2n hexadecimal digits.
 func randomHex(n int) string {
 	b := make([]byte, n)
-	_, _ = rand.Read(b) // never errs since Go 1.24
+	_, _ = crand.Read(b) // never errs since Go 1.24
 	return hex.EncodeToString(b)
 }
 

@@ -1,25 +1,64 @@
 package hq
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
 
-// Synchronous opens the database as headquarters does and asks one of its
-// connections how it flushes.
-func Synchronous(t *testing.T, file string) (level int) {
+// TestDatabase names an empty database of the engine that the suite runs on; set
+// by TestMain.
+var TestDatabase func(t testing.TB, o *Options)
+
+// Synchronous asks one of the writer's connections to SQLite how it flushes.
+func (s *Server) Synchronous(t *testing.T) (level int) {
 	t.Helper()
-	d, err := openDatabase("sqlite:"+file, time.Now, func(string) error { return nil })
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := d.w.QueryRow(`PRAGMA synchronous`).Scan(&level); err != nil {
-		t.Fatal(err)
-	}
-	if err := d.close(); err != nil {
+	if err := s.db.w.QueryRow(`PRAGMA synchronous`).Scan(&level); err != nil {
 		t.Fatal(err)
 	}
 	return level
+}
+
+// PretendSchema records that a newer program changed the schema.
+func (s *Server) PretendSchema(t *testing.T, version int) {
+	t.Helper()
+	if _, err := s.db.w.Exec(`INSERT INTO versions VALUES (?, 0)`, version); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Everything is all that the database holds, one value a line.
+func (s *Server) Everything(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	for _, table := range []string{"stores", "locations", "codes", "chain", "operations", "attempts", "intents", "feed", "stripe_events", "cursors", "actions", "findings"} {
+		rows, err := s.db.r.Query(`SELECT * FROM ` + table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close()
+		columns, err := rows.Columns()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for rows.Next() {
+			values := make([]any, len(columns))
+			for i := range values {
+				values[i] = new(any)
+			}
+			if err := rows.Scan(values...); err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range values {
+				fmt.Fprintf(&b, "%s\n", *v.(*any))
+			}
+		}
+		if err := rows.Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b.String()
 }
 
 // Backlog is how often the least tried of the open operations was tried in a

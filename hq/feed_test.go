@@ -17,7 +17,22 @@ import (
 // ledger is a server without Stripe and with one store: what only records.
 func ledger(t *testing.T) (*Server, record) {
 	t.Helper()
-	s, err := NewServer(Options{Database: "sqlite:" + filepath.Join(t.TempDir(), "hq.db"), Log: slog.New(slog.DiscardHandler)})
+	var o Options
+	TestDatabase(t, &o)
+	return ledgerOn(t, o)
+}
+
+// inBubble is a ledger for a bubble, whose clock stands still while a network
+// could answer: on a file.
+func inBubble(t *testing.T) (*Server, record) {
+	t.Helper()
+	return ledgerOn(t, Options{Database: "sqlite:" + filepath.Join(t.TempDir(), "hq.db")})
+}
+
+func ledgerOn(t *testing.T, o Options) (*Server, record) {
+	t.Helper()
+	o.Log = slog.New(slog.DiscardHandler)
+	s, err := NewServer(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +63,7 @@ func beat(t *testing.T, s *Server, rec record, number uint64, head, id string) R
 
 func TestFeedWaitsAndWakesAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, rec := ledger(t)
+		s, rec := inBubble(t)
 		began := time.Now()
 		var f Feed
 		var err error
@@ -76,7 +91,7 @@ func TestFeedWaitsAndWakesAtOnce(t *testing.T) {
 
 func TestFeedWaitIsCapped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, rec := ledger(t)
+		s, rec := inBubble(t)
 		began := time.Now()
 		f, err := s.feed(t.Context(), rec.ID, rec.epoch, 0, time.Hour)
 		if err != nil || len(f.Items) != 0 {
@@ -90,7 +105,7 @@ func TestFeedWaitIsCapped(t *testing.T) {
 
 func TestFeedEndsWithItsCallerAndWithTheServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, rec := ledger(t)
+		s, rec := inBubble(t)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if _, err := s.feed(ctx, rec.ID, rec.epoch, 0, time.Minute); !errors.Is(err, context.DeadlineExceeded) {
@@ -106,7 +121,7 @@ func TestFeedEndsWithItsCallerAndWithTheServer(t *testing.T) {
 
 func TestFeedOfAnotherEpochIsAnsweredAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, rec := ledger(t)
+		s, rec := inBubble(t)
 		beat(t, s, rec, 1, "", "op_1")
 		began := time.Now()
 		f, err := s.feed(t.Context(), rec.ID, "another", 7, time.Minute)

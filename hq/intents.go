@@ -68,7 +68,7 @@ func (d *database) strings(ctx context.Context, query string, args ...any) ([]st
 // ended failed, and none succeeded.
 func (d *database) anyFailed(ctx context.Context, o operation, k doors.Kind) (bool, error) {
 	var yes bool
-	err := d.r.QueryRowContext(ctx, `SELECT coalesce(max(state = 'failed') AND NOT max(state = 'succeeded'), 0)
+	err := d.r.QueryRowContext(ctx, `SELECT coalesce(max(CASE state WHEN 'succeeded' THEN 2 WHEN 'failed' THEN 1 ELSE 0 END), 0) = 1
 		FROM operations WHERE store = ? AND line = ? AND kind = ? AND seq < ?`, o.store, o.line, k, o.seq).Scan(&yes)
 	return yes, err
 }
@@ -94,7 +94,7 @@ func (d *database) paidOtherwise(ctx context.Context, o operation) (string, erro
 func (d *database) twinRefund(ctx context.Context, o operation) (bool, error) {
 	var yes bool
 	err := d.r.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM operations WHERE store = ? AND line = ? AND kind = 'refund' AND seq < ?
-		AND amount IS ? AND state <> 'failed' AND abs(mentioned_at - ?) <= ?)`,
+		AND amount IS NOT DISTINCT FROM ? AND state <> 'failed' AND abs(mentioned_at - ?) <= ?)`,
 		o.store, o.line, o.seq, o.Amount, ms(o.mentionedAt), twinSpan.Milliseconds()).Scan(&yes)
 	return yes, err
 }

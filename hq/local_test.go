@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +15,9 @@ import (
 )
 
 func TestLocalNeedsNoPortAndEndsWithTheServer(t *testing.T) {
-	s, err := NewServer(Options{Database: "sqlite:" + filepath.Join(t.TempDir(), "hq.db"), Log: slog.New(slog.DiscardHandler)})
+	o := Options{Log: slog.New(slog.DiscardHandler)}
+	TestDatabase(t, &o)
+	s, err := NewServer(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +95,9 @@ storehub_hq_stores 1
 // FuzzRequests: whatever a hub's request holds, it is an answer or a refusal,
 // never a breakdown.
 func FuzzRequests(f *testing.F) {
-	s, err := NewServer(Options{Database: "sqlite:" + filepath.Join(f.TempDir(), "hq.db"), Log: slog.New(slog.DiscardHandler)})
+	o := Options{Log: slog.New(slog.DiscardHandler)}
+	TestDatabase(f, &o)
+	s, err := NewServer(o)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -162,7 +162,7 @@ func (d *database) lastAttempt(ctx context.Context, op int64) (attempt, bool, er
 // begin writes down that a key is about to be used.
 func (t *tx) begin(op int64, a attempt) error {
 	_, err := t.Exec(`INSERT INTO attempts (op, n, key, amount, first_used, last_used) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-		ON CONFLICT (op, n) DO UPDATE SET last_used = ?6, uses = uses + 1`,
+		ON CONFLICT (op, n) DO UPDATE SET last_used = ?6, uses = attempts.uses + 1`,
 		op, a.n, a.key, a.amount, ms(a.firstUsed), ms(t.now))
 	return err
 }

@@ -68,10 +68,11 @@ func (s *silences) note(call string, answered bool) (over bool) {
 	return over
 }
 
-// endBackOff spreads the next looks of all operations in trouble over the given time.
+// endBackOff spreads the next looks of all operations in trouble over the given
+// time: neighbours, which failed together, go far apart.
 func (d *database) endBackOff(ctx context.Context, within time.Duration) (eased int64, err error) {
 	err = d.tx(ctx, func(t *tx) error {
-		r, err := t.Exec(`UPDATE operations SET next_look = ?1 + abs(random()) % ?2 WHERE tries > 0 AND next_look > ?1 + ?2`,
+		r, err := t.Exec(`UPDATE operations SET next_look = ?1 + (seq * 7919) % ?2 WHERE tries > 0 AND next_look - ?2 > ?1`,
 			ms(t.now), within.Milliseconds())
 		if err != nil {
 			return err

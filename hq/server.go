@@ -17,6 +17,7 @@ import (
 // Options tell NewServer what is not the default.
 type Options struct {
 	Database      string       // "sqlite:PATH"
+	Engine        Engine       // instead of Database: one that replicas share
 	Stripe        Stripe       // what headquarters needs of Stripe; nil: only stores can be kept
 	TestStripe    Stripe       // the test mode beside a live Stripe; nil: none
 	WebhookSecret []string     // any may verify; none: webhooks are refused
@@ -103,7 +104,7 @@ func NewServer(o Options) (*Server, error) {
 	if fault == nil {
 		fault = func(string) error { return nil }
 	}
-	db, err := openDatabase(o.Database, s.now, fault)
+	db, err := openDatabase(o.Database, o.Engine, s.now, fault)
 	if err != nil {
 		return nil, err
 	}

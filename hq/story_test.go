@@ -11,7 +11,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -41,6 +40,7 @@ type mirrored struct{ *testing.M }
 
 func (m mirrored) Run() int {
 	if flag.Lookup("test.fuzz").Value.String() != "" || flag.Lookup("test.list").Value.String() != "" {
+		hq.TestDatabase = giveDatabase
 		return m.M.Run()
 	}
 	var err error
@@ -48,7 +48,7 @@ func (m mirrored) Run() int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	code := m.M.Run()
+	code := onEngines(m.M.Run)
 	if mock.Requests() > 0 || flag.Lookup("test.run").Value.String() == "" {
 		for _, refusal := range mock.Check() {
 			fmt.Fprintln(os.Stderr, "not legal at Stripe:", refusal)
@@ -68,7 +68,6 @@ type shop struct {
 	server *hq.Server
 	client *hq.Client
 	till   doors.Till
-	db     string
 	loc    string
 	reader string
 	opts   hq.Options
@@ -94,7 +93,7 @@ func newShop(t *testing.T, change ...func(*hq.Options)) *shop {
 		t.Fatal(err)
 	}
 	front := httptest.NewServer(box.Handler())
-	s := &shop{t: t, box: box, boxURL: front.URL, db: filepath.Join(t.TempDir(), "hq.db"),
+	s := &shop{t: t, box: box, boxURL: front.URL,
 		fault: &atomic.Pointer[func(string) error]{}, shift: &atomic.Int64{},
 		till: doors.Till{Name: "till 1", Scope: doors.ScopeManager, Mode: doors.Test}}
 	s.loc = s.stripe("POST", "/v1/terminal/locations", "display_name=Shop&address[line1]=1+Street&address[city]=San+Francisco&address[state]=CA&address[postal_code]=94110&address[country]=US")["id"].(string)
@@ -104,7 +103,7 @@ func newShop(t *testing.T, change ...func(*hq.Options)) *shop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.opts = hq.Options{Database: "sqlite:" + s.db, Stripe: api, WebhookSecret: []string{box.WebhookSecret()}, Log: quiet(), Version: "test",
+	s.opts = hq.Options{Stripe: api, WebhookSecret: []string{box.WebhookSecret()}, Log: quiet(), Version: "test",
 		Poll: 50 * time.Millisecond, RefundGap: 100 * time.Millisecond,
 		Now: func() time.Time { return time.Now().Add(time.Duration(s.shift.Load())) },
 		Fault: func(step string) error {
@@ -113,6 +112,7 @@ func newShop(t *testing.T, change ...func(*hq.Options)) *shop {
 			}
 			return nil
 		}}
+	giveDatabase(t, &s.opts)
 	for _, c := range change {
 		c(&s.opts)
 	}

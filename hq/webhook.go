@@ -133,8 +133,8 @@ func (s *Server) takeEvent(ctx context.Context, e Event) (result string, err err
 		s.log.Warn("event dropped: its object cannot be read", "event", e.ID, "type", e.Type)
 		return "dropped", nil
 	}
-	result = "taken"
 	err = s.db.tx(ctx, func(t *tx) error {
+		result = "taken"
 		store, err := t.storeOfEvent(mode, e.Account, v)
 		if err != nil {
 			return err

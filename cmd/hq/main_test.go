@@ -19,6 +19,7 @@ import (
 
 	"storehub/hq"
 	"storehub/internal/cli"
+	"storehub/internal/pgcluster"
 )
 
 var update = flag.Bool("update", false, "write the golden texts anew")
@@ -87,10 +88,40 @@ func settings(t *testing.T, more string) string {
 
 // TestServeWhileAStoreIsAdded: headquarters serves, a person adds a store beside
 // it, a hub enrols, and the end of ctx ends it all with 0.
-func TestServeWhileAStoreIsAdded(t *testing.T) {
+func TestServeWhileAStoreIsAdded(t *testing.T) { serveWhileAStoreIsAdded(t, "") }
+
+// TestServeOnPostgreSQL is the same on a database server.
+func TestServeOnPostgreSQL(t *testing.T) {
+	c, err := pgcluster.Start(pgcluster.Fast...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	url, err := c.Database(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	serveWhileAStoreIsAdded(t, url)
+}
+
+func serveWhileAStoreIsAdded(t *testing.T, database string) {
 	front := httptest.NewServer(http.NotFoundHandler())
 	defer front.Close()
 	config := settings(t, "  api_base: "+front.URL+"\n")
+	if database != "" {
+		b, err := os.ReadFile(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := regexp.MustCompile(`database: .*`).ReplaceAllLiteralString(string(b), "database: "+database)
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var out, log said

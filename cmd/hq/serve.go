@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"storehub/hq"
+	"storehub/hq/postgres"
 	"storehub/hq/stripeapi"
 	"storehub/internal/buildinfo"
 	"storehub/internal/cli"
@@ -39,8 +40,12 @@ func (*serveCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	o, err := options(cfg, logger(cfg.Log, a.stderr))
+	log := logger(cfg.Log, a.stderr)
+	o, err := options(cfg, log)
 	if err != nil {
+		return err
+	}
+	if o.Engine, err = engine(a.ctx, cfg, log); err != nil {
 		return err
 	}
 	return service.Run(a.ctx, "storehub-hq", func(ctx context.Context, ready func(string)) error {
@@ -48,9 +53,26 @@ func (*serveCmd) Run(a *app) error {
 	})
 }
 
+// engine reaches the database server, if the configuration names one.
+func engine(ctx context.Context, cfg hq.Config, log *slog.Logger) (hq.Engine, error) {
+	if !cfg.Shared() {
+		return nil, nil
+	}
+	e, err := postgres.Open(ctx, cfg.Database, log)
+	if err != nil {
+		return nil, cli.CouldNot("does the server run, and may this user connect to it?", "%w", err)
+	}
+	return e, nil
+}
+
 // options reads the files that the configuration names.
 func options(cfg hq.Config, log *slog.Logger) (hq.Options, error) {
 	o := hq.Options{Database: cfg.Database, Log: log, Version: buildinfo.Version()}
+	if cfg.Shared() {
+		if err := postgres.CheckURL(cfg.Database); err != nil {
+			return o, cli.Usage("", "use database: %w", err)
+		}
+	}
 	limit := stripeapi.Limit(cfg.Stripe.RatePerEndpoint)
 	live, err := stripeapi.New(stripeapi.Options{KeyFile: cfg.Stripe.APIKeyFile, BaseURL: cfg.Stripe.APIBase, Limit: limit})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"text/tabwriter"
 	"time"
 
@@ -58,7 +59,7 @@ func (c *storeAddCmd) Run(a *app) error {
 			return err
 		}
 	}
-	s, err := hq.NewServer(hq.Options{Database: cfg.Database})
+	s, err := a.ledger(cfg)
 	if err != nil {
 		return err
 	}
@@ -96,7 +97,7 @@ func (c *storeListCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	s, err := hq.NewServer(hq.Options{Database: cfg.Database})
+	s, err := a.ledger(cfg)
 	if err != nil {
 		return err
 	}
@@ -121,7 +122,7 @@ func (a *app) withStores(hint string, do func(*hq.Server) error) error {
 	if err != nil {
 		return err
 	}
-	s, err := hq.NewServer(hq.Options{Database: cfg.Database})
+	s, err := a.ledger(cfg)
 	if err != nil {
 		return err
 	}
@@ -200,6 +201,15 @@ func (c *storeConfigureCmd) Run(a *app) error {
 		_, err = fmt.Fprintf(a.stdout, "Store %s is changed.\n", c.ID)
 	}
 	return err
+}
+
+// ledger opens the database beside a running headquarters, for a person's act.
+func (a *app) ledger(cfg hq.Config) (*hq.Server, error) {
+	e, err := engine(a.ctx, cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	return hq.NewServer(hq.Options{Database: cfg.Database, Engine: e})
 }
 
 func writeJSON(w io.Writer, v any) error {

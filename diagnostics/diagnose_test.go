@@ -123,6 +123,7 @@ func TestTheHubsOwnStateIsJudged(t *testing.T) {
 		{"full because of the disk", Input{Hub: &Hub{DiskFreeBytes: 0, QueueFull: true}}, []string{"disk_low"}},
 		{"twin", Input{Hub: &Hub{DiskFreeBytes: -1, SecondHub: "hub-2 at 192.168.1.9"}}, []string{"hub_duplicated"}},
 		{"refused", Input{Hub: &Hub{DiskFreeBytes: -1, HQRefused: true}}, []string{"hq_credential_refused"}},
+		{"mirror away", Input{Queue: &offlinequeue.Stats{Mirror: offlinequeue.MirrorStats{Path: "/mnt/stick", Away: "no such file or directory"}}}, []string{"queue_mirror_away"}},
 		{"damaged", Input{Queue: &offlinequeue.Stats{Damaged: []string{"journal: 3 numbers are missing"}}}, []string{"queue_damaged"}},
 		{"fresh work waits", Input{Queue: &offlinequeue.Stats{Operations: pending, OldestPending: at.Add(-time.Minute)}}, nil},
 		{"stuck", Input{Queue: &offlinequeue.Stats{Operations: pending, OldestPending: at.Add(-time.Hour)}}, []string{"queue_not_draining"}},

@@ -196,6 +196,14 @@ func matchQueueDamaged(f *facts) *proof {
 	return &proof{confidence: 0.99, evidence: slices.Clone(f.Queue.Damaged)}
 }
 
+func matchMirrorAway(f *facts) *proof {
+	if f.Queue == nil || f.Queue.Mirror.Away == "" {
+		return nil
+	}
+	m := f.Queue.Mirror
+	return &proof{confidence: 0.99, evidence: []string{fmt.Sprintf("%s: %s", m.Path, m.Away)}, since: m.Since}
+}
+
 func waiting(q *offlinequeue.Stats) (n int) {
 	for _, states := range q.Operations {
 		n += states[offlinequeue.Pending]

@@ -26,7 +26,7 @@ var contract = strings.Fields(`link_down no_ipv4 dhcp_silent dhcp_pool_exhausted
 	clock_wrong ntp_blocked mtu_black_hole wan_slow wan_lossy double_nat carrier_nat sessions_cut stripe_failing client_isolation
 	multicast_filtered reader_offline reader_moved reader_port_closed reader_port_blocked reader_link_poor reader_other_subnet
 	reader_no_internet wifi_open wifi_security_unsupported wifi_weak hq_unreachable hq_credential_refused queue_not_draining
-	captures_near_deadline queue_full queue_damaged disk_low hub_duplicated
+	captures_near_deadline queue_full queue_mirror_away queue_damaged disk_low hub_duplicated
 	operation_failed operation_unknown authorisation_lapsed refund_failed twin_charge offline_not_forwarded account_mode_mismatch
 	location_mismatch hub_name_needs_internet`)
 

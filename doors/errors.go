@@ -67,6 +67,7 @@ var (
 	ErrKeyReused       = refusal(http.StatusConflict, "idempotency_key_reused", "this Idempotency-Key was used for something else", "The till mixed up two payments. Call your manager.")
 	ErrModeMismatch    = refusal(http.StatusConflict, "mode_mismatch", "live and test may not be mixed", "Test and real payments were mixed up. Call your manager.")
 	ErrQueueFull       = refusal(http.StatusInsufficientStorage, "queue_full", "the hub's disk has no room left", "The store's hub is full. Call IT before taking more cards.")
+	ErrMirrorAway      = refusal(http.StatusInsufficientStorage, "queue_mirror_away", "the second copy that queue.mirror asks for cannot be written; nothing was stored", "The store's hub misses its second disk. Plug it in, or call IT.")
 	ErrRateLimited     = refusal(http.StatusTooManyRequests, "rate_limited", "too many requests", "Too many requests. Wait a moment and try again.")
 	ErrHQUnreachable   = refusal(http.StatusServiceUnavailable, "hq_unreachable", "headquarters did not answer", "Card payments are down: the hub cannot reach headquarters.")
 	ErrStripeRefused   = refusal(http.StatusPaymentRequired, "stripe_refused", "Stripe refused the call", "The payment service refused that.")

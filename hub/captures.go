@@ -38,6 +38,8 @@ func (h *Hub) Put(ctx context.Context, t doors.Till, key string, op doors.Operat
 	case errors.Is(err, offlinequeue.ErrFull):
 		h.full.Store(time.Now().UnixNano())
 		return doors.Operation{}, doors.ErrQueueFull
+	case errors.Is(err, offlinequeue.ErrMirror):
+		return doors.Operation{}, doors.ErrMirrorAway
 	case err != nil:
 		h.log.Error("store operation", "id", op.ID, "kind", op.Kind, "err", err)
 		return doors.Operation{}, doors.ErrInternal.With("store operation: %v", err)

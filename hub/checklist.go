@@ -52,7 +52,7 @@ func (h *Hub) keyWarnings() []string {
 		return nil
 	}
 	return append([]string{"the Stripe key lies on this machine, because headquarters runs in the hub",
-		"queue and ledger share one disk, and there is no mirror"}, h.parts.KeyWarnings...)
+		"queue and ledger share one disk; queue.mirror does not cover the ledger (hq.db): back it up"}, h.parts.KeyWarnings...)
 }
 
 // testToken walks the road of a token: without a credential, and twice with

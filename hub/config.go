@@ -77,7 +77,8 @@ type ChecksConfig struct {
 
 // QueueConfig bounds the queue.
 type QueueConfig struct {
-	MaxBytes int64 // nothing more is taken beyond this
+	MaxBytes int64  // nothing more is taken beyond this
+	Mirror   string // a directory on another disk; "": none
 }
 
 // LogConfig is where slog begins and how it writes.
@@ -144,6 +145,8 @@ func (c Config) check() (key string, err error) {
 		return "hq.location", errors.New("only for hq.embedded; elsewhere headquarters knows the location")
 	case !c.HQ.Embedded && c.HQ.Stripe != StripeConfig{}:
 		return "hq.stripe", errors.New("only for hq.embedded; elsewhere headquarters alone holds Stripe keys")
+	case c.Queue.Mirror != "" && !filepath.IsAbs(c.Queue.Mirror) && !strings.HasPrefix(c.Queue.Mirror, "/"):
+		return "queue.mirror", fmt.Errorf("%q: want an absolute path, such as that of a mounted disk", c.Queue.Mirror)
 	case c.TLS.CertFile != "" && c.TLS.KeyFile == "":
 		return "tls.cert_file", errors.New("tls.key_file is missing; they belong together")
 	case c.TLS.CertFile == "" && c.TLS.KeyFile != "":

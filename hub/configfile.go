@@ -52,7 +52,7 @@ var keys = yamlfile.Keys[Config]{
 
 	// 16 MiB: less than that is one busy Saturday without internet.
 	"queue.max_bytes":       yamlfile.Bytes(func(c *Config) *int64 { return &c.Queue.MaxBytes }, 16<<20, 1<<40),
-	"queue.mirror":          later,
+	"queue.mirror":          yamlfile.Path(func(c *Config) *string { return &c.Queue.Mirror }),
 	"queue.key_file":        later,
 	"queue.retention_bytes": later,
 

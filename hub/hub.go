@@ -138,6 +138,8 @@ func (h *Hub) open() error {
 
 	h.queue, err = offlinequeue.Open(queueDir(h.cfg.StateDir), offlinequeue.Options{
 		MaxBytes: h.cfg.Queue.MaxBytes,
+		Mirror:   h.cfg.Queue.Mirror,
+		Owner:    h.cfg.Store,
 		Log:      h.log,
 		OnChange: h.operationChanged,
 		OnSync:   h.metrics.sync,

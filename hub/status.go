@@ -41,6 +41,7 @@ type QueueStatus struct {
 	OldestPending time.Time `json:"oldest_pending,omitzero"`
 	NextDeadline  time.Time `json:"next_deadline,omitzero"`
 	Bytes         int64     `json:"bytes"`
+	MirrorAway    string    `json:"mirror_away,omitempty"` // why nothing new is promised
 	Damaged       []string  `json:"damaged,omitempty"`
 }
 
@@ -120,7 +121,7 @@ func connectivity(l linkState) Connectivity {
 }
 
 func queueStatus(s offlinequeue.Stats) QueueStatus {
-	q := QueueStatus{OldestPending: s.OldestPending, NextDeadline: s.NextDeadline, Bytes: s.Bytes, Damaged: s.Damaged}
+	q := QueueStatus{OldestPending: s.OldestPending, NextDeadline: s.NextDeadline, Bytes: s.Bytes, MirrorAway: s.Mirror.Away, Damaged: s.Damaged}
 	for kind, states := range s.Operations {
 		if doors.Kind(kind) == doors.Heartbeat {
 			continue

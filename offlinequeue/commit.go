@@ -198,6 +198,14 @@ func (q *Queue) journalGroup(group []*request, answers []error) error {
 		q.buf = nil
 	}
 	q.applier.more()
+	if err := q.twice(); err != nil {
+		// It is on this disk, and goes its way; nobody is told that it is on both.
+		for i, r := range group {
+			if r.step == "put" && answers[i] == nil {
+				answers[i] = err
+			}
+		}
+	}
 	if err := q.remember(c); err != nil {
 		q.broken = true
 		return fmt.Errorf("read queue %s: %w", q.dir, err)

@@ -19,8 +19,9 @@ type forgetful struct {
 	names   map[string]*forgetfulFile
 	durable map[string]*forgetfulFile
 	full    bool
-	steps   int // writes and flushes so far
-	dies    int // at which step the power goes; 0: never
+	out     bool // pulled out: nothing is found
+	steps   int  // writes and flushes so far
+	dies    int  // at which step the power goes; 0: never
 }
 
 type forgetfulFile struct {
@@ -86,6 +87,9 @@ func (d *forgetful) create(name string, size int64) (file, error) {
 func (d *forgetful) open(name string) (file, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.out {
+		return nil, errPower
+	}
 	f, ok := d.names[name]
 	if !ok {
 		return nil, fs.ErrNotExist
@@ -117,6 +121,9 @@ func (d *forgetful) remove(name string) error {
 func (d *forgetful) list() ([]string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.out {
+		return nil, errPower
+	}
 	return slices.Sorted(maps.Keys(d.names)), nil
 }
 

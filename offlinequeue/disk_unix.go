@@ -27,6 +27,15 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
+// sameDisk reports whether two paths are on one file system.
+func sameDisk(a, b string) (bool, error) {
+	var x, y unix.Stat_t
+	if err := errors.Join(unix.Stat(a, &x), unix.Stat(b, &y)); err != nil {
+		return false, err
+	}
+	return x.Dev == y.Dev, nil
+}
+
 // lockFile takes the lock at path until the file is closed; ErrInUse if another
 // process (or another queue of this one) has it.
 func lockFile(path string) (*os.File, error) {

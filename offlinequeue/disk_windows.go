@@ -3,6 +3,8 @@ package offlinequeue
 import (
 	"errors"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/windows"
 )
@@ -23,6 +25,13 @@ func freeSpace(dir string) (uint64, error) {
 // syncDir has nothing to do: NTFS journals names, and a directory cannot be
 // flushed by itself.
 func syncDir(string) error { return nil }
+
+// sameDisk reports whether two paths are on one volume.
+func sameDisk(a, b string) (bool, error) {
+	a, aerr := filepath.Abs(a)
+	b, berr := filepath.Abs(b)
+	return strings.EqualFold(filepath.VolumeName(a), filepath.VolumeName(b)), errors.Join(aerr, berr)
+}
 
 // lockFile takes the lock at path until the file is closed; ErrInUse if another
 // process (or another queue of this one) has it.

@@ -115,6 +115,7 @@ func (q *Queue) openBoth(f *found) (err error) {
 	if err := q.fault("open:journal"); err != nil {
 		return err
 	}
+	q.join(false)
 	if f.journal, err = openJournal(q.disk, q.segmentSize); err != nil {
 		return err
 	}

@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 )
@@ -26,21 +24,15 @@ type Options struct {
 	// Free is how many bytes may still be written below dir; nil: the file system's word.
 	Free func(dir string) (uint64, error)
 
-	disk        disk  // of the journal; nil: the directory
-	segmentSize int64 // 0: 16 MiB
-}
+	// Mirror is a directory on another disk that gets all of the journal too; nothing
+	// new is promised that is not on both. "": none. Owner says whose queue this is:
+	// another's copy is not touched.
+	Mirror string
+	Owner  string
 
-// Stats are counts and marks at one moment.
-type Stats struct {
-	Operations    map[string]map[State]int // by kind and state
-	Bytes         int64                    // on disk
-	OldestPending time.Time                // zero: none
-	NextDeadline  time.Time                // zero: none
-	LastAccepted  time.Time                // when Send last succeeded
-	Cursor        Cursor
-	JournalAlone  bool     // the disk's reserve is touched: nothing new is promised
-	Damaged       []string // what was lost for good, in words, since the queue was made
-	Healed        []string // what was damaged and made good, in words, since Open
+	disk        disk  // of the journal; nil: the directory
+	mirror      disk  // instead of Mirror's; nil: none
+	segmentSize int64 // 0: 16 MiB
 }
 
 // Queue is the shop's memory of its promises. All methods may be called by
@@ -82,6 +74,8 @@ type Queue struct {
 	mended  []string
 
 	disk        disk // of the journal
+	mirrorDir   string
+	mirrorSaid  string // of the writer: why the second copy was away last time
 	segmentSize int64
 	old         chan struct{} // holds a token when segments may be needless
 	scrubbed    uint64        // of the upkeep: the journal was read up to here
@@ -102,10 +96,16 @@ func Open(dir string, o Options) (*Queue, error) {
 		nudge:    make(chan struct{}, 1),
 		waiting:  map[string]chan struct{}{},
 		old:      make(chan struct{}, 1),
-		disk:     o.disk, segmentSize: o.segmentSize,
+		disk:     o.disk, segmentSize: o.segmentSize, mirrorDir: o.Mirror,
 	}
 	if q.disk == nil {
 		q.disk = osDisk(filepath.Join(dir, journalName))
+	}
+	switch {
+	case o.mirror != nil:
+		q.disk = newMirror(q.disk, o.mirror, func() error { return nil })
+	case o.Mirror != "":
+		q.disk = q.mirrorPlace(o.Mirror, o.Owner)
 	}
 	if q.segmentSize == 0 {
 		q.segmentSize = segmentSize
@@ -249,12 +249,18 @@ func (q *Queue) Put(ctx context.Context, op Op) (Op, error) {
 				return ErrReused
 			}
 			stands = c.st.show(r)
-			return nil
+			if r.State != Pending {
+				return nil // headquarters has it
+			}
+			return q.twice()
 		}
 		if !errors.Is(err, ErrNotFound) {
 			return err
 		}
 		if err := q.roomToPut(int64(len(encoded))); err != nil {
+			return err
+		}
+		if err := q.twice(); err != nil {
 			return err
 		}
 		r, err = c.add(op, encoded)
@@ -375,26 +381,4 @@ func (q *Queue) forget(id string, ended chan struct{}) {
 		close(ended) // others who wait for it look for themselves
 		delete(q.waiting, id)
 	}
-}
-
-// Stats counts.
-func (q *Queue) Stats() Stats {
-	bytes := q.diskUse()
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	s := Stats{
-		Operations:    map[string]map[State]int{},
-		Bytes:         bytes,
-		OldestPending: q.index.oldestPending(),
-		NextDeadline:  q.index.nextDeadline(),
-		LastAccepted:  q.st.LastAccepted,
-		Cursor:        q.st.Cursor,
-		JournalAlone:  q.overlay.isHeld(),
-		Damaged:       slices.Clone(q.st.Damaged),
-		Healed:        slices.Clone(q.mended),
-	}
-	for kind, states := range q.index.counts {
-		s.Operations[kind] = maps.Clone(states)
-	}
-	return s
 }

@@ -42,11 +42,20 @@ func (q *Queue) upkeep() {
 	defer close(q.upkept)
 	t := time.NewTicker(upkeepEvery)
 	defer t.Stop()
+	var seek <-chan time.Time
+	if q.mirrorNow() != nil {
+		s := time.NewTicker(mirrorEvery)
+		defer s.Stop()
+		seek = s.C
+	}
 	from, pruned := "", 0
 	for {
 		select {
 		case <-q.old:
 			q.keepJournal()
+			continue
+		case <-seek:
+			q.seek()
 			continue
 		case <-t.C:
 			if q.overlayNow().isHeld() {

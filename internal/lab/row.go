@@ -39,6 +39,7 @@ var notHere = map[string]string{
 	"queue_not_draining":        "the queue's state",
 	"captures_near_deadline":    "the queue's state",
 	"queue_full":                "the queue's state",
+	"queue_mirror_away":         "the queue's state",
 	"queue_damaged":             "the queue's state",
 	"disk_low":                  "the machine's state",
 	"account_mode_mismatch":     "money's own finding",

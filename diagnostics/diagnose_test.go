@@ -126,6 +126,8 @@ func TestTheHubsOwnStateIsJudged(t *testing.T) {
 		{"mirror away", Input{Queue: &offlinequeue.Stats{Mirror: offlinequeue.MirrorStats{Path: "/mnt/stick", Away: "no such file or directory"}}}, []string{"queue_mirror_away"}},
 		{"damaged", Input{Queue: &offlinequeue.Stats{Damaged: []string{"journal: 3 numbers are missing"}}}, []string{"queue_damaged"}},
 		{"fresh work waits", Input{Queue: &offlinequeue.Stats{Operations: pending, OldestPending: at.Add(-time.Minute)}}, nil},
+		{"parked", Input{Queue: &offlinequeue.Stats{Operations: pending, OldestPending: at.Add(-time.Minute), ParkedInAll: 1,
+			Parked: []offlinequeue.Held{{ID: "op_1", Kind: "capture", Ref: "pi_1", Since: at, Reason: "invalid_field"}}}}, []string{"queue_not_draining"}},
 		{"stuck", Input{Queue: &offlinequeue.Stats{Operations: pending, OldestPending: at.Add(-time.Hour)}}, []string{"queue_not_draining"}},
 		{"stuck since headquarters is silent", Input{
 			Queue: &offlinequeue.Stats{Operations: pending, OldestPending: at.Add(-time.Hour)},

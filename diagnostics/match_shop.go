@@ -212,11 +212,30 @@ func waiting(q *offlinequeue.Stats) (n int) {
 }
 
 func matchNotDraining(f *facts) *proof {
-	if f.Queue == nil || f.Queue.OldestPending.IsZero() || f.At.Sub(f.Queue.OldestPending) < stuckAfter {
+	if f.Queue == nil {
 		return nil
 	}
-	return &proof{confidence: 0.95, since: f.Queue.OldestPending,
-		evidence: []string{fmt.Sprintf("%d operations wait, the oldest since %s", waiting(f.Queue), f.Queue.OldestPending.UTC().Format("2006-01-02 15:04 UTC"))}}
+	p := &proof{confidence: 0.95}
+	if oldest := f.Queue.OldestPending; !oldest.IsZero() && f.At.Sub(oldest) >= stuckAfter {
+		p.since = oldest
+		p.evidence = append(p.evidence, fmt.Sprintf("%d operations wait, the oldest since %s", waiting(f.Queue), oldest.UTC().Format("2006-01-02 15:04 UTC")))
+	}
+	for _, h := range f.Queue.Parked {
+		if p.since.IsZero() || h.Since.Before(p.since) {
+			p.since = h.Since
+		}
+		p.confidence = 0.99
+		p.targets = append(p.targets, h.ID)
+		p.evidence = append(p.evidence, fmt.Sprintf("%s (%s of %s) is parked since %s: headquarters takes others and refuses it: %s",
+			h.ID, h.Kind, h.Ref, h.Since.UTC().Format("2006-01-02 15:04 UTC"), h.Reason))
+	}
+	if more := f.Queue.ParkedInAll - len(f.Queue.Parked); more > 0 {
+		p.evidence = append(p.evidence, fmt.Sprintf("%d more are parked", more))
+	}
+	if len(p.evidence) == 0 {
+		return nil
+	}
+	return p
 }
 
 func matchNearDeadline(f *facts) *proof {

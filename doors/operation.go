@@ -91,6 +91,25 @@ type Operation struct {
 	Deadline *time.Time      `json:"deadline,omitempty"` // after this the money may be gone
 	Result   json.RawMessage `json:"result,omitempty"`   // what Stripe said: amount_received, currency, …
 	Reversal json.RawMessage `json:"reversal,omitempty"` // what was undone later; the state stays
+	Parked   *Parked         `json:"parked,omitempty"`   // set while the hub holds it back
+	Notes    []Note          `json:"notes,omitempty"`    // what persons did about it, the latest last
+	Resolved bool            `json:"resolved,omitempty"` // a person has settled that it failed
+}
+
+// Parked says why a hub holds an operation back: headquarters took others, and this one
+// not, again and again. A person has it offered again.
+type Parked struct {
+	Since   time.Time `json:"since"`
+	Reason  string    `json:"reason"`
+	Message string    `json:"message,omitempty"`
+}
+
+// Note is what a person did about an operation.
+type Note struct {
+	At   time.Time `json:"at"`
+	Deed string    `json:"deed"` // retry or resolve
+	By   string    `json:"by"`
+	Text string    `json:"text"`
 }
 
 // Unknown says that an outcome is being looked for, why, and when next.

@@ -180,5 +180,14 @@ func refusalIn(resp *http.Response, b []byte) error {
 			return e
 		}
 	}
-	return fmt.Errorf("ask headquarters: it answered %d, not in its own words", resp.StatusCode)
+	return &StatusError{resp.StatusCode}
+}
+
+// StatusError is an answer that is not in headquarters' own words: it broke, or
+// something between has answered. It is no "no": nobody knows.
+type StatusError struct{ Status int }
+
+// Error says so.
+func (e *StatusError) Error() string {
+	return fmt.Sprintf("ask headquarters: it answered %d, not in its own words", e.Status)
 }

@@ -48,8 +48,10 @@ var (
 	chainHead   = regexp.MustCompile(`^([0-9a-f]{64})?$`)
 )
 
-// maxOffered bounds one submission; a hub offers far fewer at once.
-const maxOffered = 1000
+const (
+	maxOffered = 1000    // operations of one submission; a hub offers far fewer at once
+	maxText    = 4 * 255 // bytes: the doors let 255 characters in
+)
 
 // submit records a submission. When it returns nil, every operation of it is on
 // disk, whatever became of the chain: ids make operations known, the chain only
@@ -135,7 +137,7 @@ func checkSubmission(in Submission) error {
 			return doors.ErrInvalidField.With("numbers must follow each other")
 		case !operationID.MatchString(op.ID):
 			return doors.ErrInvalidField.With("id must be 1 to 128 visible ASCII characters")
-		case len(op.Till) > 255 || len(op.Ref) > 255 || len(op.Kind) > 64 || len(op.Currency) > 64 || len(op.Mode) > 16:
+		case len(op.Till) > maxText || len(op.Ref) > maxText || len(op.Kind) > 64 || len(op.Currency) > 64 || len(op.Mode) > 16:
 			return doors.ErrInvalidField.With("a field of operation %d is too long", op.Number)
 		}
 	}

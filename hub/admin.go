@@ -176,6 +176,8 @@ func (h *Hub) adminHandler(s *servers) http.Handler {
 		return operationList{ops}, err
 	})
 	route("GET /queue/{id}", func(r *http.Request) (any, error) { return h.Operation(r.Context(), admin, r.PathValue("id")) })
+	route("POST /queue/{id}/retry", func(r *http.Request) (any, error) { return h.deed(r, h.queue.Retry) })
+	route("POST /queue/{id}/resolve", func(r *http.Request) (any, error) { return h.deed(r, h.queue.Resolve) })
 	route("GET /status", func(*http.Request) (any, error) { return h.status(), nil })
 	route("GET /diagnosis", func(*http.Request) (any, error) { return h.monitor.current(), nil })
 	route("GET /facts", func(*http.Request) (any, error) { return h.facts(), nil })
@@ -226,6 +228,7 @@ func (h *Hub) ConsoleLink(url string) string {
 
 func (h *Hub) facts() Facts {
 	stats, self := h.queue.Stats(), h.selfFacts()
+	self.Known = known(stats)
 	return Facts{Queue: &stats, Readers: nonNil(h.fleet.registry.Snapshot()), Hub: &self}
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"time"
@@ -78,7 +79,17 @@ func (a *Admin) Operations(ctx context.Context, state doors.State, limit int) ([
 
 // Operation is one of them.
 func (a *Admin) Operation(ctx context.Context, id string) (doors.Operation, error) {
-	return get[doors.Operation](ctx, a, "/queue/"+id)
+	return get[doors.Operation](ctx, a, "/queue/"+url.PathEscape(id))
+}
+
+// Retry has a parked operation offered again.
+func (a *Admin) Retry(ctx context.Context, id string, d Deed) (doors.Operation, error) {
+	return post[doors.Operation](ctx, a, "/queue/"+url.PathEscape(id)+"/retry", d)
+}
+
+// Resolve settles that an operation about money failed or was undone.
+func (a *Admin) Resolve(ctx context.Context, id string, d Deed) (doors.Operation, error) {
+	return post[doors.Operation](ctx, a, "/queue/"+url.PathEscape(id)+"/resolve", d)
 }
 
 // Status is GET /v1/status.

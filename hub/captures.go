@@ -6,6 +6,8 @@ import (
 	"errors"
 	"iter"
 	"math/rand/v2"
+	"net/http"
+	"strconv"
 	"time"
 
 	"storehub/doors"
@@ -131,6 +133,13 @@ func fromQueue(q offlinequeue.Op) doors.Operation {
 	if !q.Deadline.IsZero() && !q.State.Final() {
 		op.Deadline = &q.Deadline
 	}
+	if q.Parked != nil {
+		op.Parked = (*doors.Parked)(q.Parked)
+	}
+	for _, n := range q.Notes {
+		op.Notes = append(op.Notes, doors.Note(n))
+	}
+	op.Resolved = q.Resolved
 	if len(q.Unknown) > 0 && !q.State.Final() {
 		var u doors.Unknown
 		if json.Unmarshal(q.Unknown, &u) == nil {
@@ -178,9 +187,34 @@ func (s sender) Send(ctx context.Context, b offlinequeue.Batch) (offlinequeue.Re
 	}
 	r, err := s.hq.Submit(ctx, sub)
 	if err != nil {
-		return offlinequeue.Receipt{}, err
+		return offlinequeue.Receipt{}, notTaken(err)
 	}
 	return offlinequeue.Receipt{Epoch: r.Epoch, AcceptedThrough: r.AcceptedThrough, Head: r.Head}, nil
+}
+
+// notTaken tells an answer that may be about what was offered from silence and from
+// answers about the hub or the moment. The queue holds against the one operation what
+// others do not meet.
+func notTaken(err error) error {
+	var refusal *doors.Error
+	var status *hq.StatusError
+	switch {
+	case errors.As(err, &refusal):
+		switch refusal.Status {
+		case http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+			return &offlinequeue.Refusal{Reason: refusal.Code, Message: refusal.Message}
+		}
+	case errors.As(err, &status):
+		switch status.Status {
+		case http.StatusProxyAuthRequired, http.StatusRequestTimeout, http.StatusTooManyRequests,
+			http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusNetworkAuthenticationRequired:
+		default:
+			if status.Status >= 400 {
+				return &offlinequeue.Refusal{Reason: "answered_" + strconv.Itoa(status.Status), Message: status.Error()}
+			}
+		}
+	}
+	return err
 }
 
 // settled tells a headquarters that forgot an operation what became of it.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,6 +31,7 @@ type fakeHQ struct {
 	items    []hq.Item
 	hold     bool // operations are accepted and not acted on
 	fail     map[string]string
+	poison   string // it breaks on what has this ref
 	readers  []json.RawMessage
 	tokens   int
 	calls    []stripeCall
@@ -118,6 +120,12 @@ func (f *fakeHQ) Stripe(_ context.Context, t doors.Till, c doors.Call, key strin
 func (f *fakeHQ) Submit(_ context.Context, s hq.Submission) (hq.Receipt, error) {
 	if err := f.answer(); err != nil {
 		return hq.Receipt{}, err
+	}
+	f.mu.Lock()
+	poison := slices.ContainsFunc(s.Operations, func(op hq.Submitted) bool { return f.poison != "" && op.Ref == f.poison })
+	f.mu.Unlock()
+	if poison {
+		return hq.Receipt{}, &hq.StatusError{Status: 500}
 	}
 	f.set(func(f *fakeHQ) {
 		if s.Epoch != "" && s.Epoch != f.epoch {

@@ -123,6 +123,7 @@ func (m *monitor) input() diagnostics.Input {
 	h := m.hub
 	stats := h.queue.Stats()
 	facts := h.selfFacts()
+	facts.Known = known(stats)
 	return diagnostics.Input{
 		At: time.Now(), Store: h.cfg.Store, Version: h.parts.Version,
 		Integration: h.cfg.Checks.Integration, Workday: h.cfg.Checks.Workday,

@@ -38,6 +38,8 @@ type QueueStatus struct {
 	Pending       int       `json:"pending"`  // on this disk alone
 	Accepted      int       `json:"accepted"` // at headquarters, without an outcome
 	Failed        int       `json:"failed"`
+	Parked        int       `json:"parked"`     // of the pending, held back until a person retries them
+	Unresolved    int       `json:"unresolved"` // of the failed and the undone, not settled by a person yet
 	OldestPending time.Time `json:"oldest_pending,omitzero"`
 	NextDeadline  time.Time `json:"next_deadline,omitzero"`
 	Bytes         int64     `json:"bytes"`
@@ -121,7 +123,8 @@ func connectivity(l linkState) Connectivity {
 }
 
 func queueStatus(s offlinequeue.Stats) QueueStatus {
-	q := QueueStatus{OldestPending: s.OldestPending, NextDeadline: s.NextDeadline, Bytes: s.Bytes, MirrorAway: s.Mirror.Away, Damaged: s.Damaged}
+	q := QueueStatus{OldestPending: s.OldestPending, NextDeadline: s.NextDeadline, Bytes: s.Bytes, MirrorAway: s.Mirror.Away, Damaged: s.Damaged,
+		Parked: s.ParkedInAll, Unresolved: s.UnresolvedInAll}
 	for kind, states := range s.Operations {
 		if doors.Kind(kind) == doors.Heartbeat {
 			continue

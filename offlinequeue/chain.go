@@ -74,6 +74,17 @@ func (s *state) begin(start uint64, head string, kept uint64) {
 	s.Tail, s.Head, s.dirty = start, head, true
 }
 
+// withdraw takes back the numbers that headquarters does not have. Numbers that were
+// never its are given again; a chain of which it took nothing leaves no trace.
+func (s *state) withdraw() {
+	if last := &s.Chains[len(s.Chains)-1]; last.Start == s.Cursor.AcceptedThrough {
+		last.Gen++
+		s.Tail, s.Head, s.dirty = last.Start, last.Head, true
+		return
+	}
+	s.begin(s.Cursor.AcceptedThrough, s.Cursor.Head, s.Cursor.AcceptedThrough)
+}
+
 // left reports whether epoch is one that was left behind: what still arrives
 // under it is late.
 func (s *state) left(epoch string) bool {

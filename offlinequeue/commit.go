@@ -27,6 +27,7 @@ type change struct {
 	saved   []saved
 	told    []Op // for OnChange
 	reindex bool // the chain changed: every operation has to be looked at
+	retract bool // what was offered waits again
 	wrote   bool // the record says something
 }
 
@@ -38,6 +39,10 @@ const maxGroup = 256
 
 // patienceMost is the longest that a group waits for more: less than a flush takes.
 const patienceMost = 200 * time.Microsecond
+
+// spinsMost is some ten times what fits into the patience: where the clock stands
+// still while anybody is busy, as in some tests, the wait ends all the same.
+const spinsMost = 10_000
 
 // do hands a request to the writer and waits for its flush. When ctx ends first
 // nobody knows whether it was done.
@@ -78,6 +83,7 @@ func (q *Queue) write() {
 				return
 			}
 		}
+		spins := 0
 	gather:
 		for len(group) < maxGroup {
 			select {
@@ -90,7 +96,7 @@ func (q *Queue) write() {
 			default:
 				// Those who were just answered come again: one flush for all of them
 				// is better than one for the first and one for the others.
-				if len(group) >= expected || time.Since(answered) > patience {
+				if spins++; len(group) >= expected || spins > spinsMost || time.Since(answered) > patience {
 					break gather
 				}
 				runtime.Gosched()
@@ -248,6 +254,9 @@ func (q *Queue) remember(c *change) error {
 		}
 		idx := seen.index
 		q.mu.Lock()
+		for id := range q.suspected {
+			idx.suspect(id, true)
+		}
 		q.st, q.index = c.st, idx
 		q.mu.Unlock()
 	} else {
@@ -255,6 +264,9 @@ func (q *Queue) remember(c *change) error {
 		q.st = c.st
 		for _, s := range c.saved {
 			q.index.apply(&q.st, s, c.now)
+		}
+		if c.retract {
+			q.index.retract(c.now)
 		}
 		q.index.accepted(q.st.Cursor.AcceptedThrough)
 		q.mu.Unlock()

@@ -10,7 +10,10 @@ import (
 
 // Stored values are framed: a version, a checksum, the fields one after another.
 // Fields are never removed; a new one goes to the end with a new version.
-const frameVersion = 2
+const (
+	frameVersion = 2
+	frameNoted   = 3 // of an operation that was parked, or that a person did something about
+)
 
 type encoder []byte
 
@@ -54,8 +57,9 @@ func (e *encoder) time(t time.Time) {
 
 // decoder reads what encoder wrote. What is read after an error is zero.
 type decoder struct {
-	b   []byte
-	bad bool
+	b       []byte
+	version byte
+	bad     bool
 }
 
 // unframed checks a frame.
@@ -63,13 +67,13 @@ func unframed(b []byte) (*decoder, error) {
 	if len(b) < 5 {
 		return nil, fmt.Errorf("%w: %d bytes are too few", errFrame, len(b))
 	}
-	if b[0] != frameVersion {
+	if b[0] != frameVersion && b[0] != frameNoted {
 		return nil, fmt.Errorf("%w: frame version %d", errFrame, b[0])
 	}
 	if crc32.Checksum(b[5:], castagnoli) != binary.BigEndian.Uint32(b[1:]) {
 		return nil, fmt.Errorf("%w: wrong checksum", errFrame)
 	}
-	return &decoder{b: b[5:]}, nil
+	return &decoder{b: b[5:], version: b[0]}, nil
 }
 
 // end tells whether all fields were there and nothing else.

@@ -42,6 +42,9 @@ func (h *headquarters) Send(_ context.Context, b Batch) (Receipt, error) {
 	if h.down {
 		return Receipt{}, errSilence
 	}
+	if len(b.Ops) == 0 {
+		return Receipt{h.epoch, uint64(len(h.log)), h.head(len(h.log))}, nil
+	}
 	first := int(b.Ops[0].Number)
 	if b.Epoch != "" && b.Epoch != h.epoch || first > len(h.log)+1 || h.head(first-1) != b.Head {
 		return Receipt{h.epoch, uint64(len(h.log)), h.head(len(h.log))}, nil

@@ -19,6 +19,8 @@ type index struct {
 	offered  []*entry                 // numbered, receipt outstanding; by number
 	deadline deadlines                // of what is open
 	pending  []*entry                 // by seq; cleaned when read
+
+	parked, unresolved map[string]Held // by id
 }
 
 // entry is one operation of the index.
@@ -33,8 +35,10 @@ type entry struct {
 	money    bool
 	size     int
 
-	lane *lane // nil: not waiting
-	gone bool  // no longer in the index
+	lane    *lane // nil: not waiting
+	gone    bool  // no longer in the index
+	parked  bool
+	suspect bool // Run has set it aside
 }
 
 func newIndex() *index {
@@ -42,6 +46,8 @@ func newIndex() *index {
 		counts:  map[string]map[State]int{},
 		entries: map[string]*entry{},
 		waiting: schedule{lanes: map[string]*lane{}},
+
+		parked: map[string]Held{}, unresolved: map[string]Held{},
 	}
 }
 
@@ -63,11 +69,13 @@ func (x *index) apply(st *state, s saved, now time.Time) {
 		x.count(o, -1)
 	}
 	if s.new == nil {
+		x.note(s.old, false)
 		x.drop(s.old.ID)
 		return
 	}
 	r := s.new
 	x.count(r, 1)
+	x.note(r, true)
 	number := uint64(0)
 	if st.holds(r.Gen, r.Number) {
 		number = r.Number
@@ -88,6 +96,7 @@ func (x *index) apply(st *state, s saved, now time.Time) {
 		}
 	}
 	e.state, e.size = r.State, r.size
+	x.waiting.hold(e, r.Parked != nil, e.suspect)
 	if !r.Deadline.Equal(e.deadline) {
 		e.deadline = r.Deadline
 		if !r.Deadline.IsZero() {

@@ -36,19 +36,24 @@ const (
 type kind byte
 
 const (
-	kindPut     kind = 1 + iota // an operation was promised
-	kindNumber                  // operations got their numbers and are offered
-	kindAccept                  // headquarters has them
-	kindSettle                  // outcomes, and the cursor
-	kindPrune                   // operations whose time is over
-	kindCarry                   // what stands, written again so that an old segment can go
-	kindDamage                  // what was found damaged
-	kindUnknown kind = 0
+	kindPut      kind = 1 + iota // an operation was promised
+	kindNumber                   // operations got their numbers and are offered
+	kindAccept                   // headquarters has them
+	kindSettle                   // outcomes, and the cursor
+	kindPrune                    // operations whose time is over
+	kindCarry                    // what stands, written again so that an old segment can go
+	kindDamage                   // what was found damaged
+	kindWithdraw                 // numbers that headquarters does not take were taken back
+	kindPark                     // the same, and the operation it does not take is held back
+	kindRetry                    // a person has it offered again
+	kindResolve                  // a person has settled what became of it
+	kindUnknown  kind = 0
 )
 
 var kinds = map[string]kind{
 	"put": kindPut, "number": kindNumber, "accept": kindAccept, "settle": kindSettle,
 	"prune": kindPrune, "carry": kindCarry, "damage": kindDamage,
+	"withdraw": kindWithdraw, "park": kindPark, "retry": kindRetry, "resolve": kindResolve,
 }
 
 // position is a place in the journal: a record's number, and the hash of the chain there.

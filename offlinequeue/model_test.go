@@ -20,12 +20,15 @@ func TestQueueAgainstAMap(t *testing.T) {
 			"send":    func(*rapid.T) { m.send() },
 			"settle":  func(*rapid.T) { m.settle() },
 			"restore": func(*rapid.T) { m.restore() },
+			"park":    func(*rapid.T) { m.park() },
+			"retry":   func(*rapid.T) { m.retry(rapid.Bool().Draw(m.rt, "all")) },
 			"reopen":  func(*rapid.T) { m.check(m.q.Close()); m.open() },
 			"":        func(*rapid.T) { m.invariant() },
 		})
+		m.retry(true)
 		m.settle()     // the feed tells of an epoch even when nothing is offered
 		for range 50 { // headquarters is there: all of it arrives
-			if _, err := m.q.send(context.Background(), m.hq, batchOps); err == nil && m.open0() == 0 {
+			if _, err := m.q.send(context.Background(), m.hq, batchOps, ""); err == nil && m.open0() == 0 {
 				break
 			}
 		}
@@ -79,8 +82,31 @@ func (m *model) put() {
 func (m *model) send() {
 	m.hq.down = rapid.IntRange(0, 3).Draw(m.rt, "down") == 0
 	m.hq.deaf = rapid.IntRange(0, 3).Draw(m.rt, "deaf") == 0
-	_, _ = m.q.send(context.Background(), m.hq, rapid.IntRange(1, 4).Draw(m.rt, "ops"))
+	_, _ = m.q.send(context.Background(), m.hq, rapid.IntRange(1, 4).Draw(m.rt, "ops"), "")
 	m.hq.down, m.hq.deaf = false, false
+}
+
+// park holds back what would be offered next, as if headquarters refused it for good.
+func (m *model) park() {
+	b, err := m.q.batch(context.Background(), 1, "")
+	m.check(err)
+	if len(b.Ops) == 0 {
+		return
+	}
+	d := newDoubt()
+	m.check(m.q.takeBack(context.Background(), m.hq, d, b.Ops[0].ID, &Refusal{Reason: "invalid_field"}))
+	if len(d.suspects) > 0 {
+		m.rt.Fatalf("%q are still set aside", d.suspects)
+	}
+}
+
+func (m *model) retry(all bool) {
+	for _, h := range m.q.Stats().Parked {
+		if all || h.ID[len(h.ID)-1]%2 == 0 {
+			_, err := m.q.Retry(context.Background(), h.ID, Note{By: "Ada", Text: "again"})
+			m.check(err)
+		}
+	}
 }
 
 func (m *model) settle() {

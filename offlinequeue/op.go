@@ -57,6 +57,31 @@ type Op struct {
 	Reversal   json.RawMessage `json:"reversal,omitempty"`
 	Attempts   int             `json:"attempts"`             // how often it was offered
 	AcceptedAt time.Time       `json:"accepted_at,omitzero"` // when headquarters first had it
+	Parked     *Parked         `json:"parked,omitempty"`     // held back, and its ref with it, until a person retries it
+	Notes      []Note          `json:"notes,omitempty"`      // what persons did about it, the latest last
+	Resolved   bool            `json:"resolved,omitempty"`   // a person has settled what Unresolved tells
+}
+
+// Parked says why an operation is held back: headquarters took others, and this one
+// not, again and again.
+type Parked struct {
+	Since   time.Time `json:"since"`
+	Reason  string    `json:"reason"`
+	Message string    `json:"message,omitempty"`
+}
+
+// Note is what a person did about an operation.
+type Note struct {
+	At   time.Time `json:"at"`
+	Deed string    `json:"deed"` // retry or resolve
+	By   string    `json:"by"`
+	Text string    `json:"text"`
+}
+
+// Unresolved reports whether a person has to see to it: money that failed, or that was
+// undone after it had succeeded.
+func (o *Op) Unresolved() bool {
+	return o.Money && !o.Resolved && (o.State == Failed || o.State == Succeeded && o.Reversal != nil)
 }
 
 // Outcome is what headquarters says of one operation. State may be Accepted (with
@@ -84,7 +109,8 @@ type Cursor struct {
 
 // Batch is what one Send offers, in the order of numbers. Head is the submit
 // chain before the first of them. An operation that has its end already is
-// among them when headquarters forgot it, or when its receipt was lost.
+// among them when headquarters forgot it, or when its receipt was lost. A batch
+// without operations only asks where headquarters stands.
 type Batch struct {
 	Epoch string
 	Head  string
@@ -109,11 +135,14 @@ var (
 	ErrDamaged  = errors.New("the store is damaged and was set aside")
 	ErrTooNew   = errors.New("the store was written by a newer version")
 	ErrClosed   = errors.New("the queue is closed")
+
+	ErrNotParked   = errors.New("it is not parked")
+	ErrNotToSettle = errors.New("there is nothing to settle about it")
 )
 
 // Sender offers a batch to headquarters. A nil error means that headquarters has
-// all of it on its disk, but for what the receipt says otherwise. Any error means
-// that nobody knows.
+// all of it on its disk, but for what the receipt says otherwise. A *Refusal means
+// that it was answered and not taken. Any other error means that nobody knows.
 type Sender interface {
 	Send(ctx context.Context, b Batch) (Receipt, error)
 }

@@ -63,15 +63,16 @@ type Queue struct {
 	loading bool   // a failure now ends the opening
 	buf     []byte // for the next flush
 
-	mu      sync.Mutex // guards following
-	closed  bool
-	store   *store
-	overlay *overlay
-	st      state
-	index   *index
-	waiting map[string]chan struct{} // closed when the operation has its end
-	use     diskUsage
-	mended  []string
+	mu        sync.Mutex // guards following
+	closed    bool
+	store     *store
+	overlay   *overlay
+	st        state
+	index     *index
+	waiting   map[string]chan struct{} // closed when the operation has its end
+	suspected map[string]bool          // set aside by Run; see park.go
+	use       diskUsage
+	mended    []string
 
 	disk        disk // of the journal
 	mirrorDir   string
@@ -88,15 +89,16 @@ func Open(dir string, o Options) (*Queue, error) {
 	q := &Queue{
 		dir: dir, log: o.Log, now: o.Now, onChange: o.OnChange, onSync: o.OnSync,
 		fault: o.Fault, free: o.Free, maxBytes: o.MaxBytes,
-		requests: make(chan *request),
-		closing:  make(chan struct{}),
-		written:  make(chan struct{}),
-		upkept:   make(chan struct{}),
-		work:     make(chan struct{}, 1),
-		nudge:    make(chan struct{}, 1),
-		waiting:  map[string]chan struct{}{},
-		old:      make(chan struct{}, 1),
-		disk:     o.disk, segmentSize: o.segmentSize, mirrorDir: o.Mirror,
+		requests:  make(chan *request),
+		closing:   make(chan struct{}),
+		written:   make(chan struct{}),
+		upkept:    make(chan struct{}),
+		work:      make(chan struct{}, 1),
+		nudge:     make(chan struct{}, 1),
+		waiting:   map[string]chan struct{}{},
+		suspected: map[string]bool{},
+		old:       make(chan struct{}, 1),
+		disk:      o.disk, segmentSize: o.segmentSize, mirrorDir: o.Mirror,
 	}
 	if q.disk == nil {
 		q.disk = osDisk(filepath.Join(dir, journalName))

@@ -142,6 +142,7 @@ func (r *record) stand() []byte {
 	e.json(r.Reversal)
 	e.uint(uint64(r.Attempts))
 	e.time(r.AcceptedAt)
+	e.notes(r)
 	return e.framed()
 }
 
@@ -171,6 +172,7 @@ func decodeStanding(seq uint64, b []byte) (record, error) {
 	r.Reversal = d.json()
 	r.Attempts = int(d.uint())
 	r.AcceptedAt = d.time()
+	d.notes(&r)
 	r.size = len(b) + r.asked
 	if err := d.end(); err != nil {
 		return record{}, err

@@ -36,20 +36,26 @@ func pause(failures int, r float64) time.Duration {
 
 // Run offers what is pending until ctx ends, and then returns nil: order per
 // ref, money before records, earliest deadline first; back-off with jitter; one
-// trial operation after an outage. A Put ends its rest, not its back-off: that is
-// for Nudge. One Run at a time.
+// trial operation after an outage; what headquarters cannot be brought to take is
+// parked. A Put ends its rest, not its back-off: that is for Nudge. One Run at a time.
 func (q *Queue) Run(ctx context.Context, s Sender) error {
 	if !q.running.TryLock() {
 		return fmt.Errorf("run queue %s: it runs already", q.dir)
 	}
 	defer q.running.Unlock()
-	failures := 0
+	failures, d := 0, newDoubt()
+	defer d.release(q)
 	for {
-		ops := batchOps
+		ops := d.most
 		if failures > 0 {
 			ops = trialOps
 		}
-		sent, err := q.send(ctx, s, ops)
+		b, err := q.send(ctx, s, ops, d.next(q))
+		var no *Refusal
+		refused := errors.As(err, &no)
+		if refused {
+			err = q.refused(ctx, s, d, b, no)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -62,8 +68,21 @@ func (q *Queue) Run(ctx context.Context, s Sender) error {
 			if !q.rest(ctx, wait) {
 				return q.ended(ctx)
 			}
-		case sent:
+		case refused: // go on with fewer, or with others
+		case len(b.Ops) > 0:
 			failures = 0
+			d.taken(q, b)
+		case len(d.suspects) > 0:
+			// Nobody is there to show whether it is the operation or headquarters.
+			failures++
+			worked, going := q.restUnless(ctx, pause(failures, rand.Float64()), q.work)
+			if !going {
+				return q.ended(ctx)
+			}
+			if !worked {
+				d.release(q)
+				d.times = refusedAlone - 1
+			}
 		default:
 			select {
 			case <-q.work:
@@ -79,17 +98,25 @@ func (q *Queue) Run(ctx context.Context, s Sender) error {
 
 // rest waits out a back-off, less if nudged; false: Run has to end.
 func (q *Queue) rest(ctx context.Context, d time.Duration) bool {
+	_, going := q.restUnless(ctx, d, nil)
+	return going
+}
+
+// restUnless is rest that work ends too.
+func (q *Queue) restUnless(ctx context.Context, d time.Duration, work <-chan struct{}) (worked, going bool) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
+	case <-work:
+		return true, true
 	case <-t.C:
 	case <-q.nudge:
 	case <-ctx.Done():
-		return false
+		return false, false
 	case <-q.closing:
-		return false
+		return false, false
 	}
-	return true
+	return false, true
 }
 
 func (q *Queue) ended(ctx context.Context) error {
@@ -118,29 +145,32 @@ func (q *Queue) wake() {
 // errNoProgress says that headquarters answered and took nothing.
 var errNoProgress = errors.New("headquarters took nothing of the batch")
 
-// send offers one batch of at most so many operations, if there is any.
-func (q *Queue) send(ctx context.Context, s Sender, ops int) (sent bool, err error) {
-	b, err := q.batch(ctx, ops)
+// send offers one batch of at most so many operations, if there is any, and returns
+// it; or only the one named.
+func (q *Queue) send(ctx context.Context, s Sender, ops int, only string) (Batch, error) {
+	b, err := q.batch(ctx, ops, only)
 	if err != nil || len(b.Ops) == 0 {
-		return false, err
+		return Batch{}, err
 	}
 	limited, cancel := context.WithTimeout(ctx, sendLimit)
 	r, err := s.Send(limited, b)
 	cancel()
 	if err != nil {
-		return false, err
+		return b, err
 	}
-	return true, q.receive(ctx, b, r)
+	return b, q.receive(ctx, b, r)
 }
 
 // batch chooses what is offered next, and puts its numbers on disk before it
 // leaves: what headquarters saw under a number is never offered under another.
 // What was offered and has no receipt goes first, in the order of its numbers.
-func (q *Queue) batch(ctx context.Context, ops int) (Batch, error) {
+func (q *Queue) batch(ctx context.Context, ops int, only string) (Batch, error) {
 	q.mu.Lock()
 	var ids []string
 	size := 0
-	if len(q.index.offered) > 0 {
+	if only != "" {
+		ids = append(ids, only)
+	} else if len(q.index.offered) > 0 {
 		for _, e := range q.index.offered {
 			if len(ids) == ops || len(ids) > 0 && size+e.size > batchBytes {
 				break
@@ -176,6 +206,9 @@ func (c *change) number(b *Batch, ids []string) error {
 		r, err := c.load(id)
 		if err != nil {
 			return trouble(err)
+		}
+		if r.Parked != nil {
+			continue
 		}
 		old := r
 		if !c.st.holds(r.Gen, r.Number) {
@@ -223,6 +256,19 @@ func (q *Queue) receive(ctx context.Context, b Batch, r Receipt) error {
 		}
 	}
 	before := b.Ops[0].Number - 1
+	if err := q.acceptAll(ctx, r); err != nil {
+		return err
+	}
+	if r.AcceptedThrough <= before || r.Epoch != b.Epoch && b.Epoch != "" {
+		// It stands elsewhere than we thought; now we stand there too. The pause
+		// is for the case that this was not the last time.
+		return errNoProgress
+	}
+	return nil
+}
+
+// acceptAll takes in all of a receipt.
+func (q *Queue) acceptAll(ctx context.Context, r Receipt) error {
 	for {
 		done := false
 		err := q.do(ctx, "accept", batchBytes+batchOps*512, func(c *change) error {
@@ -234,15 +280,9 @@ func (q *Queue) receive(ctx context.Context, b Batch, r Receipt) error {
 			return fmt.Errorf("record receipt: %w", err)
 		}
 		if done {
-			break
+			return nil
 		}
 	}
-	if r.AcceptedThrough <= before || r.Epoch != b.Epoch && b.Epoch != "" {
-		// It stands elsewhere than we thought; now we stand there too. The pause
-		// is for the case that this was not the last time.
-		return errNoProgress
-	}
-	return nil
 }
 
 // accept marks what a receipt covers, at most one batch of it at a time.

@@ -3,6 +3,7 @@ package offlinequeue
 import (
 	"cmp"
 	"container/heap"
+	"math"
 	"slices"
 	"time"
 )
@@ -31,8 +32,13 @@ type lane struct {
 	entries []*entry
 	money   []*entry // those among them
 	best    *entry
-	at      int // in schedule.order
+	at      int    // in schedule.order
+	held    int    // how many are parked or suspected
+	stop    uint64 // place of the first of those: it and what is behind it wait
 }
+
+// held reports whether an entry holds up its lane.
+func (e *entry) held() bool { return e.parked || e.suspect }
 
 // before is the order of submission among heads of lanes.
 func before(a, b *entry) bool {
@@ -97,6 +103,9 @@ func (s *schedule) add(e *entry, now time.Time) {
 	}
 	e.lane, e.number = l, 0
 	l.entries = insert(l.entries, e)
+	if e.held() {
+		l.held++
+	}
 	if e.money {
 		l.money = insert(l.money, e)
 		if e.rank() == 0 && now.Sub(e.created) < freshAge {
@@ -113,10 +122,27 @@ func (s *schedule) remove(e *entry) {
 	}
 	e.lane = nil
 	l.entries = without(l.entries, e)
+	if e.held() {
+		l.held--
+	}
 	if e.money {
 		l.money = without(l.money, e)
 	}
 	s.fix(l)
+}
+
+// hold sets what holds an entry up.
+func (s *schedule) hold(e *entry, parked, suspect bool) {
+	was := e.held()
+	e.parked, e.suspect = parked, suspect
+	if e.lane == nil || e.held() == was {
+		return
+	}
+	e.lane.held++
+	if was {
+		e.lane.held -= 2
+	}
+	s.fix(e.lane)
 }
 
 // fix puts a lane where it belongs after a change.
@@ -124,13 +150,17 @@ func (s *schedule) fix(l *lane) {
 	if len(l.entries) == 0 {
 		delete(s.lanes, l.ref)
 	}
+	l.stop = math.MaxUint64
+	if l.held > 0 {
+		l.stop = l.entries[slices.IndexFunc(l.entries, (*entry).held)].seq
+	}
 	s.place(l, 0)
 }
 
 // place orders a lane by its entries but the first skip; without any it is not
 // in the heap.
 func (s *schedule) place(l *lane, skip int) {
-	if skip >= len(l.entries) {
+	if skip >= len(l.entries) || l.entries[skip].seq >= l.stop {
 		if l.at >= 0 {
 			heap.Remove(s, l.at)
 		}
@@ -139,7 +169,7 @@ func (s *schedule) place(l *lane, skip int) {
 	l.best = l.entries[skip]
 	from, _ := slices.BinarySearchFunc(l.money, l.best.seq, bySeq)
 	for _, e := range l.money[from:] {
-		if before(e, l.best) {
+		if e.seq < l.stop && before(e, l.best) {
 			l.best = e
 		}
 	}
@@ -204,7 +234,7 @@ func (s *schedule) nextFresh(now time.Time, taken map[*lane]int) *entry {
 		s.fresh = s.fresh[1:]
 	}
 	for _, e := range s.fresh {
-		if !waits(e) {
+		if !waits(e) || e.seq >= e.lane.stop {
 			continue
 		}
 		if n := taken[e.lane]; n == 0 || e.lane.entries[n-1].seq < e.seq {

@@ -37,7 +37,10 @@ func (r *record) settle(o Outcome, now time.Time) bool {
 		r.AcceptedAt = now
 	}
 	if changed {
-		r.Changed = now
+		r.Changed, r.Resolved = now, false
+		if r.State != Pending {
+			r.Parked = nil // headquarters has it, by whatever road
+		}
 	}
 	return changed
 }

@@ -172,13 +172,14 @@ func (q *Queue) prune(from string) (pruned int, next string, err error) {
 	return pruned, next, err
 }
 
-// over reports whether an operation's time has passed: never before its end.
+// over reports whether an operation's time has passed: never before its end, nor
+// while a person has to see to it.
 func (r *record) over(now time.Time) bool {
 	keep := keepRecords
 	if r.Money {
 		keep = keepMoney
 	}
-	return r.State.Final() && now.Sub(r.Changed) > keep
+	return r.State.Final() && now.Sub(r.Changed) > keep && !r.Unresolved()
 }
 
 // prune removes an operation.

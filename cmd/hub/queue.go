@@ -11,8 +11,10 @@ import (
 )
 
 type queueCmd struct {
-	List queueListCmd `cmd:"" help:"List operations, newest first."`
-	Show queueShowCmd `cmd:"" help:"Show one operation whole."`
+	List    queueListCmd    `cmd:"" help:"List operations, newest first."`
+	Show    queueShowCmd    `cmd:"" help:"Show one operation whole."`
+	Retry   queueRetryCmd   `cmd:"" help:"Have a parked operation offered to headquarters again."`
+	Resolve queueResolveCmd `cmd:"" help:"Settle that money failed or was undone."`
 }
 
 type queueListCmd struct {
@@ -23,7 +25,8 @@ type queueListCmd struct {
 
 // Help is an example.
 func (queueListCmd) Help() string {
-	return "pending: on this disk; accepted: at headquarters; then succeeded or failed.\n\nExample:\n\n  hub queue list --state pending"
+	return "pending: on this disk; accepted: at headquarters; then succeeded or failed. A parked one is refused by headquarters, " +
+		"which takes others: it and its ref wait for `hub queue retry`.\n\nExample:\n\n  hub queue list --state pending"
 }
 
 // Run lists what the running hub holds.
@@ -43,7 +46,11 @@ func (c *queueListCmd) Run(a *app) error {
 	}
 	var rows [][]string
 	for _, o := range list {
-		rows = append(rows, []string{o.ID, string(o.Kind), o.Ref, amount(o), o.Till, string(o.State), o.Reason, moment(o.CreatedAt)})
+		state, reason := string(o.State), o.Reason
+		if o.Parked != nil {
+			state, reason = state+", parked", o.Parked.Reason
+		}
+		rows = append(rows, []string{o.ID, string(o.Kind), o.Ref, amount(o), o.Till, state, reason, moment(o.CreatedAt)})
 	}
 	return table(a.stdout, []string{"ID", "KIND", "REF", "AMOUNT", "TILL", "STATE", "REASON", "SINCE"}, rows)
 }
@@ -81,6 +88,12 @@ func (c *queueShowCmd) Run(a *app) error {
 	}
 	if o.Unknown != nil {
 		rows = append(rows, []string{"unknown", fmt.Sprintf("%s; next look %s", o.Unknown.Reason, moment(o.Unknown.NextLook))})
+	}
+	if o.Parked != nil {
+		rows = append(rows, []string{"parked", fmt.Sprintf("since %s: %s: %s", moment(o.Parked.Since), o.Parked.Reason, o.Parked.Message)})
+	}
+	for _, n := range o.Notes {
+		rows = append(rows, []string{n.Deed, fmt.Sprintf("%s by %s: %s", moment(n.At), n.By, n.Text)})
 	}
 	for _, extra := range []struct {
 		name string

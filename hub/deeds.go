@@ -1,0 +1,135 @@
+package hub
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+
+	"storehub/diagnostics"
+	"storehub/doors"
+	"storehub/offlinequeue"
+)
+
+// This file is what a person does about an operation, and what waits for a person.
+
+// Deed says who did something about an operation, and why.
+type Deed struct {
+	By   string `json:"by"`
+	Note string `json:"note"`
+}
+
+// deedMost bounds a name and a note: they are kept with the operation.
+const deedMost = 500
+
+func (d Deed) check() error {
+	switch {
+	case strings.TrimSpace(d.By) == "":
+		return doors.ErrMissingField.With("by: who does this?")
+	case strings.TrimSpace(d.Note) == "":
+		return doors.ErrMissingField.With("note: why?")
+	case len(d.By) > deedMost || len(d.Note) > deedMost:
+		return doors.ErrInvalidField.With("by and note may have %d bytes each", deedMost)
+	}
+	return nil
+}
+
+// deed reads a deed and does it.
+func (h *Hub) deed(r *http.Request, do func(context.Context, string, offlinequeue.Note) (offlinequeue.Op, error)) (any, error) {
+	var d Deed
+	if err := doors.DecodeJSON(r, &d); err != nil {
+		return nil, err
+	}
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	op, err := done(r.PathValue("id"))(do(r.Context(), r.PathValue("id"), offlinequeue.Note{By: d.By, Text: d.Note}))
+	if err != nil {
+		return nil, err
+	}
+	h.monitor.judge()
+	return op, nil
+}
+
+// done gives what came of a deed in the words of the doors.
+func done(id string) func(offlinequeue.Op, error) (doors.Operation, error) {
+	return func(op offlinequeue.Op, err error) (doors.Operation, error) {
+		switch {
+		case errors.Is(err, offlinequeue.ErrNotFound):
+			return doors.Operation{}, doors.ErrNotFound.With("no operation %s on this disk", id)
+		case errors.Is(err, offlinequeue.ErrNotParked), errors.Is(err, offlinequeue.ErrNotToSettle):
+			return doors.Operation{}, doors.ErrInvalidField.With("%v", err)
+		case err != nil:
+			return doors.Operation{}, doors.ErrInternal.With("%v", err)
+		}
+		return fromQueue(op), nil
+	}
+}
+
+// RetryStored is [Admin.Retry] on the disk of a hub that does not run.
+func RetryStored(ctx context.Context, c Config, id string, d Deed) (doors.Operation, error) {
+	return deedStored(ctx, c, id, d, (*offlinequeue.Queue).Retry)
+}
+
+// ResolveStored is [Admin.Resolve] on the disk of a hub that does not run.
+func ResolveStored(ctx context.Context, c Config, id string, d Deed) (doors.Operation, error) {
+	return deedStored(ctx, c, id, d, (*offlinequeue.Queue).Resolve)
+}
+
+func deedStored(ctx context.Context, c Config, id string, d Deed,
+	do func(*offlinequeue.Queue, context.Context, string, offlinequeue.Note) (offlinequeue.Op, error)) (op doors.Operation, err error) {
+	if err := d.check(); err != nil {
+		return op, err
+	}
+	err = withStoredQueue(c, func(q *offlinequeue.Queue) error {
+		op, err = done(id)(do(q, ctx, id, offlinequeue.Note{By: d.By, Text: d.Note}))
+		return err
+	})
+	return op, err
+}
+
+// withStoredQueue opens the queue of a hub that does not run, to change something in it.
+func withStoredQueue(c Config, f func(*offlinequeue.Queue) error) error {
+	dir := queueDir(c.StateDir)
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("open queue: %w", err)
+	}
+	if !ownedByUs(info) { // what is written now the hub could not read later
+		return fmt.Errorf("open queue %s: it belongs to another user: %w", dir, os.ErrPermission)
+	}
+	q, err := offlinequeue.Open(dir, offlinequeue.Options{MaxBytes: c.Queue.MaxBytes, Mirror: c.Queue.Mirror, Owner: c.Store})
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(q), q.Close())
+}
+
+// known turns what waits for a person into findings about money.
+func known(s offlinequeue.Stats) (list []diagnostics.Known) {
+	for _, h := range s.Unresolved {
+		k := diagnostics.Known{Code: "operation_failed", Since: h.Since, Targets: []string{h.ID}}
+		what := h.Kind + " of " + h.Ref + " (" + h.ID + ")"
+		switch {
+		case h.State == offlinequeue.Succeeded:
+			what += " was undone after it had succeeded"
+			if doors.Kind(h.Kind) == doors.Refund {
+				k.Code = "refund_failed"
+			}
+		case h.Reason == "authorisation_lapsed":
+			k.Code = h.Reason
+			fallthrough
+		default:
+			what += " failed: " + cmp.Or(h.Reason, "no reason was given")
+		}
+		if h.Message != "" {
+			what += ": " + h.Message
+		}
+		k.Evidence = []string{what}
+		list = append(list, k)
+	}
+	return list
+}

@@ -1,6 +1,7 @@
 package doors
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -22,16 +23,7 @@ const (
 // it, and tells the surface. A credential in the path wins over a header: the app
 // that was given the path may send a header that is meant for someone else.
 func enter(w http.ResponseWriter, r *http.Request) *ask {
-	clean := cleanPath(r.URL.Path)
-	credential := ""
-	if scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
-		credential = strings.TrimSpace(token)
-	}
-	if rest, found := strings.CutPrefix(clean, "/pos/"); found {
-		var tail string
-		credential, tail, _ = strings.Cut(rest, "/")
-		clean = "/" + tail
-	}
+	credential, clean := credentialAndPath(r)
 	if clean != "/" {
 		clean = strings.TrimSuffix(clean, "/")
 	}
@@ -51,6 +43,38 @@ func enter(w http.ResponseWriter, r *http.Request) *ask {
 		s = serverDriven
 	}
 	return &ask{Request: &safe, w: w, surface: s, credential: credential}
+}
+
+// Credential is the till's credential in a request, wherever it stands; "": none.
+func Credential(r *http.Request) string {
+	credential, _ := credentialAndPath(r)
+	return credential
+}
+
+// credentialAndPath also gives the cleaned path without the credential.
+func credentialAndPath(r *http.Request) (credential, clean string) {
+	clean = cleanPath(r.URL.Path)
+	if scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
+		credential = strings.TrimSpace(token)
+	}
+	if rest, found := strings.CutPrefix(clean, "/pos/"); found {
+		var tail string
+		credential, tail, _ = strings.Cut(rest, "/")
+		clean = "/" + tail
+	}
+	return credential, clean
+}
+
+// CheckOrigin refuses what is no web origin as a browser writes it.
+func CheckOrigin(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil {
+		return fmt.Errorf("%q is not an origin such as https://pos.example.com (no path, no *)", s)
+	}
+	if strings.ContainsAny(u.Host, "*") {
+		return fmt.Errorf("%q: origins are named one by one", s)
+	}
+	return nil
 }
 
 // cleanPath collapses doubled slashes and dots, and keeps a final slash.

@@ -97,6 +97,12 @@ func (c *Client) Readers(ctx context.Context) (ReaderList, error) {
 	return l, c.ask(ctx, http.MethodGet, "/store/v1/readers", nil, &l)
 }
 
+// Tills tells headquarters which tills the store has, so that they may come to its
+// own doors when the hub is dead.
+func (c *Client) Tills(ctx context.Context, b TillBook) error {
+	return c.ask(ctx, http.MethodPut, "/store/v1/tills", b, &TillBook{})
+}
+
 // ask decodes the answer. A field that this hub does not know is passed over:
 // headquarters may be newer.
 func (c *Client) ask(ctx context.Context, method, path string, in, out any) error {

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"storehub/doors"
 	"storehub/internal/yamlfile"
 )
 
@@ -24,6 +25,7 @@ type Config struct {
 	Listen    string
 	PublicURL string
 	TLS       TLSConfig
+	API       APIConfig
 	Database  string
 	Stripe    StripeConfig
 	Log       LogConfig
@@ -33,6 +35,11 @@ type Config struct {
 type TLSConfig struct {
 	CertFile string
 	KeyFile  string
+}
+
+// APIConfig is about the tills' doors here, for when a store's hub is dead.
+type APIConfig struct {
+	Origins []string // web origins that may call from a browser
 }
 
 // StripeConfig says how headquarters reaches Stripe.
@@ -76,6 +83,7 @@ var keys = yamlfile.Keys[Config]{
 	"public_url":                      yamlfile.Path(func(c *Config) *string { return &c.PublicURL }),
 	"tls.cert_file":                   yamlfile.Path(func(c *Config) *string { return &c.TLS.CertFile }),
 	"tls.key_file":                    yamlfile.Path(func(c *Config) *string { return &c.TLS.KeyFile }),
+	"api.origins":                     yamlfile.List(func(c *Config) *[]string { return &c.API.Origins }, doors.CheckOrigin),
 	"database":                        yamlfile.Path(func(c *Config) *string { return &c.Database }),
 	"stripe.api_key_file":             yamlfile.Path(func(c *Config) *string { return &c.Stripe.APIKeyFile }),
 	"stripe.api_base":                 yamlfile.Path(func(c *Config) *string { return &c.Stripe.APIBase }),

@@ -47,6 +47,7 @@ var storeRoutes = []route{
 	{http.MethodPost, "/store/v1/operations", false, true, serveSubmission},
 	{http.MethodGet, "/store/v1/feed", false, false, serveFeed},
 	{http.MethodGet, "/store/v1/readers", false, false, serveReaders},
+	{http.MethodPut, "/store/v1/tills", false, false, serveTills},
 }
 
 func (s *Server) routes() http.Handler {
@@ -68,7 +69,14 @@ func (s *Server) routes() http.Handler {
 		})
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { s.refuse(w, doors.ErrNotFound) })
-	return mux
+	tills := s.metrics.timed("tills", s.tills.ServeHTTP)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if forTills(r) {
+			tills(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 func (s *Server) serveRoute(r route) http.HandlerFunc {
@@ -197,6 +205,14 @@ func serveReaders(ctx context.Context, s *Server, st record, _ *http.Request) (a
 	defer cancel()
 	l, err := s.readerList(ctx, st)
 	return answer{status: http.StatusOK, value: l}, err
+}
+
+func serveTills(ctx context.Context, s *Server, st record, r *http.Request) (answer, error) {
+	var in TillBook
+	if err := doors.DecodeJSONLimit(r, &in, maxSubmission); err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusOK, value: in}, s.keepTills(ctx, st, in)
 }
 
 func serveHealth(w http.ResponseWriter, _ *http.Request) {

@@ -21,6 +21,7 @@ type Options struct {
 	Stripe        Stripe       // what headquarters needs of Stripe; nil: only stores can be kept
 	TestStripe    Stripe       // the test mode beside a live Stripe; nil: none
 	WebhookSecret []string     // any may verify; none: webhooks are refused
+	Origins       []string     // web origins whose pages may come to the tills' doors
 	Log           *slog.Logger // nil: slog.Default()
 	Version       string
 	Now           func() time.Time        // stored times and deadlines; nil: time.Now
@@ -51,6 +52,7 @@ type Server struct {
 	handler   http.Handler
 	feeds     waiters
 	readers   readerCache
+	tills     *tillDoors
 	nudge     chan struct{} // something is due sooner than the scheduler thinks
 	silences  silences      // of Stripe
 	running   atomic.Bool
@@ -111,6 +113,7 @@ func NewServer(o Options) (*Server, error) {
 	db.notify = s.feeds.wake
 	s.db = db
 	s.metrics = newMetrics(s)
+	s.tills = &tillDoors{s: s, origins: o.Origins}
 	s.handler = s.routes()
 	return s, nil
 }

@@ -21,6 +21,7 @@ import (
 //	POST /store/v1/operations                 Submission -> Receipt (202)
 //	GET  /store/v1/feed?epoch=&after=&wait=   -> Feed (long poll; wait in seconds, at most 50)
 //	GET  /store/v1/readers                    -> ReaderList
+//	PUT  /store/v1/tills                      TillBook     -> TillBook
 
 // EnrolRequest trades a one-time code for a credential.
 type EnrolRequest struct {
@@ -105,7 +106,8 @@ type Feed struct {
 // Item is one line of the feed. Type "operation" carries the state of an
 // operation: accepted (with reason, unknown or deadline), succeeded or failed.
 // Type "reversal" adds Reversal. Type "event" carries one of Stripe's events
-// that concerns the store (Event, Object).
+// that concerns the store (Event, Object); "finding" one of headquarters' that a
+// person must look at before a deadline.
 type Item struct {
 	Seq      uint64          `json:"seq"`
 	Type     string          `json:"type"`

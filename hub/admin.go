@@ -101,8 +101,9 @@ type Pairing struct {
 	Name       string      `json:"name"`
 	Scope      doors.Scope `json:"scope"`
 	Credential string      `json:"credential"`
-	URL        string      `json:"url"`     // of the hub
-	POSURL     string      `json:"pos_url"` // base URL for an unmodified app, credential included
+	URL        string      `json:"url"`              // of the hub
+	POSURL     string      `json:"pos_url"`          // base URL for an unmodified app, credential included
+	HQURL      string      `json:"hq_url,omitempty"` // the same at headquarters, for when the hub is dead
 }
 
 // Facts is what a running hub adds to a diagnosis that somebody else makes.
@@ -210,7 +211,11 @@ func (h *Hub) pair(p PairRequest, url string) (Pairing, error) {
 		return Pairing{}, err
 	}
 	h.log.Info("till paired", "till", p.Name, "scope", p.Scope)
-	return Pairing{Name: p.Name, Scope: p.Scope, Credential: credential, URL: url, POSURL: url + "/pos/" + credential}, nil
+	made := Pairing{Name: p.Name, Scope: p.Scope, Credential: credential, URL: url, POSURL: url + "/pos/" + credential}
+	if h.cfg.HQ.URL != "" {
+		made.HQURL = h.cfg.HQ.URL + "/pos/" + credential
+	}
+	return made, nil
 }
 
 // Pair gives a till a credential; whoever holds the hub in its own process

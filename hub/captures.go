@@ -310,9 +310,12 @@ func (h *Hub) settle(ctx context.Context, c offlinequeue.Cursor, f hq.Feed) erro
 		return err
 	}
 	for _, it := range f.Items {
-		if it.Type == "event" {
+		switch it.Type {
+		case "event":
 			h.marks.set(markEvent, it.At)
 			h.events.publish(doors.Event{Type: eventStripe, Data: stripeEvent{it.Event, it.Object}}, true)
+		case "finding":
+			h.events.publish(doors.Event{Type: eventFinding, Data: stripeEvent{it.Event, it.Object}}, true)
 		}
 	}
 	return nil

@@ -207,17 +207,6 @@ func checkURL(s string) error {
 	return nil
 }
 
-func checkOrigin(s string) error {
-	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil {
-		return fmt.Errorf("%q is not an origin such as https://pos.example.com (no path, no *)", s)
-	}
-	if strings.ContainsAny(u.Host, "*") {
-		return fmt.Errorf("%q: origins are named one by one", s)
-	}
-	return nil
-}
-
 func checkEndpoint(s string) error {
 	host := s
 	if strings.Contains(s, ":") && strings.Count(s, ":") == 1 {

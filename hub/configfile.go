@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"storehub/doors"
 	"storehub/internal/yamlfile"
 )
 
@@ -38,7 +39,7 @@ var keys = yamlfile.Keys[Config]{
 
 	"mdns": yamlfile.Choice(func(c *Config, s string) { c.MDNS = s == "on" }, "on", "off"),
 
-	"api.origins": yamlfile.List(func(c *Config) *[]string { return &c.API.Origins }, checkOrigin),
+	"api.origins": yamlfile.List(func(c *Config) *[]string { return &c.API.Origins }, doors.CheckOrigin),
 
 	// 30s is the least, since a run of checks may take 5 s and is traffic that
 	// somebody pays for.

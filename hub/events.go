@@ -22,9 +22,10 @@ const (
 	eventReversed  = "operation.reversed"
 	eventReader    = "reader.changed"
 	eventDiagnosis = "diagnosis.changed"
-	eventStripe    = "stripe.event" // managers and monitors only
-	eventOpen      = "events.open"  // made for one listener: from here on it misses nothing
-	eventGap       = "events.gap"   // made for one listener: it missed something
+	eventStripe    = "stripe.event"         // managers and monitors only
+	eventFinding   = "headquarters.finding" // the same
+	eventOpen      = "events.open"          // made for one listener: from here on it misses nothing
+	eventGap       = "events.gap"           // made for one listener: it missed something
 )
 
 // ring keeps the last events, numbered without gaps.

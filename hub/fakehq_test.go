@@ -36,6 +36,7 @@ type fakeHQ struct {
 	tokens   int
 	calls    []stripeCall
 	answers  map[doors.Call]string
+	tills    []hq.TillRecord
 	repeats  int // operations offered that were known already
 
 	loseReceipts int // of so many submissions the receipt is lost on the way
@@ -206,4 +207,17 @@ func (f *fakeHQ) Readers(context.Context) (hq.ReaderList, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return hq.ReaderList{At: time.Now(), Readers: f.readers}, nil
+}
+
+// Tills implements [HQ].
+func (f *fakeHQ) Tills(_ context.Context, b hq.TillBook) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.silent != nil {
+		return f.silent
+	}
+	f.tills = b.Tills
+	close(f.changed)
+	f.changed = make(chan struct{})
+	return nil
 }

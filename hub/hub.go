@@ -165,6 +165,7 @@ func (h *Hub) linkChanged(up bool) {
 		h.log.Info("headquarters answers")
 		h.queue.Nudge()
 		h.fleet.look()
+		h.tills.tell() // it may have come back from a backup
 	} else {
 		h.log.Warn("headquarters does not answer", "err", h.link.state().Err)
 	}
@@ -195,6 +196,7 @@ func (h *Hub) Run(ctx context.Context, ready func(Addr)) error {
 	tasks.Go(func() error { return h.fleet.run(work) })
 	tasks.Go(func() error { return h.monitor.run(work) })
 	tasks.Go(func() error { return h.beat(work) })
+	tasks.Go(func() error { return h.tellTills(work) })
 	tasks.Go(func() error { return srv.keepCertificate(work) })
 	tasks.Go(func() error { return h.save(work) })
 	announced, stopAnnounce := context.WithCancel(work)
@@ -276,6 +278,31 @@ func (h *Hub) beat(ctx context.Context) error {
 			}
 		}
 		pause(ctx, heartbeatEvery)
+	}
+	return nil
+}
+
+// tellTills keeps headquarters' record of the store's tills true, so that a till
+// can go there when this hub is dead, and a revoked one cannot.
+func (h *Hub) tellTills(ctx context.Context) error {
+	for ctx.Err() == nil {
+		s := h.store.Load()
+		if s == nil {
+			pause(ctx, time.Second) // the store's mode is not known yet
+			continue
+		}
+		telling, cancel := context.WithTimeout(ctx, submitTimeout)
+		err := h.hq.Tills(telling, h.tills.book(s.Mode))
+		cancel()
+		if err != nil {
+			h.log.Debug("tell headquarters of the tills", "err", err)
+			pause(ctx, feedPause)
+			continue
+		}
+		select {
+		case <-h.tills.news:
+		case <-ctx.Done():
+		}
 	}
 	return nil
 }

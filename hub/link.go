@@ -21,6 +21,7 @@ type HQ interface {
 	Submit(ctx context.Context, s hq.Submission) (hq.Receipt, error)
 	Feed(ctx context.Context, epoch string, after uint64, wait time.Duration) (hq.Feed, error)
 	Readers(ctx context.Context) (hq.ReaderList, error)
+	Tills(ctx context.Context, b hq.TillBook) error
 }
 
 // link remembers how the conversation with headquarters goes.
@@ -151,4 +152,9 @@ func (w *watched) Feed(ctx context.Context, epoch string, after uint64, wait tim
 
 func (w *watched) Readers(ctx context.Context) (hq.ReaderList, error) {
 	return exchange(w, func() (hq.ReaderList, error) { return w.hq.Readers(ctx) })
+}
+
+func (w *watched) Tills(ctx context.Context, b hq.TillBook) error {
+	_, err := exchange(w, func() (struct{}, error) { return struct{}{}, w.hq.Tills(ctx, b) })
+	return err
 }

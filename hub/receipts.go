@@ -2,27 +2,12 @@ package hub
 
 import (
 	"context"
-	"encoding/json"
 	"net/url"
 	"sync"
 
 	"storehub/doors"
 	"storehub/offlinequeue"
 )
-
-// ReceiptFields is GET /v1/receipts/{payment_intent}: what card schemes want on
-// paper, as Stripe names it. No card number: brand and last four are all there is.
-type ReceiptFields struct {
-	PaymentIntent string          `json:"payment_intent"`
-	Amount        int64           `json:"amount"`
-	Currency      string          `json:"currency"`
-	Charge        string          `json:"charge"`
-	Method        string          `json:"method"` // card_present or interac_present
-	Brand         string          `json:"brand,omitempty"`
-	Last4         string          `json:"last4,omitempty"`
-	ReadMethod    string          `json:"read_method,omitempty"`
-	Receipt       json.RawMessage `json:"receipt,omitempty"` // Stripe's receipt hash; absent for swipes
-}
 
 // Receipt implements [doors.Backend]. A till sees the receipts of its own payments.
 func (h *Hub) Receipt(ctx context.Context, t doors.Till, paymentIntent string) (any, error) {
@@ -35,53 +20,12 @@ func (h *Hub) Receipt(ctx context.Context, t doors.Till, paymentIntent string) (
 	if err != nil {
 		return nil, err
 	}
-	r, ok := receiptOf(raw)
+	r, ok := doors.ReceiptOf(raw)
 	if !ok {
 		return nil, missing
 	}
 	h.marks.set(markReceipt, h.now())
 	return r, nil
-}
-
-func receiptOf(intent json.RawMessage) (ReceiptFields, bool) {
-	type present struct {
-		Brand      string          `json:"brand"`
-		Last4      string          `json:"last4"`
-		ReadMethod string          `json:"read_method"`
-		Receipt    json.RawMessage `json:"receipt"`
-	}
-	var pi struct {
-		ID     string          `json:"id"`
-		Charge json.RawMessage `json:"latest_charge"`
-	}
-	var charge struct {
-		ID       string `json:"id"`
-		Amount   int64  `json:"amount"`
-		Currency string `json:"currency"`
-		Details  struct {
-			Type    string   `json:"type"`
-			Card    *present `json:"card_present"`
-			Interac *present `json:"interac_present"`
-		} `json:"payment_method_details"`
-	}
-	if json.Unmarshal(intent, &pi) != nil || json.Unmarshal(pi.Charge, &charge) != nil || charge.ID == "" {
-		return ReceiptFields{}, false // not charged yet, or the charge was not expanded
-	}
-	p := charge.Details.Card
-	if p == nil {
-		p = charge.Details.Interac
-	}
-	if p == nil {
-		return ReceiptFields{}, false
-	}
-	out := ReceiptFields{
-		PaymentIntent: pi.ID, Amount: charge.Amount, Currency: charge.Currency, Charge: charge.ID,
-		Method: charge.Details.Type, Brand: p.Brand, Last4: p.Last4, ReadMethod: p.ReadMethod,
-	}
-	if string(p.Receipt) != "null" {
-		out.Receipt = p.Receipt
-	}
-	return out, true
 }
 
 // owns: the till created the intent here, or has an operation on it.

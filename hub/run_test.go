@@ -108,3 +108,26 @@ func TestHeartbeatsDoNotPileUp(t *testing.T) {
 		t.Errorf("%d heartbeats are under way after three restarts", n)
 	}
 }
+
+// TestMoney_4_2_HeadquartersKnowsTheTills: pairing and revoking reach it, by hashes.
+func TestMoney_4_2_HeadquartersKnowsTheTills(t *testing.T) {
+	s := open(t, newFakeHQ(), t.TempDir())
+	known := func() (names []string) {
+		s.hq.mu.Lock()
+		defer s.hq.mu.Unlock()
+		for _, till := range s.hq.tills {
+			names = append(names, till.Name+"="+till.Hash+"="+string(till.Mode))
+		}
+		return names
+	}
+	credential, err := s.hub.Pair("lane-9", doors.ScopePOS, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "lane-9=" + hashCredential(credential) + "=test"
+	eventually(t, "headquarters to know the till", func() bool { return slices.Contains(known(), want) })
+	if err := s.hub.tills.Revoke("lane-9"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "headquarters to forget the till", func() bool { return !slices.Contains(known(), want) })
+}

@@ -22,6 +22,7 @@ import (
 	"unicode/utf8"
 
 	"storehub/doors"
+	"storehub/hq"
 )
 
 // credentialPrefix lets a person, or a scanner of leaked secrets, see what a
@@ -41,7 +42,8 @@ type Tills struct {
 	mu    sync.Mutex
 	path  string
 	tills map[string]*tillRecord
-	dirty bool // LastUsed changed since the last save
+	dirty bool          // LastUsed changed since the last save
+	news  chan struct{} // a credential was given or ended
 }
 
 // TillInfo is one till as it is listed. Mode "" is the store's.
@@ -70,7 +72,7 @@ func OpenTills(stateDir string) (*Tills, error) {
 	if err := os.MkdirAll(stateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("open tills: %w", err)
 	}
-	t := &Tills{path: filepath.Join(stateDir, "tills.json"), tills: map[string]*tillRecord{}}
+	t := &Tills{path: filepath.Join(stateDir, "tills.json"), tills: map[string]*tillRecord{}, news: make(chan struct{}, 1)}
 	b, err := os.ReadFile(t.path)
 	if notExist(err) {
 		return t, nil
@@ -133,6 +135,7 @@ func (t *Tills) Pair(name string, scope doors.Scope, mode doors.Mode) (credentia
 		}
 		return "", fmt.Errorf("pair till: %w", err)
 	}
+	t.tell()
 	return credential, nil
 }
 
@@ -150,7 +153,29 @@ func (t *Tills) Revoke(name string) error {
 		*r = before
 		return fmt.Errorf("revoke till %q: %w", name, err)
 	}
+	t.tell()
 	return nil
+}
+
+// tell says that headquarters should hear of the tills.
+func (t *Tills) tell() {
+	select {
+	case t.news <- struct{}{}:
+	default:
+	}
+}
+
+// book is the tills that may call, as headquarters is told of them: by hashes.
+func (t *Tills) book(store doors.Mode) hq.TillBook {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b := hq.TillBook{Tills: []hq.TillRecord{}}
+	for _, name := range slices.Sorted(maps.Keys(t.tills)) {
+		if r := t.tills[name]; r.Hash != "" {
+			b.Tills = append(b.Tills, hq.TillRecord{Name: name, Scope: r.Scope, Mode: cmp.Or(r.Mode, store), Hash: r.Hash})
+		}
+	}
+	return b
 }
 
 // List is every till, by name.

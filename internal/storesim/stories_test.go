@@ -266,3 +266,33 @@ func TestStory_Receipt(t *testing.T) {
 		}
 	}
 }
+
+// The hub dies in mid-sale, with a capture on its disk that headquarters has not
+// heard of. The till goes on by its second address: it sends again what it has no
+// outcome of, and takes the next sale. When the hub lives again, nothing is done twice.
+func TestMoney_4_2_HubKilledInMidSale(t *testing.T) {
+	s := open(t)
+	pos, spare := s.Till(), s.Till()
+	spare.ToHeadquarters()
+	s.Until("headquarters to have heard of the till", func() bool {
+		return spare.API(http.MethodGet, "/v1/status", "", "").Status == http.StatusOK
+	})
+	pending := pos.Authorise(1800)
+	s.CutInternet()
+	pos.WantCapture(pending, http.StatusAccepted)
+	s.PowerCut()
+
+	pos.ToHeadquarters()
+	pos.WantCapture(pending, http.StatusOK)
+	s.WantCapturedOnce(pending, 1800)
+	pos.Token()
+	next := pos.Authorise(2500)
+	pos.WantCapture(next, http.StatusOK)
+	s.WantCapturedOnce(next, 2500)
+	pos.WantOutcome(doors.Capture, next, doors.Succeeded)
+
+	s.MendInternet()
+	s.Boot()
+	s.Till().WantOutcome(doors.Capture, pending, doors.Succeeded)
+	s.WantCapturedOnce(pending, 1800)
+}

@@ -15,12 +15,25 @@ import (
 
 // Till is an unmodified POS app: it knows the base URL and nothing else.
 type Till struct {
-	s *Store
-	t testing.TB
+	s      *Store
+	t      testing.TB
+	hqRoad bool // it uses the second address that it was given
 }
 
 // Till is the store's till.
 func (s *Store) Till() *Till { return &Till{s: s, t: s.t} }
+
+// ToHeadquarters points the till at its second address, as a cashier does when
+// the hub is dead.
+func (p *Till) ToHeadquarters() { p.hqRoad = true }
+
+// base is where the till calls.
+func (p *Till) base() string {
+	if p.hqRoad {
+		return p.s.sys.HQURL
+	}
+	return p.s.sys.HubURL
+}
 
 // Post sends a form to a door of Stripe's example backend.
 func (p *Till) Post(door string, form url.Values) Answer {
@@ -29,7 +42,7 @@ func (p *Till) Post(door string, form url.Values) Answer {
 	if form != nil {
 		header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	a, err := request(p.t.Context(), http.MethodPost, p.s.sys.POSURL+"/"+door, header, form.Encode())
+	a, err := request(p.t.Context(), http.MethodPost, p.base()+"/pos/"+p.s.sys.POSCredential+"/"+door, header, form.Encode())
 	p.s.must("post "+door, err)
 	return a
 }
@@ -44,7 +57,7 @@ func (p *Till) API(method, path, key, body string) Answer {
 	if key != "" {
 		header.Set("Idempotency-Key", key)
 	}
-	a, err := request(p.t.Context(), method, p.s.sys.HubURL+path, header, body)
+	a, err := request(p.t.Context(), method, p.base()+path, header, body)
 	p.s.must(method+" "+path, err)
 	return a
 }
@@ -137,7 +150,7 @@ func (p *Till) Await(kind doors.Kind, ref string) doors.Operation {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.s.sys.HubURL+"/v1/events", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.base()+"/v1/events", nil)
 	p.s.must("open events", err)
 	req.Header.Set("Authorization", "Bearer "+p.s.sys.POSCredential)
 	resp, err := http.DefaultClient.Do(req)

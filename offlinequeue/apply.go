@@ -24,7 +24,8 @@ type applier struct {
 
 	synced  atomic.Uint64 // Badger is flushed through this record
 	kick    chan struct{} // holds a token when there is more
-	stop    chan bool     // true: bring all of it in first
+	tables  chan chan error
+	stop    chan bool // true: bring all of it in first
 	stopped chan struct{}
 	err     error // why it ended by itself
 }
@@ -47,7 +48,7 @@ func newApplier(s *store, j *journal, o *overlay, after position) *applier {
 		store: s, journal: j, overlay: o, last: after,
 		fault: func(string) error { return nil }, onSync: func() {},
 		room: func() bool { return true }, alone: func(bool) {},
-		kick: make(chan struct{}, 1), stop: make(chan bool, 1), stopped: make(chan struct{}),
+		kick: make(chan struct{}, 1), tables: make(chan chan error), stop: make(chan bool, 1), stopped: make(chan struct{}),
 	}
 	return a
 }
@@ -89,6 +90,12 @@ func (a *applier) run() {
 			if a.err = a.sync(); a.err != nil {
 				return
 			}
+		case done := <-a.tables:
+			if a.room() {
+				done <- a.store.settleTables()
+			} else {
+				done <- ErrFull
+			}
 		case all := <-a.stop:
 			if all {
 				if a.err = a.all(); a.err == nil {
@@ -108,6 +115,17 @@ func (a *applier) end(all bool) error {
 	}
 	<-a.stopped
 	return a.err
+}
+
+// settleTables has all that was applied made tables.
+func (a *applier) settleTables() error {
+	done := make(chan error, 1)
+	select {
+	case a.tables <- done:
+		return <-done
+	case <-a.stopped:
+		return ErrClosed
+	}
 }
 
 // all applies what there is, as long as there is room.
@@ -163,7 +181,7 @@ func (a *applier) step() (n int, err error) {
 	}
 	a.window.limit = end
 	a.journal.mu.RLock()
-	mark := applied{a.last, a.journal.segments[0].before}
+	mark := applied{a.last, a.journal.segments[0].before, a.synced.Load()}
 	bad := a.seg.bad
 	a.journal.mu.RUnlock()
 	at, size := a.at, 0
@@ -239,5 +257,11 @@ func (a *applier) sync() error {
 	}
 	a.synced.Store(a.last.number)
 	a.onSync()
-	return nil
+	if !a.room() {
+		return nil
+	}
+	a.journal.mu.RLock()
+	mark := applied{a.last, a.journal.segments[0].before, a.last.number}
+	a.journal.mu.RUnlock()
+	return a.store.update(func(t *tx) error { return t.set(keyApplied, mark.encode(), mark.number) })
 }

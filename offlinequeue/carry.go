@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,6 +40,22 @@ func (q *Queue) doLater(step string, apply func(*change) error) error {
 // look does nothing, but has what is broken read again.
 func (q *Queue) look() error {
 	return q.doLater("look", func(*change) error { return nil })
+}
+
+// remake has a store that cannot be read made anew from the journal. It returns when
+// that is done.
+func (q *Queue) remake(why error) error {
+	s := q.storeNow()
+	err := q.doLater("look", func(c *change) error {
+		if c.store != s {
+			return nil // somebody else saw it too
+		}
+		return trouble(why)
+	})
+	if errors.Is(err, why) {
+		err = q.look()
+	}
+	return err
 }
 
 // carry writes those of the candidates again that stand as they are. It returns how
@@ -192,7 +210,7 @@ func (q *Queue) retire() error {
 		j.mu.RLock()
 		n, s := len(j.segments), j.segments[0]
 		j.mu.RUnlock()
-		if n < 2 || j.bytes() <= 2*live+3*q.segmentSize || a.synced.Load() <= s.last.number {
+		if n < 2 || j.bytes() <= 2*live+2*q.segmentSize || a.synced.Load() <= s.last.number {
 			return nil
 		}
 		if err := q.renew(s); err != nil {
@@ -273,8 +291,12 @@ func (q *Queue) mend(s *segment) error {
 	return nil
 }
 
-// scrub reads one closed segment, the next in turn, and restores what has rotted.
+// scrub reads one closed segment and one log of values, the next in turn, and makes
+// good what has rotted.
 func (q *Queue) scrub() error {
+	if err := q.scrubLog(); err != nil {
+		return err
+	}
 	q.mu.Lock()
 	j := q.journal
 	q.mu.Unlock()
@@ -297,4 +319,21 @@ func (q *Queue) scrub() error {
 		return fmt.Errorf("read %s: %w", s.name, err)
 	}
 	return q.mend(&s)
+}
+
+// scrubLog reads one value log of Badger that is not written to any more.
+func (q *Queue) scrubLog() error {
+	s := q.storeNow()
+	name, err := s.closedLog(q.scrubbedLog)
+	if q.scrubbedLog = name; err != nil || name == "" {
+		return err
+	}
+	through, err := readLog(name)
+	if errors.Is(err, fs.ErrNotExist) { // given back meanwhile
+		return nil
+	}
+	if err == nil && through != math.MaxUint64 {
+		err = q.remake(fmt.Errorf("%w: %s has rotted", errStore, filepath.Base(name)))
+	}
+	return err
 }

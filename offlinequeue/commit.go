@@ -26,9 +26,12 @@ type change struct {
 	writes  []write
 	saved   []saved
 	told    []Op // for OnChange
+	listens bool // somebody does
 	reindex bool // the chain changed: every operation has to be looked at
 	retract bool // what was offered waits again
 	wrote   bool // the record says something
+	asked   bool // whether there is room for what is new,
+	full    error
 }
 
 // saved is one operation before (nil: new) and after (nil: pruned) a change.
@@ -156,17 +159,21 @@ func (q *Queue) journalGroup(group []*request, answers []error) error {
 	began := time.Now()
 	q.mu.Lock()
 	c := &change{
-		reader: &reader{store: q.store, overlay: q.overlay, own: map[string]owned{}},
-		st:     q.st.clone(), now: q.now().UTC(),
+		reader: &reader{store: q.store, overlay: q.overlay, own: q.own},
+		st:     q.st.clone(), now: q.now().UTC(), listens: q.onChange != nil,
 	}
 	q.mu.Unlock()
+	clear(q.own)
 	g := q.journal.group(q.buf)
-	var places []overlaid
+	places := q.places[:0]
 	for i, r := range group {
 		c.serial, c.writes, c.wrote = g.last.number+1, c.writes[:0], false
 		answers[i] = r.apply(c)
 		if e := (*storeError)(nil); errors.As(answers[i], &e) {
 			q.broken = true
+			if errors.Is(e, errStore) && environment(e) == nil {
+				q.suspect = e
+			}
 			return fmt.Errorf("read queue %s: %w", q.dir, e)
 		}
 		if answers[i] != nil || !c.wrote {
@@ -199,9 +206,8 @@ func (q *Queue) journalGroup(group []*request, answers []error) error {
 		places[i].seg, places[i].at = seg, places[i].at+at
 	}
 	q.overlay.add(places, g.last.number, int64(len(g.buf)))
-	q.buf = g.buf
-	if cap(q.buf) > 2*groupBytes {
-		q.buf = nil
+	if q.buf, q.places = g.buf, places; cap(q.buf) > 2*groupBytes {
+		q.buf, q.places, q.own = nil, nil, map[string]owned{}
 	}
 	q.applier.more()
 	if err := q.twice(); err != nil {
@@ -361,7 +367,11 @@ func (c *change) save(old *record, r record) {
 }
 
 // tell has OnChange called with the operation once it is flushed.
-func (c *change) tell(r record) { c.told = append(c.told, c.st.show(r)) }
+func (c *change) tell(r record) {
+	if c.listens {
+		c.told = append(c.told, c.st.show(r))
+	}
+}
 
 // show is the operation as callers see it: a number that no longer stands is none.
 func (s *state) show(r record) Op {

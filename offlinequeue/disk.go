@@ -40,7 +40,7 @@ func (d osDisk) create(name string, size int64) (file, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(allocate(f, size), f.Sync()); err != nil {
+	if err := errors.Join(allocate(f, size), f.Sync(), unread(f)); err != nil {
 		return nil, errors.Join(err, f.Close(), os.Remove(f.Name()))
 	}
 	return osFile{f, size}, nil
@@ -52,6 +52,9 @@ func (d osDisk) open(name string) (file, error) {
 		return nil, err
 	}
 	info, err := f.Stat()
+	if err == nil {
+		err = unread(f)
+	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}

@@ -26,6 +26,17 @@ func flushData(f *os.File) error {
 	}
 }
 
+// unread has reads of a file fetch what they ask for and nothing beyond. What lies
+// beyond is about to be written: read ahead it becomes large pages, each of which is
+// written whole at every flush.
+func unread(f *os.File) error {
+	err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_RANDOM)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ESPIPE) {
+		return nil // it is only advice
+	}
+	return err
+}
+
 // isFull reports that the disk has no room, or that this user may take no more.
 func isFull(err error) bool {
 	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)

@@ -95,16 +95,18 @@ func (x *index) apply(st *state, s saved, now time.Time) {
 			x.pending = append(x.pending, e)
 		}
 	}
-	e.state, e.size = r.State, r.size
-	x.waiting.hold(e, r.Parked != nil, e.suspect)
-	if !r.Deadline.Equal(e.deadline) {
+	moved := !r.Deadline.Equal(e.deadline)
+	if moved {
 		e.deadline = r.Deadline
 		if !r.Deadline.IsZero() {
 			heap.Push(&x.deadline, due{r.Deadline, e})
 		}
-		if e.lane != nil {
-			x.waiting.fix(e.lane)
-		}
+	}
+	rank := e.rank()
+	e.state, e.size = r.State, r.size
+	x.waiting.hold(e, r.Parked != nil, e.suspect)
+	if e.lane != nil && (moved || e.rank() != rank) {
+		x.waiting.moved(e.lane)
 	}
 	if number == 0 {
 		if e.lane == nil {
@@ -240,12 +242,16 @@ func readState(s *store, st *state, now time.Time) (*seen, error) {
 			v.index.apply(st, saved{new: &r}, now)
 			return true, nil
 		})
+		st.strays = 0
 		for _, prefix := range []string{prefixLink, prefixStray, keyHistory} {
 			if err != nil {
 				return err
 			}
 			err = t.scan(prefix, "", false, func(key string, _ []byte, number uint64) (bool, error) {
 				count(key, number)
+				if prefix == prefixStray {
+					st.strays++
+				}
 				return true, nil
 			})
 		}

@@ -59,17 +59,17 @@ func (q *Queue) pages(states []State) func() ([]Op, bool, error) {
 					more = true
 					return false, nil
 				}
-				read++
-				from = key
 				r, err := decodeStanding(seqOf(key), value)
 				if err == nil && (len(states) == 0 || slices.Contains(states, r.State)) {
 					r, err = rd.load(r.ID)
 				}
-				if errors.Is(err, ErrNotFound) {
-					return true, nil // pruned since
-				}
-				if err != nil {
+				if err != nil && !errors.Is(err, ErrNotFound) {
 					return false, err
+				}
+				read++
+				from = key
+				if err != nil {
+					return true, nil // pruned since
 				}
 				if len(states) == 0 || slices.Contains(states, r.State) {
 					ops = append(ops, st.show(r))
@@ -77,6 +77,11 @@ func (q *Queue) pages(states []State) func() ([]Op, bool, error) {
 				return true, nil
 			})
 		})
+		if errors.Is(err, errStore) {
+			if err = q.remake(err); err == nil {
+				more = true // from where it could not be read
+			}
+		}
 		return ops, more, err
 	}
 }

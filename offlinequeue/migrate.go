@@ -136,7 +136,7 @@ func (q *Queue) carryOld(made, path string) (err error) {
 		err = add(keyHistory, h)
 	}
 	if err == nil {
-		err = add(keyApplied, applied{position{number: record1}, position{number: record1}}.encode())
+		err = add(keyApplied, applied{position{number: record1}, position{number: record1}, record1}.encode())
 	}
 	if err == nil {
 		err = add(keyState, st.encode())
@@ -174,9 +174,9 @@ func convert(key string, b []byte, marks *oldState, add func(string, []byte) err
 		if err := oldUnframe(b, &r); err != nil {
 			return err
 		}
-		ask := r.ask()
-		r.asked = len(ask)
-		return errors.Join(add(key, withPlace(r.Seq, ask)), add(keySeq(r.Seq), r.stand()))
+		asked := r.placed()
+		r.asked = len(asked) - placeBytes
+		return errors.Join(add(key, putPlace(asked, r.Seq)), add(keySeq(r.Seq), r.stand()))
 	case strings.HasPrefix(key, prefixLink):
 		var l link
 		if err := oldUnframe(b, &l); err != nil {

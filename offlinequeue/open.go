@@ -16,6 +16,7 @@ type found struct {
 	journal *journal
 	store   *store
 	through position // Badger has the journal up to here
+	synced  uint64   // and it is flushed there up to here
 	st      state
 	*seen
 	gaps      []gap  // what cannot be read of the journal
@@ -128,7 +129,10 @@ func (q *Queue) openBoth(f *found) (err error) {
 		if err := q.fault("open:store"); err != nil {
 			return err
 		}
-		if f.store, f.through, err = openState(path, q); err != nil {
+		if err = q.suspect; err == nil {
+			err = f.openState(path, q)
+		}
+		if err != nil {
 			if cause := environment(err); cause != nil {
 				return cause
 			}
@@ -154,11 +158,14 @@ func (q *Queue) openBoth(f *found) (err error) {
 			return err
 		}
 	}
-	if err := f.scan(f.through.number); err != nil { // one segment Badger has, and all after it
+	if err := f.scan(f.synced); err != nil { // one segment Badger has, and all after it
 		return err
 	}
 	if last := f.journal.last.number; f.store != nil && last < f.through.number {
 		f.short = last + 1
+	}
+	if err := f.applyAgain(); err != nil {
+		return err
 	}
 	if f.store == nil {
 		if !there && f.journal.last.number > 0 {
@@ -170,29 +177,49 @@ func (q *Queue) openBoth(f *found) (err error) {
 }
 
 // openState opens a store and reads how far it goes.
-func openState(path string, q *Queue) (s *store, through position, err error) {
+func (f *found) openState(path string, q *Queue) error {
 	if err := checkStore(path); err != nil {
-		return nil, through, err
+		return err
 	}
-	if s, err = openStore(path, q.log); err != nil {
-		return nil, through, err
+	whole, err := checkLog(path)
+	if err != nil {
+		return err
 	}
+	s, err := openStore(path, q.log)
+	if err != nil {
+		return err
+	}
+	var a applied
 	err = s.view(func(t *tx) error {
 		b, _, err := t.get(keyApplied)
 		if errors.Is(err, errAbsent) {
 			return nil
 		}
-		if err != nil {
-			return err
+		if err == nil {
+			a, err = decodeApplied(b)
 		}
-		a, err := decodeApplied(b)
-		through = a.position
 		return err
 	})
-	if err != nil {
-		return nil, through, errors.Join(err, s.close())
+	if err == nil && whole < a.synced {
+		err = errors.New("the value log cannot be read up to its end")
 	}
-	return s, through, nil
+	if err != nil {
+		return errors.Join(err, s.close())
+	}
+	f.store, f.through, f.synced = s, a.position, a.synced
+	return nil
+}
+
+// applyAgain has what was not flushed in Badger applied once more: the power may have
+// gone, and of its files each kept another part. Where the journal lacks some of that,
+// what Badger has is left alone.
+func (f *found) applyAgain() error {
+	lacks := slices.ContainsFunc(f.gaps, func(g gap) bool { return g.to > f.synced && g.from <= f.through.number })
+	if f.store == nil || f.short == 0 && !lacks {
+		return nil
+	}
+	f.synced = f.through.number
+	return f.store.sync()
 }
 
 // environment is a reason why a store does not open that says nothing about
@@ -244,7 +271,7 @@ func (q *Queue) setAside(f *found, why string) error {
 		}
 		f.store = nil
 	}
-	f.through = position{}
+	f.through, f.synced = position{}, 0
 	aside := filepath.Join(q.dir, asideName+q.now().UTC().Format("20060102T150405.000000000"))
 	if err := q.fault("open:aside"); err != nil {
 		return err
@@ -283,7 +310,7 @@ func (q *Queue) rebuild(f *found) error {
 	if err := errors.Join(os.Rename(made, path), syncDir(q.dir)); err != nil {
 		return err
 	}
-	if f.store, f.through, err = openState(path, q); err != nil {
+	if err := f.openState(path, q); err != nil {
 		return fmt.Errorf("%w: %v", ErrDamaged, err)
 	}
 	return nil
@@ -293,10 +320,8 @@ func (q *Queue) rebuild(f *found) error {
 // whole is made anew.
 func (q *Queue) compare(f *found) error {
 	for {
-		a := newApplier(f.store, f.journal, newOverlay(0), f.through)
-		err := a.all()
+		err := f.level()
 		if err == nil {
-			f.through = a.last
 			err = q.examine(f)
 		}
 		if err == nil && (f.sum == f.st.Sum || f.rebuilt || len(f.unapplied) > 0) {
@@ -317,6 +342,22 @@ func (q *Queue) compare(f *found) error {
 			return err
 		}
 	}
+}
+
+// level applies what Badger lacks, and what may not have reached its disk.
+func (f *found) level() error {
+	after := f.through
+	if f.synced < after.number {
+		after = position{number: f.synced}
+	}
+	a := newApplier(f.store, f.journal, newOverlay(0), after)
+	if err := a.all(); err != nil {
+		return err
+	}
+	if a.last.number > f.through.number {
+		f.through = a.last
+	}
+	return nil
 }
 
 // examine reads the state.
@@ -358,13 +399,14 @@ func (q *Queue) examine(f *found) error {
 func (q *Queue) adopt(f *found) {
 	o := newOverlay(f.journal.last.number)
 	a := newApplier(f.store, f.journal, o, f.journal.last)
+	a.synced.Store(f.synced)
 	a.fault, a.onSync, o.wanted = q.fault, q.tidy, a.more
 	a.room, a.alone = q.roomToApply, q.alone
 	q.mu.Lock()
 	q.store, q.st, q.index, q.overlay = f.store, f.st, f.index, o
 	q.journal, q.applier = f.journal, a
 	q.mu.Unlock()
-	q.broken = false
+	q.broken, q.suspect = false, nil
 	go a.run()
 }
 

@@ -206,26 +206,37 @@ func (r *reader) load(id string) (record, error) {
 		return record{}, trouble(err)
 	}
 	seq, ask, err := splitAsked(b)
-	var standing []byte
-	var number uint64
-	if err == nil {
-		standing, number, err = r.get(keySeq(seq))
-		if errors.Is(err, errAbsent) {
-			return record{}, ErrNotFound // pruned in between
-		}
+	if err != nil {
+		return record{}, trouble(fmt.Errorf("read operation %q: %w", id, err))
 	}
-	var found record
-	if err == nil {
-		found, err = decodeStanding(seq, standing)
+	found, err := r.standing(seq)
+	if err != nil {
+		return record{}, err
 	}
-	if err == nil && found.ID != id {
+	if found.ID != id {
 		err = fmt.Errorf("%w: place %d is of %q", errFrame, seq, found.ID)
-	}
-	if err == nil {
+	} else {
 		err = found.asks(ask)
 	}
 	if err != nil {
 		return record{}, trouble(fmt.Errorf("read operation %q: %w", id, err))
+	}
+	return found, nil
+}
+
+// standing reads how the operation at a place stands, without what the till asked for;
+// ErrNotFound if there is none.
+func (r *reader) standing(seq uint64) (record, error) {
+	b, number, err := r.get(keySeq(seq))
+	if errors.Is(err, errAbsent) {
+		return record{}, ErrNotFound // pruned, perhaps in between
+	}
+	var found record
+	if err == nil {
+		found, err = decodeStanding(seq, b)
+	}
+	if err != nil {
+		return record{}, trouble(fmt.Errorf("read operation %d: %w", seq, err))
 	}
 	found.written = number
 	return found, nil

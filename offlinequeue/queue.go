@@ -60,8 +60,11 @@ type Queue struct {
 	journal *journal
 	applier *applier
 	broken  bool   // something failed: all is read again before anything else
+	suspect error  // why the store is to be made anew from the journal then
 	loading bool   // a failure now ends the opening
 	buf     []byte // for the next flush
+	places  []overlaid
+	own     map[string]owned // written by the group
 
 	mu        sync.Mutex // guards following
 	closed    bool
@@ -80,6 +83,7 @@ type Queue struct {
 	segmentSize int64
 	old         chan struct{} // holds a token when segments may be needless
 	scrubbed    uint64        // of the upkeep: the journal was read up to here
+	scrubbedLog string        // and the value log up to here
 }
 
 // Open opens or makes the queue in dir. A second hub is refused with ErrInUse,
@@ -98,6 +102,7 @@ func Open(dir string, o Options) (*Queue, error) {
 		waiting:   map[string]chan struct{}{},
 		suspected: map[string]bool{},
 		old:       make(chan struct{}, 1),
+		own:       map[string]owned{},
 		disk:      o.disk, segmentSize: o.segmentSize, mirrorDir: o.Mirror,
 	}
 	if q.disk == nil {
@@ -239,7 +244,7 @@ func (q *Queue) Put(ctx context.Context, op Op) (Op, error) {
 		return Op{}, fmt.Errorf("put operation %q: %w", op.ID, err)
 	}
 	r := record{Op: op}
-	encoded := r.ask()
+	encoded := r.placed()
 	if len(encoded) > maxRecord {
 		return Op{}, fmt.Errorf("put operation %q: %d bytes are too many", op.ID, len(encoded))
 	}
@@ -259,7 +264,7 @@ func (q *Queue) Put(ctx context.Context, op Op) (Op, error) {
 		if !errors.Is(err, ErrNotFound) {
 			return err
 		}
-		if err := q.roomToPut(int64(len(encoded))); err != nil {
+		if err := q.roomToPut(c, int64(len(encoded))); err != nil {
 			return err
 		}
 		if err := q.twice(); err != nil {
@@ -302,7 +307,7 @@ func normal(op Op) Op {
 }
 
 // add stores a new operation.
-func (c *change) add(op Op, ask []byte) (record, error) {
+func (c *change) add(op Op, asked []byte) (record, error) {
 	r := record{Op: op}
 	if r.Created.IsZero() {
 		r.Created = c.now
@@ -311,8 +316,11 @@ func (c *change) add(op Op, ask []byte) (record, error) {
 	c.st.Seq++
 	c.st.Held++
 	r.Seq = c.st.Seq
-	r.asked = len(ask)
-	b, _, err := c.get(keyStray(r.ID))
+	r.asked = len(asked) - placeBytes
+	b, err := []byte(nil), errAbsent
+	if c.st.strays > 0 {
+		b, _, err = c.get(keyStray(r.ID))
+	}
 	if err == nil {
 		var known stray
 		if err := unframe(b, &known); err != nil {
@@ -323,10 +331,11 @@ func (c *change) add(op Op, ask []byte) (record, error) {
 		if err := c.remove(keyStray(r.ID)); err != nil {
 			return record{}, err
 		}
+		c.st.strays--
 	} else if !errors.Is(err, errAbsent) {
 		return record{}, trouble(err)
 	}
-	c.replace(keyOp(r.ID), withPlace(r.Seq, ask), 0)
+	c.replace(keyOp(r.ID), putPlace(asked, r.Seq), 0)
 	c.tell(r)
 	c.save(nil, r)
 	return r, nil
@@ -343,6 +352,10 @@ func (q *Queue) Cursor() Cursor {
 func (q *Queue) Get(id string) (Op, error) {
 	rd, st := q.reader()
 	r, err := rd.load(id)
+	if errors.Is(err, errStore) && q.remake(err) == nil {
+		rd, st = q.reader()
+		r, err = rd.load(id)
+	}
 	if err != nil {
 		return Op{}, fmt.Errorf("get operation %q: %w", id, err)
 	}

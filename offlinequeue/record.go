@@ -88,9 +88,13 @@ type record struct {
 	written uint64 // number of the journal's record that says how it stands
 }
 
-// ask is the frame of what the till asked for, without its place.
-func (r *record) ask() []byte {
-	e := newEncoder(64 + len(r.Hash) + len(r.Till) + len(r.Data))
+// ask is the frame of what the till asked for.
+func (r *record) ask() []byte { return r.placed()[placeBytes:] }
+
+// placed is that frame behind room for the operation's place.
+func (r *record) placed() []byte {
+	e := make(encoder, placeBytes, placeBytes+69+len(r.Hash)+len(r.Till)+len(r.Data))
+	e = append(e, frameVersion, 0, 0, 0, 0)
 	e.string(r.Hash)
 	e.bool(r.Amount != nil)
 	if r.Amount != nil {
@@ -100,7 +104,8 @@ func (r *record) ask() []byte {
 	e.json(r.Data)
 	e.string(r.Till)
 	e.string(r.Mode)
-	return e.framed()
+	e[placeBytes:].framed()
+	return e
 }
 
 // asks reads such a frame.
@@ -183,16 +188,20 @@ func decodeStanding(seq uint64, b []byte) (record, error) {
 	return r, nil
 }
 
-// withPlace puts an operation's place before what the till asked for.
-func withPlace(seq uint64, ask []byte) []byte {
-	return append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(ask)), seq), ask...)
+// placeBytes is how long an operation's place is, before what the till asked for.
+const placeBytes = 8
+
+// putPlace fills in the place of what placed returned.
+func putPlace(b []byte, seq uint64) []byte {
+	binary.BigEndian.PutUint64(b, seq)
+	return b
 }
 
 func splitAsked(b []byte) (seq uint64, ask []byte, err error) {
-	if len(b) < 8 {
+	if len(b) < placeBytes {
 		return 0, nil, fmt.Errorf("%w: %d bytes are too few", errFrame, len(b))
 	}
-	return binary.BigEndian.Uint64(b), b[8:], nil
+	return binary.BigEndian.Uint64(b), b[placeBytes:], nil
 }
 
 // link is one step of the submit chain.
@@ -222,20 +231,26 @@ func decodeLink(b []byte) (l link, err error) {
 type applied struct {
 	position
 	anchor position
+	synced uint64 // up to here it was flushed then
 }
 
 func (a applied) encode() []byte {
 	b := binary.BigEndian.AppendUint64(nil, a.number)
 	b = append(b, a.hash[:]...)
 	b = binary.BigEndian.AppendUint64(b, a.anchor.number)
-	return append(b, a.anchor.hash[:]...)
+	b = append(b, a.anchor.hash[:]...)
+	return binary.BigEndian.AppendUint64(b, a.synced)
 }
 
 func decodeApplied(b []byte) (a applied, err error) {
-	if len(b) != 80 {
+	if len(b) != 80 && len(b) != 88 {
 		return a, fmt.Errorf("%w: %d bytes say how far it goes", errFrame, len(b))
 	}
 	a.number, a.anchor.number = binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[40:])
+	a.synced = a.number
+	if len(b) > 80 {
+		a.synced = binary.BigEndian.Uint64(b[80:])
+	}
 	copy(a.hash[:], b[8:40])
 	copy(a.anchor.hash[:], b[48:])
 	return a, nil
@@ -258,7 +273,8 @@ type state struct {
 	Sum          uint64 // of all keys and the records that wrote them
 
 	history
-	dirty bool // history changed
+	dirty  bool // history changed
+	strays int  // outcomes without their operation, or more; counted at Open
 }
 
 // history changes seldom.

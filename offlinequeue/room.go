@@ -30,14 +30,17 @@ var errHeld = fmt.Errorf("%w: what is in the journal waits for room", ErrFull)
 var errEnded = errors.New("what was promised cannot be applied")
 
 // roomToPut refuses what may not be promised any more.
-func (q *Queue) roomToPut(size int64) error {
+func (q *Queue) roomToPut(c *change, size int64) error {
 	q.mu.Lock()
 	held := q.index.bytes
 	q.mu.Unlock()
 	if held+size > q.maxBytes {
 		return fmt.Errorf("%w: %d bytes are held, at most %d may be", ErrFull, held, q.maxBytes)
 	}
-	return q.reserved(held)
+	if !c.asked { // once for a group
+		c.full, c.asked = q.reserved(held), true
+	}
+	return c.full
 }
 
 // reserved is ErrFull when the reserve is touched.

@@ -30,11 +30,55 @@ type schedule struct {
 type lane struct {
 	ref     string
 	entries []*entry
-	money   []*entry // those among them
-	best    *entry
-	at      int    // in schedule.order
-	held    int    // how many are parked or suspected
-	stop    uint64 // place of the first of those: it and what is behind it wait
+	// Those that go before everything put after them: the first is the most pressing
+	// of all, and what presses when the first few are gone is among them too.
+	pressing []*entry
+	best     *entry
+	at       int    // in schedule.order
+	held     int    // how many are parked or suspected
+	stop     uint64 // place of the first of those: it and what is behind it wait
+}
+
+// push takes in what was put after all others.
+func (l *lane) push(e *entry) {
+	l.entries = append(l.entries, e)
+	for n := len(l.pressing); n > 0 && before(e, l.pressing[n-1]); n-- {
+		l.pressing = l.pressing[:n-1]
+	}
+	l.pressing = append(l.pressing, e)
+}
+
+// put takes in an entry at its place.
+func (l *lane) put(e *entry) {
+	if n := len(l.entries); n == 0 || l.entries[n-1].seq < e.seq {
+		l.push(e)
+		return
+	}
+	l.entries = insert(l.entries, e)
+	l.weigh()
+}
+
+// drop takes an entry out.
+func (l *lane) drop(e *entry) {
+	first := l.entries[0] == e
+	l.entries = without(l.entries, e)
+	_, pressed := slices.BinarySearchFunc(l.pressing, e.seq, bySeq)
+	switch {
+	case !pressed: // what goes before it is still there
+	case first:
+		l.pressing = l.pressing[1:]
+	default:
+		l.weigh()
+	}
+}
+
+// weigh finds anew what presses.
+func (l *lane) weigh() {
+	entries := l.entries
+	l.entries, l.pressing = l.entries[:0], l.pressing[:0]
+	for _, e := range entries {
+		l.push(e)
+	}
 }
 
 // held reports whether an entry holds up its lane.
@@ -102,15 +146,12 @@ func (s *schedule) add(e *entry, now time.Time) {
 		s.lanes[e.ref] = l
 	}
 	e.lane, e.number = l, 0
-	l.entries = insert(l.entries, e)
+	l.put(e)
 	if e.held() {
 		l.held++
 	}
-	if e.money {
-		l.money = insert(l.money, e)
-		if e.rank() == 0 && now.Sub(e.created) < freshAge {
-			s.fresh = append(s.fresh, e)
-		}
+	if e.rank() == 0 && now.Sub(e.created) < freshAge {
+		s.fresh = append(s.fresh, e)
 	}
 	s.fix(l)
 }
@@ -121,12 +162,9 @@ func (s *schedule) remove(e *entry) {
 		return
 	}
 	e.lane = nil
-	l.entries = without(l.entries, e)
+	l.drop(e)
 	if e.held() {
 		l.held--
-	}
-	if e.money {
-		l.money = without(l.money, e)
 	}
 	s.fix(l)
 }
@@ -145,7 +183,14 @@ func (s *schedule) hold(e *entry, parked, suspect bool) {
 	s.fix(e.lane)
 }
 
-// fix puts a lane where it belongs after a change.
+// moved puts a lane where it belongs after one of its entries changed.
+func (s *schedule) moved(l *lane) {
+	l.best = nil
+	l.weigh()
+	s.fix(l)
+}
+
+// fix puts a lane where it belongs after an entry came or went.
 func (s *schedule) fix(l *lane) {
 	if len(l.entries) == 0 {
 		delete(s.lanes, l.ref)
@@ -166,16 +211,22 @@ func (s *schedule) place(l *lane, skip int) {
 		}
 		return
 	}
-	l.best = l.entries[skip]
-	from, _ := slices.BinarySearchFunc(l.money, l.best.seq, bySeq)
-	for _, e := range l.money[from:] {
-		if e.seq < l.stop && before(e, l.best) {
-			l.best = e
+	from, _ := slices.BinarySearchFunc(l.pressing, l.entries[skip].seq, bySeq)
+	best := l.pressing[from]
+	if l.held > 0 { // seldom: only those before it count
+		best = l.entries[skip]
+		for _, e := range l.entries[skip:] {
+			if e.seq < l.stop && before(e, best) {
+				best = e
+			}
 		}
 	}
-	if l.at < 0 {
+	switch {
+	case l.at < 0:
+		l.best = best
 		heap.Push(s, l)
-	} else {
+	case best != l.best:
+		l.best = best
 		heap.Fix(s, l.at)
 	}
 }

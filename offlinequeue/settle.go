@@ -152,6 +152,8 @@ func (c *change) keep(o Outcome) error {
 			return trouble(fmt.Errorf("read outcome of %q: %w", o.ID, err))
 		}
 		r.settle(before.Outcome, before.Kept)
+	} else {
+		c.st.strays++
 	}
 	r.settle(o, c.now)
 	b, err = frame(stray{Kept: c.now, Outcome: Outcome{

@@ -29,10 +29,15 @@ type store struct {
 	// read through one that was begun after the last: refresh.
 	lastMu sync.RWMutex
 	last   *badger.Txn
+
+	flushed string // the value logs before this one are flushed; of the one that syncs
 }
 
 // errAbsent says that a key is not there.
 var errAbsent = errors.New("absent")
+
+// errStore says that what is there cannot be read.
+var errStore = errors.New("the store cannot be read")
 
 const (
 	// 8 MiB: a transaction holds at most 15 % of it, and two of them bound the
@@ -40,6 +45,9 @@ const (
 	memTable = 8 << 20
 	// groupBytes bounds one transaction's values, well below those 15 %.
 	groupBytes = 512 << 10
+	// What a till asked for is written once, and read by its key: from this size on it
+	// goes to the value log, which is not written again and again as the tree is.
+	valueThreshold = 512
 )
 
 // storeOptions are for many small records and little memory. Nothing is flushed by
@@ -50,9 +58,9 @@ func storeOptions(dir string, log *slog.Logger) badger.Options {
 		WithMemTableSize(memTable).
 		WithNumMemtables(2).
 		WithNumCompactors(2).
-		WithValueLogFileSize(16 << 20).
-		// Values stay in the tree: what is read in order is read in one go.
-		WithValueThreshold(1 << 20).
+		WithValueLogFileSize(logSize).
+		WithValueThreshold(valueThreshold).
+		WithVerifyValueChecksum(true).
 		WithCompression(options.None).
 		WithBlockCacheSize(0).
 		WithIndexCacheSize(0).
@@ -96,14 +104,14 @@ func (s *store) close() error {
 // update runs fn in a transaction. It is flushed by sync.
 func (s *store) update(fn func(*tx) error) error {
 	return s.with(func(db *badger.DB) error {
-		return db.Update(func(t *badger.Txn) error { return fn(&tx{t}) })
+		return db.Update(func(t *badger.Txn) error { return fn(&tx{t: t}) })
 	})
 }
 
 // view runs fn on the store as it is at one moment.
 func (s *store) view(fn func(*tx) error) error {
 	return s.with(func(db *badger.DB) error {
-		return db.View(func(t *badger.Txn) error { return fn(&tx{t}) })
+		return db.View(func(t *badger.Txn) error { return fn(&tx{t: t}) })
 	})
 }
 
@@ -124,9 +132,12 @@ func (s *store) get(key string) (value []byte, number uint64, err error) {
 		return nil, 0, ErrClosed
 	}
 	err = guard(func() (err error) {
-		value, number, err = (&tx{s.last}).get(key)
+		value, number, err = (&tx{t: s.last}).get(key)
 		return err
 	})
+	if err != nil && !errors.Is(err, errAbsent) {
+		err = fmt.Errorf("%w: %w", errStore, err)
+	}
 	return value, number, err
 }
 
@@ -147,16 +158,32 @@ func (s *store) refresh() error {
 
 // sync flushes what was updated, and the names of its files.
 func (s *store) sync() error {
-	return s.with(func(db *badger.DB) error { return errors.Join(db.Sync(), syncDir(s.dir)) })
+	return s.with(func(*badger.DB) error { return errors.Join(s.syncLogs(), syncDir(s.dir)) })
 }
 
-// compact gives back the room of what was deleted.
+// compact gives back the room of what was deleted and is in tables: settleTables.
 func (s *store) compact() error {
-	return s.with(func(db *badger.DB) error { return db.Flatten(1) })
+	if err := s.with(func(db *badger.DB) error { return db.Flatten(1) }); err != nil {
+		return err
+	}
+	return s.collect()
+}
+
+// settleTables has everything that is in memory made a table. Nobody may update
+// meanwhile. Badger does that before it drops a prefix, and never when asked.
+func (s *store) settleTables() error {
+	const filler = "~"
+	if err := s.update(func(t *tx) error { return t.set(filler, nil, 0) }); err != nil {
+		return err
+	}
+	return s.with(func(db *badger.DB) error { return db.DropPrefix([]byte(filler)) })
 }
 
 // tx is one transaction.
-type tx struct{ t *badger.Txn }
+type tx struct {
+	t     *badger.Txn
+	arena []byte // keys and values that were set, until it is committed
+}
 
 // get returns a value and the number of the record that wrote it; errAbsent if the
 // key is not there.
@@ -183,11 +210,29 @@ func stored(item *badger.Item) (value []byte, number uint64, err error) {
 }
 
 func (t *tx) set(key string, value []byte, number uint64) error {
-	b := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(value)), number)
-	return t.t.Set([]byte(key), append(b, value...))
+	n := len(key)
+	b := t.take(n + 8 + len(value))
+	copy(b, key)
+	binary.BigEndian.PutUint64(b[n:], number)
+	copy(b[n+8:], value)
+	return t.t.Set(b[:n:n], b[n:])
 }
 
-func (t *tx) delete(key string) error { return t.t.Delete([]byte(key)) }
+func (t *tx) delete(key string) error {
+	b := t.take(len(key))
+	copy(b, key)
+	return t.t.Delete(b)
+}
+
+// take is room that stays as it is until the transaction is committed.
+func (t *tx) take(n int) []byte {
+	if cap(t.arena)-len(t.arena) < n {
+		t.arena = make([]byte, 0, max(n, 64<<10))
+	}
+	at := len(t.arena)
+	t.arena = t.arena[: at+n : cap(t.arena)]
+	return t.arena[at : at+n : at+n]
+}
 
 // scan calls fn for each key with the prefix, from the key from on ("": from the
 // end where it begins), until fn returns false or an error.
@@ -228,16 +273,20 @@ func guard(fn func() error) (err error) {
 	return fn()
 }
 
-// diskUse is how many bytes the files below dir hold. Of the sparse logs of the
-// store only what is allocated would be true; they are counted as empty.
+// diskUse is how many bytes the files below dir hold. The store's logs are sparse while
+// they are written: those of tables are counted as empty, those of values as full.
 func diskUse(dir string) int64 {
 	var n int64
 	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || strings.HasSuffix(d.Name(), ".mem") || strings.HasSuffix(d.Name(), ".vlog") {
+		if err != nil || d.IsDir() || strings.HasSuffix(d.Name(), ".mem") {
 			return nil // a file may vanish under the walk
 		}
 		if info, err := d.Info(); err == nil {
-			n += info.Size()
+			size := info.Size()
+			if strings.HasSuffix(d.Name(), ".vlog") {
+				size = min(size, logSize)
+			}
+			n += size
 		}
 		return nil
 	})

@@ -9,8 +9,8 @@ import (
 // A change fits one transaction, so that Badger has it whole or not at all.
 func TestAChangeFitsOneTransaction(t *testing.T) {
 	o := storeOptions(t.TempDir(), quiet())
-	if o.ValueThreshold < maxRecord {
-		t.Errorf("records above %d bytes go to the value log, which no one looks after", o.ValueThreshold)
+	if !o.VerifyValueChecksum {
+		t.Error("what rotted in the value log is read without a word")
 	}
 	if room := o.MemTableSize * 15 / 100; groupBytes+maxRecord > room {
 		t.Errorf("a group may have %d bytes, a transaction %d", groupBytes+maxRecord, room)

@@ -49,6 +49,13 @@ func (q *Queue) upkeep() {
 		seek = s.C
 	}
 	from, pruned := "", 0
+	took := func(n int, err error) bool {
+		pruned += n
+		if err != nil && !errors.Is(err, ErrClosed) {
+			q.log.Warn("prune queue", "dir", q.dir, "error", err)
+		}
+		return err == nil
+	}
 	for {
 		select {
 		case <-q.old:
@@ -68,21 +75,44 @@ func (q *Queue) upkeep() {
 		case <-q.closing:
 			return
 		}
-		n, next, err := q.prune(from)
-		if errors.Is(err, ErrClosed) {
-			return
-		}
-		if err != nil {
-			q.log.Warn("prune queue", "dir", q.dir, "error", err)
+		if !took(q.pruneOldest()) {
 			continue
 		}
-		from, pruned = next, pruned+n
+		n, next, err := q.prune(from)
+		if from = next; !took(n, err) {
+			continue
+		}
 		if pruned >= compactAfter && q.idle() {
-			if err := q.storeNow().compact(); err != nil {
+			if err := q.compact(); err != nil && !errors.Is(err, ErrClosed) {
 				q.log.Warn("compact queue", "dir", q.dir, "error", err)
 			}
+			q.keepJournal()
 			pruned = 0
 		}
+	}
+}
+
+// compact gives back the room of what was pruned.
+func (q *Queue) compact() error {
+	q.mu.Lock()
+	a := q.applier
+	q.mu.Unlock()
+	if err := a.settleTables(); err != nil {
+		return err
+	}
+	return a.store.compact()
+}
+
+// pruneOldest prunes in the order of promises as long as there is something: what came
+// together mostly ends together.
+func (q *Queue) pruneOldest() (pruned int, err error) {
+	for from := ""; ; {
+		n, next, err := q.prune(from)
+		pruned += n
+		if err != nil || n == 0 || next == "" {
+			return pruned, err
+		}
+		from = next
 	}
 }
 
@@ -109,17 +139,18 @@ func (q *Queue) overlayNow() *overlay {
 	return q.overlay
 }
 
+// idle reports whether nothing waits for headquarters.
 func (q *Queue) idle() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.index.entries) == 0
+	return len(q.index.offered) == 0 && len(q.index.waiting.order) == 0
 }
 
 // prune looks at the next operations from the key from on, and removes those
 // whose time is over. It returns where to go on.
 func (q *Queue) prune(from string) (pruned int, next string, err error) {
 	now := q.now()
-	var over []string
+	var over []uint64
 	next = ""
 	if err := q.level(); err != nil {
 		return 0, from, err
@@ -137,7 +168,7 @@ func (q *Queue) prune(from string) (pruned int, next string, err error) {
 				return false, err
 			}
 			if r.over(now) {
-				over = append(over, r.ID)
+				over = append(over, r.Seq)
 			}
 			return true, nil
 		})
@@ -154,8 +185,9 @@ func (q *Queue) prune(from string) (pruned int, next string, err error) {
 		return 0, next, nil
 	}
 	err = q.do(context.Background(), "prune", len(over)*128, func(c *change) error {
-		for _, id := range over {
-			r, err := c.load(id)
+		pruned = 0
+		for _, seq := range over {
+			r, err := c.standing(seq)
 			if errors.Is(err, ErrNotFound) || err == nil && !r.over(now) {
 				continue
 			}

@@ -122,16 +122,18 @@ func (r *Report) readStore(f *found, copied string) {
 	if there, _ := exists(path); !there {
 		err = errors.New("it is missing")
 	} else {
-		f.store, f.through, err = openState(path, q)
+		err = f.openState(path, q)
 	}
 	if err == nil {
 		r.Applied = f.through.number
 		if r.Segments > 0 && r.Last < r.Applied {
-			r.damaged(journalName, r.Last+1, r.Applied, "the store has them, the journal has not")
+			f.short = r.Last + 1
+			r.damaged(journalName, f.short, r.Applied, "the store has them, the journal has not")
 		}
 		if r.Segments > 0 {
-			a := newApplier(f.store, f.journal, newOverlay(0), f.through)
-			err = a.all()
+			if err = f.applyAgain(); err == nil {
+				err = f.level()
+			}
 		}
 	}
 	if err == nil {

@@ -113,6 +113,7 @@ type enqueued struct {
 	P99us     float64 `json:"p99_us"`
 	Written   int64   `json:"written_bytes"` // from before opening to after closing; -1: not known
 	RssAnon   int64   `json:"rss_anon_peak_bytes"`
+	CPUus     float64 `json:"cpu_us"` // processor time an operation, the producer's and that of closing included
 }
 
 func enqueue(c contestant, o order) error {
@@ -122,6 +123,7 @@ func enqueue(c contestant, o order) error {
 		return err
 	}
 	var e enqueued
+	used := ownTime()
 	peak := watchMemory()
 	began := time.Now()
 	end := began.Add(time.Duration(o.Seconds * float64(time.Second)))
@@ -134,6 +136,7 @@ func enqueue(c contestant, o order) error {
 	e.Ops = h.n
 	e.PerSecond = float64(h.n) / took.Seconds()
 	e.P50us, e.P99us = us(h.quantile(0.5)), us(h.quantile(0.99))
+	e.CPUus = (ownTime() - used) / float64(h.n) * 1e6
 	if e.Written = written(); e.Written >= 0 {
 		e.Written -= before
 	}

@@ -94,10 +94,10 @@ func (r *result) renderEnqueue(b *bytes.Buffer, producers int) {
 		}
 	}
 	fmt.Fprintf(b, "\n### Durable enqueue, %s\n\n", count(producers, "producer"))
-	fmt.Fprintf(b, "| store | ops/s | min..max | of the %s (min..max) | p50 µs | p99 µs | written per payload byte | RssAnon MiB |\n", r.Plan.Stores[0])
-	b.WriteString("|---|--:|--:|--:|--:|--:|--:|--:|\n")
+	fmt.Fprintf(b, "| store | ops/s | min..max | of the %s (min..max) | p50 µs | p99 µs | CPU µs | written per payload byte | RssAnon MiB |\n", r.Plan.Stores[0])
+	b.WriteString("|---|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, name := range r.Plan.Stores {
-		var rate, ratio, p50, p99, amp, rss []float64
+		var rate, ratio, p50, p99, cpu, amp, rss []float64
 		for _, run := range r.Enqueue {
 			if run.Producers != producers || run.Store != name {
 				continue
@@ -105,6 +105,7 @@ func (r *result) renderEnqueue(b *bytes.Buffer, producers int) {
 			rate = append(rate, run.PerSecond)
 			ratio = append(ratio, run.PerSecond/base[run.Round])
 			p50, p99 = append(p50, run.P50us), append(p99, run.P99us)
+			cpu = append(cpu, run.CPUus)
 			if run.Written >= 0 && run.Ops > 0 {
 				amp = append(amp, float64(run.Written)/float64(run.Ops*payloadSize))
 			}
@@ -115,9 +116,9 @@ func (r *result) renderEnqueue(b *bytes.Buffer, producers int) {
 		if len(rate) == 0 {
 			continue
 		}
-		fmt.Fprintf(b, "| %s | %.0f | %.0f..%.0f | %.2f (%.2f..%.2f) | %.0f | %.0f | %s | %s |\n", rowOf(name),
+		fmt.Fprintf(b, "| %s | %.0f | %.0f..%.0f | %.2f (%.2f..%.2f) | %.0f | %.0f | %.1f | %s | %s |\n", rowOf(name),
 			median(rate), slices.Min(rate), slices.Max(rate), median(ratio), slices.Min(ratio), slices.Max(ratio),
-			median(p50), median(p99), figure(amp, "%.1f"), figure(rss, "%.0f"))
+			median(p50), median(p99), median(cpu), figure(amp, "%.1f"), figure(rss, "%.0f"))
 	}
 }
 

@@ -218,6 +218,7 @@ type seen struct {
 	sum    uint64
 	oldest uint64 // the oldest record that wrote something of it; 0: nothing is there
 	bad    []string
+	whole  bool // what was asked for is there of each operation, and of no other
 }
 
 // readState reads how every operation stands, in order of promises, and sums up all
@@ -230,6 +231,7 @@ func readState(s *store, st *state, now time.Time) (*seen, error) {
 			v.oldest = number
 		}
 	}
+	asked := uint64(0)
 	err := s.view(func(t *tx) error {
 		err := t.scan(prefixSeq, "", false, func(key string, value []byte, number uint64) (bool, error) {
 			count(key, number)
@@ -239,9 +241,12 @@ func readState(s *store, st *state, now time.Time) (*seen, error) {
 				return true, nil
 			}
 			v.held++
+			asked += share(keyOp(r.ID), 0)
 			v.index.apply(st, saved{new: &r}, now)
 			return true, nil
 		})
+		t.keys(prefixOp, func(key string) { asked -= share(key, 0) })
+		v.whole = asked == 0
 		st.strays = 0
 		for _, prefix := range []string{prefixLink, prefixStray, keyHistory} {
 			if err != nil {

@@ -392,6 +392,9 @@ func (q *Queue) examine(f *found) error {
 	if len(f.bad) > 0 {
 		return errors.New(strings.Join(f.bad, "; "))
 	}
+	if !f.whole && !f.rebuilt && len(f.unapplied) == 0 {
+		return errors.New("what was asked for is not there of every operation")
+	}
 	return nil
 }
 

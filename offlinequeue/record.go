@@ -52,7 +52,7 @@ func seqOf(key string) uint64 {
 }
 
 // summed reports whether a key counts in the sum of the state. What the till asked
-// for is always written together with how it stands, so that one of them is enough.
+// for does not: it is never rewritten, and has to be there for each that stands.
 func summed(key string) bool {
 	switch {
 	case len(key) == 1:

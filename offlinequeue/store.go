@@ -262,6 +262,17 @@ func (t *tx) scan(prefix, from string, reverse bool, fn func(key string, value [
 	return nil
 }
 
+// keys calls fn for each key with the prefix; values are not read.
+func (t *tx) keys(prefix string, fn func(key string)) {
+	o := badger.DefaultIteratorOptions
+	o.Prefix, o.PrefetchValues = []byte(prefix), false
+	it := t.t.NewIterator(o)
+	defer it.Close()
+	for it.Rewind(); it.ValidForPrefix(o.Prefix); it.Next() {
+		fn(string(it.Item().Key()))
+	}
+}
+
 // guard turns a panic into an error: on a damaged file Badger panics, and the
 // shop must go on selling.
 func guard(fn func() error) (err error) {

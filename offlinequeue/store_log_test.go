@@ -188,3 +188,25 @@ func TestTheValueLogIsGivenBack(t *testing.T) {
 		t.Errorf("%d MiB were taken, %d are left", full>>20, left>>20)
 	}
 }
+
+// What a till asked for is in Badger for each operation, however old it is and however
+// often its state was written since: one that is gone is noticed.
+func TestAStoreThatLostWhatWasAskedForIsMadeAnew(t *testing.T) {
+	dir := t.TempDir()
+	q := opened(t, dir, Options{})
+	acks := map[string]Op{"op1": put(t, q, capture("op1", "pi")), "op2": put(t, q, capture("op2", "pi"))}
+	closed(t, q)
+	s, err := openStore(filepath.Join(dir, storeName), quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.update(func(t *tx) error { return t.delete(keyOp("op1")) })
+	if err := errors.Join(err, s.close()); err != nil {
+		t.Fatal(err)
+	}
+	q = opened(t, dir, Options{})
+	intact(t, q, acks)
+	if len(q.Stats().Healed) == 0 {
+		t.Error("nobody was told")
+	}
+}

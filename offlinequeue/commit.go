@@ -172,7 +172,7 @@ func (q *Queue) journalGroup(group []*request, answers []error) error {
 		if e := (*storeError)(nil); errors.As(answers[i], &e) {
 			q.broken = true
 			if errors.Is(e, errStore) && environment(e) == nil {
-				q.suspect = e
+				q.rotten = e
 			}
 			return fmt.Errorf("read queue %s: %w", q.dir, e)
 		}

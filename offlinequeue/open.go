@@ -129,7 +129,7 @@ func (q *Queue) openBoth(f *found) (err error) {
 		if err := q.fault("open:store"); err != nil {
 			return err
 		}
-		if err = q.suspect; err == nil {
+		if err = q.rotten; err == nil {
 			err = f.openState(path, q)
 		}
 		if err != nil {
@@ -409,7 +409,7 @@ func (q *Queue) adopt(f *found) {
 	q.store, q.st, q.index, q.overlay = f.store, f.st, f.index, o
 	q.journal, q.applier = f.journal, a
 	q.mu.Unlock()
-	q.broken, q.suspect = false, nil
+	q.broken, q.rotten = false, nil
 	go a.run()
 }
 

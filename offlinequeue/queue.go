@@ -60,7 +60,7 @@ type Queue struct {
 	journal *journal
 	applier *applier
 	broken  bool   // something failed: all is read again before anything else
-	suspect error  // why the store is to be made anew from the journal then
+	rotten  error  // why the store is to be made anew from the journal then
 	loading bool   // a failure now ends the opening
 	buf     []byte // for the next flush
 	places  []overlaid

@@ -22,6 +22,7 @@ type proof struct {
 	remedy     []string // after the rule's own
 	targets    []string
 	alone      bool // it harms nothing else here, so it explains nothing
+	flapping   *Flapping
 }
 
 // rule is one finding that can be made. DependsOn are findings that explain this
@@ -122,6 +123,7 @@ func (f finding) cause(in Input, explains []string) Cause {
 		Code: f.code, Severity: f.level(), Confidence: f.confidence, Since: f.since.UTC(), Title: cmp.Or(f.proof.title, f.rule.title),
 		Evidence: orEmpty(f.evidence), RuledOut: orEmpty(f.ruledOut), Remedy: slices.Concat([]string{}, f.rule.remedy, f.proof.remedy), Targets: orEmpty(f.targets),
 		Explains: orEmpty(explains), Doc: "docs/findings.md#" + f.code, Operator: f.operator,
+		Flapping: f.flapping,
 	}
 	if len(c.Evidence) == 0 { // facts of another origin may lack their words
 		c.Evidence = []string{c.Title}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -32,38 +33,55 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 }
 
-var compiled *jsonschema.Schema
-
-// valid holds a report to its published schema.
-func valid(t *testing.T, r Report) {
-	t.Helper()
-	if compiled == nil {
-		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(Schema))
+// schemas are the published ones, compiled once.
+var schemas = sync.OnceValues(func() (map[string]*jsonschema.Schema, error) {
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	texts := map[string][]byte{"diagnosis.schema.json": Schema, "history.schema.json": HistorySchema}
+	for name, text := range texts {
+		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
-		c := jsonschema.NewCompiler()
-		c.AssertFormat()
-		if err := c.AddResource("diagnosis.schema.json", doc); err != nil {
-			t.Fatal(err)
-		}
-		if compiled, err = c.Compile("diagnosis.schema.json"); err != nil {
-			t.Fatal(err)
+		if err := c.AddResource("https://storehub.example/"+name, doc); err != nil {
+			return nil, err
 		}
 	}
-	raw, err := json.Marshal(r)
+	out := map[string]*jsonschema.Schema{}
+	for name := range texts {
+		s, err := c.Compile("https://storehub.example/" + name)
+		if err != nil {
+			return nil, err
+		}
+		out[name] = s
+	}
+	return out, nil
+})
+
+// valid holds a report or a history to its published schema.
+func valid(t *testing.T, v any) {
+	t.Helper()
+	compiled, err := schemas()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := "diagnosis.schema.json"
+	if _, ok := v.(History); ok {
+		name = "history.schema.json"
+	}
+	raw, err := json.Marshal(v)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if bytes.Contains(raw, []byte(":null")) {
 		t.Errorf("a null in the report: %s", raw)
 	}
-	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := compiled.Validate(v); err != nil {
-		t.Errorf("the report breaks its schema: %v", err)
+	if err := compiled[name].Validate(doc); err != nil {
+		t.Errorf("the document breaks its schema: %v", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package diagnostics
 
 import (
+	"cmp"
 	_ "embed"
 	"html/template"
 	"io"
@@ -9,6 +10,9 @@ import (
 
 //go:embed report.html
 var reportHTML string
+
+//go:embed history.html
+var historyHTML string
 
 //go:embed checklist.html
 var checklistHTML string
@@ -21,6 +25,30 @@ var pages = template.Must(template.New("report").Funcs(template.FuncMap{
 }).Parse(reportHTML))
 
 var checklistPage = template.Must(template.Must(pages.Clone()).New("checklist").Parse(checklistHTML))
+
+var historyPage = template.Must(template.Must(pages.Clone()).New("history").Parse(historyHTML))
+
+// pastPage is a history in words.
+type pastPage struct {
+	History
+	clock
+	Word, Period, Shares string
+	Gaps                 []string
+}
+
+// Times are the stretches in which a cause stood.
+func (p pastPage) Times(c Past) []string { return p.spans(c.Spans) }
+
+// WriteHistoryHTML writes the history as one page that needs nothing else, with
+// times in zone, which it names.
+func WriteHistoryHTML(w io.Writer, h History, zone *time.Location) error {
+	p := pastPage{History: h, clock: clock{cmp.Or(zone, time.UTC), h.To}, Word: pastWords[h.Verdict]}
+	p.Period, p.Shares = p.period(h), p.shares(h)
+	for _, g := range h.Unwatched {
+		p.Gaps = append(p.Gaps, p.between(g.From, g.To))
+	}
+	return historyPage.Execute(w, p)
+}
 
 // WriteHTML writes the report as one page that needs nothing else: no script, no
 // font, no picture.

@@ -43,7 +43,11 @@ type Cause struct {
 	Targets    []string  `json:"targets"`
 	Explains   []string  `json:"explains"`
 	Doc        string    `json:"doc"`
-	Operator   string    `json:"-"` // one sentence for the shop's staff
+	// Flapping is set where the cause comes and goes; since is its first beginning.
+	Flapping *Flapping `json:"flapping,omitempty"`
+	// LastDay is filled in where there is a history.
+	LastDay  *Recurrence `json:"last_day,omitempty"`
+	Operator string      `json:"-"` // one sentence for the shop's staff
 }
 
 // Symptom only looks wrong: it goes away with its cause.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -16,6 +17,7 @@ import (
 type TextOptions struct {
 	Width int // 0: 80
 	Color bool
+	Zone  *time.Location // for times of the past; nil: UTC
 }
 
 // verdictWords is what people read first.
@@ -24,9 +26,8 @@ var verdictWords = map[Verdict]string{Ready: "READY", Degraded: "DEGRADED", Bloc
 // WriteText writes the report for a terminal. What came from outside cannot move
 // the cursor.
 func WriteText(w io.Writer, r Report, o TextOptions) error {
-	p := page{width: cmp.Or(o.Width, 80), color: o.Color}
-	p.width = max(p.width, 40)
-	head := p.paint(verdictColor(r.Verdict), cmp.Or(verdictWords[r.Verdict], string(r.Verdict)))
+	p := newPage(o)
+	word := cmp.Or(verdictWords[r.Verdict], string(r.Verdict))
 	var about []string
 	if r.Store != "" {
 		about = append(about, "store "+clean(r.Store))
@@ -35,10 +36,12 @@ func WriteText(w io.Writer, r Report, o TextOptions) error {
 		about = append(about, "hub "+clean(r.HubVersion))
 	}
 	about = append(about, fmt.Sprintf("checked %s UTC in %.1fs", r.StartedAt.UTC().Format("15:04:05"), float64(r.TookMS)/1000))
-	p.line(head + "   " + strings.Join(about, " · "))
+	p.head(p.paint(verdictColor(r.Verdict), word), word, about)
 	for i, c := range r.Causes {
 		p.line("")
-		p.cause(i+1, c)
+		p.title(i+1, c)
+		p.when(c, r.StartedAt, o)
+		p.words(c)
 		p.symptoms(r, c.Code)
 	}
 	if len(r.Causes) == 0 {
@@ -58,16 +61,64 @@ type page struct {
 
 func (p *page) line(s string) { p.WriteString(strings.TrimRight(s, " ") + "\n") }
 
-func (p *page) cause(n int, c Cause) {
-	title := fmt.Sprintf("%-3d%s", n, clean(c.Title))
-	gap := p.width - utf8.RuneCountInString(title) - utf8.RuneCountInString(c.Code)
-	code := p.paint("2", c.Code)
-	if gap < 2 {
-		p.line(p.paint("1", title))
-		p.line("   " + code)
-	} else {
-		p.line(p.paint("1", title) + strings.Repeat(" ", gap) + code)
+func newPage(o TextOptions) page {
+	return page{width: max(cmp.Or(o.Width, 80), 40), color: o.Color}
+}
+
+// head is the verdict and whose it is; where both do not fit on one line, each
+// has its own.
+func (p *page) head(painted, word string, about []string) {
+	line := strings.Join(about, " · ")
+	if utf8.RuneCountInString(word)+3+utf8.RuneCountInString(line) <= p.width {
+		p.line(painted + "   " + line)
+		return
 	}
+	p.line(painted)
+	for _, l := range wrapBy(about, " · ", p.width) {
+		p.line(l)
+	}
+}
+
+// title is what is wrong, with the code at the right edge where it fits.
+func (p *page) title(n int, c Cause) {
+	lines := wrap(clean(c.Title), p.width-3)
+	head := fmt.Sprintf("%-3d%s", n, lines[0])
+	gap := p.width - utf8.RuneCountInString(head) - utf8.RuneCountInString(c.Code)
+	code := p.paint("2", c.Code)
+	if gap >= 2 && len(lines) == 1 {
+		p.line(p.paint("1", head) + strings.Repeat(" ", gap) + code)
+		return
+	}
+	p.line(p.paint("1", head))
+	for _, l := range lines[1:] {
+		p.line("   " + p.paint("1", l))
+	}
+	p.line("   " + code)
+}
+
+// when says since when, where that is not just now.
+func (p *page) when(c Cause, started time.Time, o TextOptions) {
+	k := clock{cmp.Or(o.Zone, time.UTC), started}
+	var parts []string
+	if f := c.Flapping; f != nil {
+		now := "there now"
+		if !f.Present {
+			now = "last seen " + k.short(f.LastSeen)
+		}
+		parts = append(parts, fmt.Sprintf("comes and goes: %d times since %s %s, %s", f.Times, k.short(f.Since), k.zoneName(), now))
+	} else if !c.Since.IsZero() && started.Sub(c.Since) >= time.Minute {
+		parts = append(parts, fmt.Sprintf("since %s %s (%s)", k.short(c.Since), k.zoneName(), lasted(started.Sub(c.Since))))
+	}
+	if c.LastDay != nil && c.LastDay.Times > 1 {
+		parts = append(parts, fmt.Sprintf("%d times in the last day, %s in all", c.LastDay.Times, lasted(time.Duration(c.LastDay.Seconds)*time.Second)))
+	}
+	if len(parts) > 0 {
+		p.field("when", strings.Join(parts, "; "))
+	}
+}
+
+// words are proof and remedy.
+func (p *page) words(c Cause) {
 	for _, s := range c.Evidence {
 		p.field("saw", s)
 	}
@@ -134,7 +185,7 @@ func (p *page) rest(r Report) {
 		return
 	}
 	p.line("")
-	p.line(fmt.Sprintf("%d of %d probes passed.", count[netcheck.Pass], len(r.Probes)))
+	p.para("", fmt.Sprintf("%d of %d probes passed.", count[netcheck.Pass], len(r.Probes)))
 	if n := len(because); n == 1 {
 		p.para("Not asked: ", fmt.Sprintf("%d, since %s failed", count[netcheck.Skip], because[0]))
 	} else if n > 1 {
@@ -175,6 +226,24 @@ func clean(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// wrapBy joins what belongs together by sep, and breaks between.
+func wrapBy(parts []string, sep string, width int) []string {
+	var out []string
+	line := ""
+	for _, part := range parts {
+		switch {
+		case line == "":
+			line = part
+		case utf8.RuneCountInString(line+sep+part) > width:
+			out = append(out, wrap(line, width)...)
+			line = part
+		default:
+			line += sep + part
+		}
+	}
+	return append(out, wrap(line, width)...)
 }
 
 // wrap breaks at spaces; a word longer than a line stays whole, so that it can

@@ -181,6 +181,14 @@ func (h *Hub) adminHandler(s *servers) http.Handler {
 	route("POST /queue/{id}/resolve", func(r *http.Request) (any, error) { return h.deed(r, h.queue.Resolve) })
 	route("GET /status", func(*http.Request) (any, error) { return h.status(), nil })
 	route("GET /diagnosis", func(*http.Request) (any, error) { return h.monitor.current(), nil })
+	route("GET /history", func(r *http.Request) (any, error) {
+		from, errFrom := time.Parse(time.RFC3339, r.URL.Query().Get("from"))
+		to, errTo := time.Parse(time.RFC3339, r.URL.Query().Get("to"))
+		if err := errors.Join(errFrom, errTo); err != nil {
+			return nil, doors.ErrInvalidField.With("from and to are times in RFC 3339: %v", err)
+		}
+		return h.past(from, to)
+	})
 	route("GET /facts", func(*http.Request) (any, error) { return h.facts(), nil })
 	route("GET /checklist", func(r *http.Request) (any, error) { return h.Checklist(r.Context(), admin) })
 	route("POST /attest", func(r *http.Request) (any, error) {

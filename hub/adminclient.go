@@ -100,6 +100,12 @@ func (a *Admin) Diagnosis(ctx context.Context) (diagnostics.Report, error) {
 	return get[diagnostics.Report](ctx, a, "/diagnosis")
 }
 
+// History is the running hub's own, with the words of [Past].
+func (a *Admin) History(ctx context.Context, from, to time.Time) (diagnostics.History, error) {
+	q := url.Values{"from": {from.Format(time.RFC3339Nano)}, "to": {to.Format(time.RFC3339Nano)}}
+	return get[diagnostics.History](ctx, a, "/history?"+q.Encode())
+}
+
 // Facts is what the running hub adds to a diagnosis.
 func (a *Admin) Facts(ctx context.Context) (Facts, error) { return get[Facts](ctx, a, "/facts") }
 

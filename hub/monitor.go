@@ -33,10 +33,22 @@ type monitor struct {
 	tracker diagnostics.Tracker
 	net     *netcheck.Report // nil: not looked at yet, or checks are off
 	report  diagnostics.Report
+	past    *history
+	looked  bool      // the network's answer is not in the history yet
+	kept    time.Time // when the history was last given a record
+	records chan record
+}
+
+// record is what the history is given.
+type record struct {
+	at     time.Time
+	report diagnostics.Report
+	input  diagnostics.Input
 }
 
 func newMonitor(h *Hub, check func(context.Context, netcheck.Targets) netcheck.Report) *monitor {
-	return &monitor{hub: h, check: check, asked: make(chan struct{}, 1), due: make(chan struct{}, 1)}
+	return &monitor{hub: h, check: check, asked: make(chan struct{}, 1), due: make(chan struct{}, 1),
+		past: newHistory(h.cfg.StateDir, h.parts.Fault), records: make(chan record, 16)}
 }
 
 // look asks for a look at the network soon. With checks off it does nothing:
@@ -56,6 +68,7 @@ func signal(c chan<- struct{}) {
 func (m *monitor) run(ctx context.Context) error {
 	var looking sync.WaitGroup
 	defer looking.Wait()
+	looking.Go(func() { m.remember(ctx) })
 	if m.hub.cfg.Checks.Every > 0 {
 		looking.Go(func() { m.looking(ctx) })
 	}
@@ -87,7 +100,7 @@ func (m *monitor) looking(ctx context.Context) {
 			return
 		}
 		m.mu.Lock()
-		m.net = &r
+		m.net, m.looked = &r, true
 		m.mu.Unlock()
 		m.refresh()
 		next := time.NewTimer(every - every/20 + rand.N(every/10))
@@ -111,6 +124,38 @@ func (m *monitor) refresh() {
 	if changed {
 		m.hub.log.Info("diagnosis changed", "verdict", r.Verdict, "causes", codes(r.Causes))
 		m.hub.events.publish(doors.Event{Type: eventDiagnosis, Data: diagnosisChange{r.Verdict, r.Causes}}, false)
+	}
+	if changed || m.looked || in.At.Sub(m.kept).Abs() >= historyEvery {
+		select {
+		case m.records <- record{in.At, r, in}:
+			m.looked, m.kept = false, in.At
+		default: // the disk is slow: the next judgement tells it
+		}
+	}
+}
+
+// remember writes the history. The judging, for which tills may wait, waits for
+// no disk.
+func (m *monitor) remember(ctx context.Context) {
+	defer m.past.close()
+	failing := false
+	keep := func(r record) {
+		err := m.past.add(r.at, r.report, r.input)
+		if err != nil && !failing {
+			m.hub.log.Warn("history is not kept", "err", err)
+		}
+		failing = err != nil
+	}
+	for {
+		select {
+		case r := <-m.records:
+			keep(r)
+		case <-ctx.Done():
+			for len(m.records) > 0 {
+				keep(<-m.records)
+			}
+			return
+		}
 	}
 }
 
@@ -142,6 +187,9 @@ func (m *monitor) current() diagnostics.Report {
 func (m *monitor) whyNoHQ() (title string, known bool) {
 	const code = "hq_unreachable"
 	for _, c := range m.current().Causes {
+		if c.Flapping != nil && !c.Flapping.Present {
+			continue
+		}
 		if c.Code == code || slices.Contains(c.Explains, code) {
 			return c.Title, true
 		}
@@ -149,14 +197,11 @@ func (m *monitor) whyNoHQ() (title string, known bool) {
 	return "", false
 }
 
-// whyBlocked names the first critical cause, if payments are blocked.
+// whyBlocked names the first critical cause that is there now, if there is one.
 func (m *monitor) whyBlocked() (title string, blocked bool) {
-	r := m.current()
-	if r.Verdict != diagnostics.Blocked {
-		return "", false
-	}
-	for _, c := range r.Causes {
-		if c.Severity == diagnostics.Critical {
+	for _, c := range m.current().Causes {
+		f := c.Flapping
+		if c.Severity == diagnostics.Critical || f != nil && f.Present && f.Severity == diagnostics.Critical {
 			return c.Title, true
 		}
 	}

@@ -15,6 +15,11 @@ import (
 // looks runs a hub's scheduled checks in a bubble for a while and returns when
 // the network was looked at.
 func looks(t *testing.T, every, while time.Duration, during func(h *Hub)) []time.Duration {
+	return looksAt(t, t.TempDir(), every, while, func(time.Duration) netcheck.Report { return netcheck.Report{} }, during)
+}
+
+// looksAt is looks at a network that answers as it does at a time.
+func looksAt(t *testing.T, dir string, every, while time.Duration, answer func(at time.Duration) netcheck.Report, during func(h *Hub)) []time.Duration {
 	t.Helper()
 	var mu sync.Mutex
 	var at []time.Duration
@@ -24,9 +29,9 @@ func looks(t *testing.T, every, while time.Duration, during func(h *Hub)) []time
 		mu.Lock()
 		defer mu.Unlock()
 		at = append(at, time.Since(began))
-		return netcheck.Report{}
+		return answer(time.Since(began))
 	}
-	cfg := testConfig(t.TempDir())
+	cfg := testConfig(dir)
 	cfg.Checks.Every = every
 	h, err := New(cfg, parts)
 	if err != nil {

@@ -97,6 +97,11 @@ func canTake(r diagnostics.Report, connectivity string) (bool, string) {
 	case "unknown":
 		return false, "The hub has just started and does not know yet whether card payments work."
 	}
+	for _, c := range r.Causes {
+		if c.Flapping != nil && c.Flapping.Severity == diagnostics.Critical {
+			return true, "Card payments come and go. " + c.Operator
+		}
+	}
 	if r.Verdict == diagnostics.Degraded {
 		return true, "Card payments work. IT should look at the hub's findings."
 	}

@@ -94,10 +94,10 @@ func exhibits(ctx context.Context, a *app, cfg hub.Config, check func(netcheck.T
 	text, err := os.ReadFile(a.configFile())
 	add("hub.yaml", text, err) // names files of secrets, never holds one
 
-	facts, since := history(ctx, a, cfg)
+	facts, past := askHub(ctx, a, cfg)
 	in := diagnosisInput(cfg, facts, check(targets(cfg, facts, nil)))
 	report := diagnostics.Diagnose(in)
-	remember(&report, since)
+	remember(&report, past)
 	add("diagnosis.json", report, nil)
 	var b bytes.Buffer
 	add("diagnosis.txt", &b, diagnostics.WriteText(&b, report, diagnostics.TextOptions{}))

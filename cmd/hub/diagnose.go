@@ -25,21 +25,30 @@ type diagnoseCmd struct {
 	Timeout      time.Duration `default:"15s" help:"Give up what has not answered by then."`
 	OfflineFacts string        `placeholder:"FILE" help:"Ask nothing; judge the facts in FILE (- is standard input)."`
 	SaveFacts    string        `placeholder:"FILE" help:"Write everything observed to FILE."`
+	At           string        `placeholder:"TIME" xor:"past" help:"Say what was wrong then: 14:30, \"yesterday 14:30\", RFC 3339."`
+	Since        string        `placeholder:"TIME" xor:"past" help:"Say what was wrong since then: 2h, 3d, 14:30."`
 }
 
 // Help is the exit codes and examples.
 func (diagnoseCmd) Help() string {
 	return `Needs no configuration, no hub and no rights; it says what more it could tell with them.
-A running hub adds what it knows of its queue, its readers and headquarters.
+A running hub adds what it knows of its queue, its readers and headquarters, since when a
+cause stands and how often it did in the last day.
 
-Exit: 0 no warning or critical cause, 1 at least one, 2 wrong usage, 3 could not run.
+--at and --since ask the history that a serving hub keeps for 14 days. They probe nothing and
+need no running hub. Times are those of this machine's clock; the answer names the zone.
+
+Exit: 0 no warning or critical cause, 1 at least one, 2 wrong usage, 3 could not run, or
+nobody watched then.
 
 Examples:
 
   hub diagnose
   hub diagnose --format html --output report.html
   hub diagnose --save-facts facts.json
-  hub diagnose --offline-facts facts.json --format json`
+  hub diagnose --offline-facts facts.json --format json
+  hub diagnose --at "yesterday 14:30"
+  hub diagnose --since 2h`
 }
 
 // Run observes, judges and reports.
@@ -50,22 +59,23 @@ func (c *diagnoseCmd) Run(a *app) error {
 	if c.OfflineFacts != "" && c.SaveFacts != "" {
 		return cli.Usage("save facts when you observe, judge them later", "read arguments: --save-facts and --offline-facts exclude each other")
 	}
-	input, since, err := c.input(a)
+	if c.At != "" || c.Since != "" {
+		if c.OfflineFacts != "" || c.Since != "" && c.SaveFacts != "" {
+			return cli.Usage("one moment has facts: hub diagnose --at 14:30 --save-facts FILE", "read arguments: --at, --since, --offline-facts and --save-facts do not go together like this")
+		}
+		return c.past(a)
+	}
+	input, past, err := c.input(a)
 	if err != nil {
 		return err
 	}
 	if c.SaveFacts != "" {
-		var b bytes.Buffer
-		if err := diagnostics.SaveFacts(&b, input); err != nil {
-			return fmt.Errorf("save facts: %w", err)
-		}
-		// Names of the shop's machines are nobody else's business.
-		if err := replaceFile(c.SaveFacts, b.Bytes(), 0o600); err != nil {
+		if err := saveFacts(c.SaveFacts, input); err != nil {
 			return err
 		}
 	}
 	report := diagnostics.Diagnose(input)
-	remember(&report, since)
+	remember(&report, past)
 	if err := c.write(a, report); err != nil {
 		return err
 	}
@@ -77,27 +87,37 @@ func (c *diagnoseCmd) Run(a *app) error {
 	return nil
 }
 
-// input is everything that can be known, and since when the running hub has seen
+// saveFacts writes what was observed. Names of the shop's machines are nobody
+// else's business.
+func saveFacts(file string, in diagnostics.Input) error {
+	var b bytes.Buffer
+	if err := diagnostics.SaveFacts(&b, in); err != nil {
+		return fmt.Errorf("save facts: %w", err)
+	}
+	return replaceFile(file, b.Bytes(), 0o600)
+}
+
+// input is everything that can be known, and what the running hub remembers of
 // its causes.
-func (c *diagnoseCmd) input(a *app) (diagnostics.Input, map[string]time.Time, error) {
+func (c *diagnoseCmd) input(a *app) (diagnostics.Input, memory, error) {
 	if c.OfflineFacts != "" {
 		in, err := c.offline(a)
-		return in, nil, err
+		return in, memory{}, err
 	}
 	cfg, err := a.loadIfThere()
 	if err != nil {
-		return diagnostics.Input{}, nil, err
+		return diagnostics.Input{}, memory{}, err
 	}
 	ctx, stop := signal.NotifyContext(a.ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 
-	facts, since := history(ctx, a, cfg)
+	facts, past := askHub(ctx, a, cfg)
 	progress, done := a.progress()
 	report := netcheck.Run(ctx, targets(cfg, facts, progress))
 	done()
-	return diagnosisInput(cfg, facts, report), since, nil
+	return diagnosisInput(cfg, facts, report), past, nil
 }
 
 // diagnosisInput is what the network says beside what the running hub knows.
@@ -143,32 +163,50 @@ func (a *app) loadIfThere() (hub.Config, error) {
 	return a.load()
 }
 
-// history asks the running hub, if there is one. A hub that does not answer is
+// memory is what a running hub remembers of its causes, by code.
+type memory struct {
+	since   map[string]time.Time
+	lastDay map[string]diagnostics.Recurrence
+}
+
+// askHub asks the running hub, if there is one. A hub that does not answer is
 // no reason not to look: on a bad day it may be the one in trouble.
-func history(ctx context.Context, a *app, cfg hub.Config) (hub.Facts, map[string]time.Time) {
+func askHub(ctx context.Context, a *app, cfg hub.Config) (hub.Facts, memory) {
 	admin, err := hub.DialAdmin(cfg.StateDir)
 	if errors.Is(err, hub.ErrNotRunning) {
-		return hub.Facts{}, nil
+		return hub.Facts{}, memory{}
 	}
 	var facts hub.Facts
 	if err == nil {
-		ctx, cancel := context.WithTimeout(ctx, 2*time.Second) // it has all of it in memory
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second) // it has all of it at hand
 		defer cancel()
 		if facts, err = admin.Facts(ctx); err == nil {
-			since := map[string]time.Time{}
-			if d, err := admin.Diagnosis(ctx); err == nil {
-				for _, cause := range d.Causes {
-					since[cause.Code] = cause.Since
-				}
-			}
-			return facts, since
+			return facts, rememberedBy(ctx, admin)
 		}
 	}
 	fmt.Fprintf(a.stderr, "hub: the running hub's own facts are missing: %v\n", err)
 	if errors.Is(err, os.ErrPermission) {
 		fmt.Fprintln(a.stderr, "hint: run this as root, or as the hub's user")
 	}
-	return hub.Facts{}, nil
+	return hub.Facts{}, memory{}
+}
+
+func rememberedBy(ctx context.Context, admin *hub.Admin) memory {
+	m := memory{map[string]time.Time{}, map[string]diagnostics.Recurrence{}}
+	if d, err := admin.Diagnosis(ctx); err == nil {
+		for _, cause := range d.Causes {
+			m.since[cause.Code] = cause.Since
+		}
+	}
+	now := time.Now()
+	if h, err := admin.History(ctx, now.Add(-24*time.Hour), now); err == nil {
+		for _, past := range h.Causes {
+			if past.LastDay != nil {
+				m.lastDay[past.Code] = *past.LastDay
+			}
+		}
+	}
+	return m
 }
 
 // targets is what to ask.
@@ -191,11 +229,16 @@ func targets(cfg hub.Config, facts hub.Facts, progress func(netcheck.Result)) ne
 	return t
 }
 
-// remember lets a cause begin when the running hub first saw it.
-func remember(r *diagnostics.Report, since map[string]time.Time) {
+// remember lets a cause begin when the running hub first saw it, and says how
+// often it saw it.
+func remember(r *diagnostics.Report, m memory) {
 	for i := range r.Causes {
-		if t := since[r.Causes[i].Code]; !t.IsZero() && t.Before(r.Causes[i].Since) {
-			r.Causes[i].Since = t
+		c := &r.Causes[i]
+		if t := m.since[c.Code]; !t.IsZero() && t.Before(c.Since) {
+			c.Since = t
+		}
+		if often, ok := m.lastDay[c.Code]; ok {
+			c.LastDay = &often
 		}
 	}
 }
@@ -215,10 +258,14 @@ func (c *diagnoseCmd) write(a *app, r diagnostics.Report) error {
 	if err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
+	return c.put(a, b.Bytes())
+}
+
+func (c *diagnoseCmd) put(a *app, report []byte) error {
 	if c.Output != "" {
-		return replaceFile(c.Output, b.Bytes(), 0o644)
+		return replaceFile(c.Output, report, 0o644)
 	}
-	_, err = b.WriteTo(a.stdout)
+	_, err := a.stdout.Write(report)
 	return err
 }
 

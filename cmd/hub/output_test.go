@@ -138,7 +138,13 @@ func TestEveryErrorHasItsExitCode(t *testing.T) {
 func TestCauseBeginsWhenTheRunningHubSawIt(t *testing.T) {
 	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	r := diagnostics.Report{Causes: []diagnostics.Cause{{Code: "wan_down", Since: now}, {Code: "clock_wrong", Since: now}, {Code: "disk_low", Since: now}}}
-	remember(&r, map[string]time.Time{"wan_down": now.Add(-time.Hour), "clock_wrong": now.Add(time.Hour)})
+	remember(&r, memory{
+		since:   map[string]time.Time{"wan_down": now.Add(-time.Hour), "clock_wrong": now.Add(time.Hour)},
+		lastDay: map[string]diagnostics.Recurrence{"wan_down": {Times: 3, Seconds: 600}, "dns_down": {Times: 1}},
+	})
+	if often := r.Causes[0].LastDay; often == nil || often.Times != 3 || r.Causes[1].LastDay != nil {
+		t.Errorf("how often: %+v and %+v", often, r.Causes[1].LastDay)
+	}
 	for i, want := range []time.Time{now.Add(-time.Hour), now, now} {
 		if got := r.Causes[i].Since; !got.Equal(want) {
 			t.Errorf("%s since %v, want %v", r.Causes[i].Code, got, want)

@@ -82,10 +82,16 @@ func matchDNSBlocks(f *facts) *proof {
 		if r.Name == "dns/private" || r.Status != netcheck.Fail {
 			continue
 		}
-		if yes(r, "required") {
-			p.severity = Critical
-		}
 		name := str(r, "host")
+		switch {
+		case yes(r, "required"), name == "js.stripe.com" && f.Integration == "sdk-js":
+			p.severity = Critical
+		case p.severity == Info:
+			p.severity = Warning
+		}
+		if yes(r, "hosts_file") {
+			p.remedy = []string{"Take the host out of the hub's own hosts file."}
+		}
 		p.targets = append(p.targets, name)
 		p.evidence = append(p.evidence, fmt.Sprintf("%s says of %s: %s", or(str(r, "resolver"), "the shop's DNS"), name, str(r, "said")))
 	}
@@ -107,7 +113,7 @@ func matchDNSBlocks(f *facts) *proof {
 
 func matchDNSPrivate(f *facts) *proof {
 	r := f.probe("dns/private")
-	if r.Code != "dns_private_filtered" {
+	if r.Code != "dns_private_filtered" || str(r, "said") == "silent" && len(f.coded("wan_lossy")) > 0 {
 		return nil
 	}
 	p := &proof{confidence: 0.97, targets: []string{str(r, "name")}, evidence: []string{fmt.Sprintf("%s answers public names, but not Stripe's test name: %s (want %s)",
@@ -137,10 +143,27 @@ func matchDNSPrivate(f *facts) *proof {
 func matchDNSHijacked(f *facts) *proof {
 	r := f.probe("hijack")
 	if r.Code != "dns_hijacked" {
-		return nil
+		return hijackedUnproved(f)
 	}
 	return &proof{confidence: 0.95, evidence: []string{r.Detail}, targets: []string{str(r, "host"), str(r, "local_address")},
 		ruledOut: []string{"TLS inspection: the host proves itself at its public address"}}
+}
+
+// hijackedUnproved: a host whose name leads to where somebody else, with a public
+// certificate of his own, answers. No resolver gives another address, so whether
+// all of them were bent or Stripe erred cannot be told.
+func hijackedUnproved(f *facts) *proof {
+	wrong := wrongNames(f)
+	if len(wrong) == 0 || severalPlaces(wrong) {
+		return nil
+	}
+	p := &proof{confidence: 0.65, ruledOut: []string{"TLS inspection: the certificate is by a public authority, for another name"}}
+	for _, v := range wrong {
+		p.targets = append(p.targets, str(v, "host"))
+		p.evidence = append(p.evidence, v.Detail)
+	}
+	p.targets = append(p.targets, str(wrong[0], "address"))
+	return p
 }
 
 func or(a, b string) string {

@@ -105,6 +105,10 @@ func matchNotPrivate(f *facts) *proof {
 // matchNetmask: the gateway is outside the hub's own network, and it shows:
 // nothing answers beyond it, or readers next door are cut off.
 func matchNetmask(f *facts) *proof {
+	if r := f.probe("mask"); r.Code == "wrong_netmask" { // readers on this very wire
+		return &proof{confidence: 0.9, evidence: []string{r.Detail}, targets: strs(r, "hidden"),
+			title: "The netmask cuts off readers", ruledOut: []string{"another network: they answer ARP on this wire"}}
+	}
 	r := f.probe("route")
 	if r.Code != "wrong_netmask" {
 		return nil
@@ -135,14 +139,39 @@ func matchGatewaySilent(f *facts) *proof {
 
 // matchVPN: a VPN that also leads nowhere is why nothing is reached.
 func matchVPN(f *facts) *proof {
-	r := f.probe("route")
-	if r.Code != "vpn_route" {
+	p := &proof{confidence: 0.9, alone: true}
+	for _, r := range f.coded("vpn_route") {
+		p.evidence = append(p.evidence, r.Detail)
+		p.targets = append(p.targets, str(r, "tunnel"), str(r, "way"))
+	}
+	if len(p.evidence) == 0 {
 		return nil
 	}
-	p := &proof{confidence: 0.9, evidence: []string{r.Detail}, targets: []string{str(r, "tunnel")}, alone: true}
+	for _, h := range strs(f.probe("ways"), "hosts") {
+		p.targets = append(p.targets, h)
+		if v := f.probe("https/" + h); v.Status == netcheck.Fail {
+			p.severity, p.alone = Critical, false
+			p.evidence = append(p.evidence, v.Detail)
+		}
+	}
 	if len(f.proven()) == 0 && f.probe("beyond").Status == netcheck.Fail {
 		p.severity, p.alone = Critical, false
 		p.evidence = append(p.evidence, "nothing answers by that way")
+	}
+	return p
+}
+
+// matchNoGateway: no default route, or one that names no router on a network that
+// needs one.
+func matchNoGateway(f *facts) *proof {
+	r := f.probe("route")
+	alive, asked := f.beyond()
+	if r.Code != "no_default_gateway" && (!yes(r, "no_gateway") || alive || !asked) {
+		return nil
+	}
+	p := &proof{confidence: 0.95, evidence: []string{r.Detail}, targets: []string{str(r, "interface")}}
+	if yes(r, "no_gateway") {
+		p.evidence = append(p.evidence, "no router is named, and nothing beyond the LAN answers")
 	}
 	return p
 }
@@ -160,11 +189,14 @@ func matchHostFirewall(f *facts) *proof {
 			p.targets = append(p.targets, strings.TrimPrefix(strings.TrimPrefix(r.Name, "https/"), "reader/"))
 		}
 	}
-	for _, r := range f.under("resolver/") {
-		if strings.Contains(str(r, "said"), "prohibited") {
+	for _, r := range append(f.under("resolver/"), f.under("ntp/")...) {
+		if strings.Contains(str(r, "said"), "prohibited") || str(r, "problem") == "prohibited" {
 			p.evidence = append(p.evidence, r.Detail)
-			p.targets = append(p.targets, str(r, "resolver"))
+			p.targets = append(p.targets, or(str(r, "resolver"), str(r, "host")))
 		}
+	}
+	if f.probe("ways").Code == "vpn_route" { // a route that forbids is no filter
+		return nil
 	}
 	if len(p.evidence) == 0 {
 		return nil
@@ -217,6 +249,30 @@ func matchIsolation(f *facts) *proof {
 	}
 	if f.Integration == "server-driven" {
 		p.severity = Info // readers and hub meet at Stripe only
+	}
+	return p
+}
+
+// matchIPv6: only where IPv4 is fine, or it is a detail of something graver.
+func matchIPv6(f *facts) *proof {
+	r := f.probe("ipv6")
+	if r.Code != "ipv6_broken" || len(f.proven()) == 0 {
+		return nil
+	}
+	return &proof{confidence: 0.85, evidence: append([]string{r.Detail}, said(r, "said")...), targets: strs(r, "addresses"),
+		ruledOut: []string{"a dead line: IPv4 reaches " + f.proven()[0]}}
+}
+
+// matchMulticast: a device that answers alone is not heard among many.
+func matchMulticast(f *facts) *proof {
+	r := f.probe("multicast")
+	if r.Code != "multicast_filtered" {
+		return nil
+	}
+	p := &proof{confidence: 0.9, evidence: []string{r.Detail}, targets: strs(r, "filtered"), ruledOut: []string{"devices without mDNS: they answer it by unicast"}}
+	if heard := strs(r, "answered_multicast"); len(heard) > 0 {
+		p.confidence = 0.75
+		p.evidence = append(p.evidence, "heard by multicast: "+strings.Join(heard, ", "))
 	}
 	return p
 }

@@ -123,12 +123,23 @@ func matchFirewall(f *facts) *proof {
 			blocked = append(blocked, v)
 		}
 	}
+	if a := f.probe("addresses"); a.Status == netcheck.Warn && !passing {
+		// Reached, but not at every address: who takes a blocked one hangs.
+		p.severity, p.confidence = Warning, 0.8
+		p.evidence = append(p.evidence, strs(a, "blocked")...)
+		p.targets = append(p.targets, strs(a, "hosts")...)
+	}
 	for _, v := range append(blocked, byName...) {
 		switch {
 		case yes(v, "required"):
 			p.severity = Critical
-		case yes(v, "extra") && p.severity == Info:
+		case str(v, "host") == "js.stripe.com" && f.Integration == "sdk-js":
+			p.severity = Critical // a browser till loads the SDK from there
+		case p.severity == Info:
 			p.severity = Warning
+		}
+		if slices.Contains(p.targets, str(v, "host")) {
+			continue
 		}
 		p.targets = append(p.targets, str(v, "host"))
 		p.evidence = append(p.evidence, v.Detail)
@@ -172,7 +183,7 @@ func matchIntercepted(f *facts) *proof {
 	for _, issuer := range issuers {
 		p.evidence = append(p.evidence, fmt.Sprintf("%q, which is no public authority, signs for %s", issuer, strings.Join(signed[issuer], ", ")))
 	}
-	if wrong := wrongNames(f); len(wrong) > 1 { // one may be Stripe's own mistake
+	if wrong := wrongNames(f); severalPlaces(wrong) { // at one place, DNS led all of them there
 		p.confidence = min(p.confidence, 0.8)
 		for _, v := range wrong {
 			p.targets = append(p.targets, str(v, "host"))
@@ -187,6 +198,11 @@ func matchIntercepted(f *facts) *proof {
 	}
 	p.ruledOut = append(p.ruledOut, ok(f, "clock", "a wrong clock")...)
 	return p
+}
+
+// severalPlaces says whether visits ended at different addresses.
+func severalPlaces(visits []netcheck.Result) bool {
+	return slices.ContainsFunc(visits, func(v netcheck.Result) bool { return str(v, "address") != str(visits[0], "address") })
 }
 
 // wrongNames are hosts whose certificate is a public one of somebody else.
@@ -209,7 +225,7 @@ func matchStripeFailing(f *facts) *proof {
 	}
 	_, sick := cutOff(f)
 	for _, v := range f.visits() {
-		if yes(v, "extra") || !yes(v, "required") || !strings.HasSuffix(str(v, "host"), ".stripe.com") {
+		if yes(v, "extra") || !yes(v, "required") {
 			continue
 		}
 		switch {
@@ -219,14 +235,18 @@ func matchStripeFailing(f *facts) *proof {
 			add(v, v.Detail)
 		case str(v, "certificate") == "expired" && f.probe("clock").Status == netcheck.Pass:
 			add(v, fmt.Sprintf("%s shows a certificate that ended %s", str(v, "host"), str(v, "not_after")))
-		case str(v, "certificate") == "wrong_name" && len(wrongNames(f)) == 1 && f.probe("hijack").Code == "":
-			p.confidence = 0.6
-			add(v, fmt.Sprintf("%s shows a certificate of another name, issued by %q", str(v, "host"), str(v, "issuer")))
 		case str(v, "problem") == "tls_version":
 			add(v, str(v, "host")+" speaks an obsolete TLS")
 		case slices.ContainsFunc(sick, func(s netcheck.Result) bool { return s.Name == v.Name }):
 			add(v, v.Detail)
 			p.evidence = append(p.evidence, f.probe("sni/"+strings.TrimPrefix(v.Name, "https/")).Detail)
+		}
+	}
+	poor := len(f.coded("wan_slow")) > 0 || len(f.coded("wan_lossy")) > 0 // then some visits fail by the line
+	for _, s := range f.under("steady/") {
+		if s.Code == "stripe_failing" && !poor {
+			p.confidence = min(p.confidence, 0.8)
+			add(s, s.Detail)
 		}
 	}
 	if len(p.targets) == 0 {

@@ -13,9 +13,6 @@ var notYet = map[string]string{
 	"wifi_open":                 "needs nl80211 or the system's Wi-Fi service",
 	"wifi_security_unsupported": "needs nl80211 or the system's Wi-Fi service",
 	"wifi_weak":                 "needs nl80211 or the system's Wi-Fi service",
-	"ipv6_broken":               "no host that every store may ask over IPv6 is agreed on",
-	"multicast_filtered":        "needs a second device of the shop that answers multicast",
-	"reader_link_poor":          "needs several samples of one reader over time",
 }
 
 // contract is every code that people may script against.

@@ -46,12 +46,10 @@ func (c *checker) probeAgain(ctx context.Context) Result {
 	asked := failed[:min(onceMore, len(failed))]
 	for _, v := range asked {
 		try, cancel := context.WithTimeout(ctx, budgetOnceMore)
-		conn, err := c.dial(try, "tcp", v.addr)
-		cancel()
-		if err == nil {
-			conn.Close()
+		if c.takesNow(try, v.addr) == nil {
 			taken = append(taken, v.name)
 		}
+		cancel()
 	}
 	ev := map[string]any{"failed": len(failed), "asked": len(asked), "taken": orEmpty(taken)}
 	if len(taken) < len(asked) {

@@ -40,7 +40,8 @@ type checker struct {
 	connect   func(ctx context.Context, network, addr string) (net.Conn, error)
 	now       func() time.Time // compared with what the network says; the one clock that is judged
 
-	memory memory // of earlier runs; changed only when all probes have ended
+	memory    memory // of earlier runs; changed only when all probes have ended
+	hostsFile map[string][]netip.Addr
 
 	mu            sync.Mutex
 	moved         map[netip.Addr]string // readers found at another address than before
@@ -51,11 +52,13 @@ type checker struct {
 	resolvers     []netip.AddrPort
 	offers        []dhcpOffer
 	macs          map[netip.Addr][]string // who answered ARP; nil: not asked
+	askedARP      []netip.Addr            // who was asked
 	addrs         map[string][]netip.Addr // what the shop's DNS says
 	public        map[string][]netip.Addr // what a public resolver says
 	hosts         map[string]*visit
 	clocks        []clockReading
 	privateFailed bool
+	silent        silence
 	pathLost      int // connections of the path's samples; -1: not measured
 }
 
@@ -64,6 +67,7 @@ func newChecker(t Targets) *checker {
 		addrs: map[string][]netip.Addr{}, public: map[string][]netip.Addr{}, hosts: map[string]*visit{}, pathLost: -1, moved: map[netip.Addr]string{}}
 	c.ranges, c.badRanges = readRanges(t.RangesFile)
 	c.memory = recall(t.StateDir, c.now())
+	c.hostsFile = readHostsFile()
 	return c
 }
 
@@ -128,11 +132,16 @@ func (c *checker) plan() []probe {
 		{name: "ipv4", needs: []string{"link"}, budget: budgetLocal, run: c.probeIPv4},
 		{name: "route", needs: []string{"ipv4"}, budget: budgetLocal, run: c.probeRoute},
 		{name: "arp", needs: []string{"ipv4"}, after: []string{"route"}, budget: budgetARP, run: c.probeARP},
-		{name: "gateway", needs: []string{"route"}, after: []string{"arp"}, budget: budgetReader, run: c.probeGateway},
+		{name: "gateway", needs: []string{"route"}, after: []string{"arp"}, budget: budgetGateway, run: c.probeGateway},
 		{name: "dns", needs: []string{"ipv4"}, after: []string{"gateway"}, budget: budgetLocal, run: c.probeResolvers},
 	}
+	var resolvers, readers []string
+	for _, r := range c.t.Readers {
+		readers = append(readers, "reader/"+r)
+	}
 	for i := range 3 { // resolv.conf(5) knows no more
-		p = append(p, probe{name: fmt.Sprintf("resolver/%d", i+1), needs: []string{"dns", "gateway"}, budget: budgetLookup, run: c.resolverProbe(i)})
+		resolvers = append(resolvers, fmt.Sprintf("resolver/%d", i+1))
+		p = append(p, probe{name: fmt.Sprintf("resolver/%d", i+1), needs: []string{"dns", "gateway"}, budget: budgetResolver, run: c.resolverProbe(i)})
 	}
 	var lookups, visits []string
 	seen := map[string]bool{}
@@ -143,7 +152,7 @@ func (c *checker) plan() []probe {
 			p = append(p, probe{name: "dns/" + e.name, needs: []string{"dns", "gateway"}, budget: budgetLookup, run: c.lookupProbe(e.name)})
 		}
 	}
-	p = append(p, probe{name: "dns/private", needs: []string{"dns", "gateway"}, after: lookups, budget: budgetLookup, run: c.probePrivate})
+	p = append(p, probe{name: "dns/private", needs: []string{"dns", "gateway"}, after: lookups, budget: 2 * budgetLookup, run: c.probePrivate})
 	for _, e := range c.endpoints() {
 		visits = append(visits, "https/"+e.String())
 		p = append(p, probe{name: "https/" + e.String(), needs: []string{"gateway", "dns/" + e.name},
@@ -174,12 +183,22 @@ func (c *checker) plan() []probe {
 	p = append(p,
 		probe{name: "hijack", needs: []string{"gateway"}, after: publics, budget: budgetFollowUp, run: c.probeHijack},
 		probe{name: "again", needs: []string{"gateway"}, after: append(slices.Clone(visits), "path"), budget: budgetFollowUp, run: c.probeAgain},
-		probe{name: "host_firewall", needs: []string{"gateway"}, after: visits, budget: budgetFollowUp, run: c.probeHostFirewall},
+		probe{name: "host_firewall", needs: []string{"gateway"}, after: slices.Concat(visits, ntp, resolvers, readers), budget: budgetFollowUp, run: c.probeHostFirewall},
+		probe{name: "addresses", needs: []string{"gateway"}, after: append(slices.Clone(visits), "path", "again"), budget: budgetConnect + budgetLocal, run: c.probeAddresses},
+		probe{name: "ways", needs: []string{"route"}, after: lookups, budget: budgetLocal, run: c.probeWays},
+		probe{name: "multicast", needs: []string{"ipv4"}, after: []string{"arp"}, budget: mdnsWindow + budgetLocal, run: c.probeMulticast},
+		probe{name: "ipv6", needs: []string{"link"}, after: []string{"ipv4"}, budget: budgetFollowUp, run: c.probeIPv6},
+		probe{name: "mask", needs: []string{"ipv4"}, after: []string{"arp", "dhcp"}, budget: budgetLocal, run: c.probeMask},
 		probe{name: "hops", needs: []string{"gateway"}, after: visits, budget: budgetFollowUp, run: c.probeHops},
 		probe{name: "rate", needs: []string{"gateway"}, after: visits, budget: budgetConnect, run: c.probeRate},
 		probe{name: "path", needs: []string{"gateway"}, after: visits, budget: 2 * pathRound, run: c.probePath},
 		probe{name: "clock", needs: []string{"gateway"}, after: append(append(slices.Clone(visits), ntp...), "portal"), budget: budgetLocal, run: c.probeClock},
 	)
+	for _, h := range required {
+		if strings.HasSuffix(h, ".stripe.com") {
+			p = append(p, probe{name: "steady/" + h, needs: []string{"gateway"}, after: append(slices.Clone(visits), "path", "again", "rate"), budget: budgetConnect, run: c.probeSteady(h)})
+		}
+	}
 	for _, r := range c.t.Readers {
 		p = append(p, probe{name: "reader/" + r, needs: []string{"ipv4"}, after: []string{"arp"}, budget: budgetReader, run: c.readerProbe(r)})
 	}

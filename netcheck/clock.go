@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -52,6 +53,7 @@ func (c *checker) ntpProbe(name string) func(context.Context) Result {
 		})
 		if err != nil {
 			ev["problem"] = problem(err)
+			c.note(func() { c.silent.clocks = append(c.silent.clocks, netip.AddrPortFrom(a.Addrs[0], 123)) })
 			return Result{Status: Warn, Detail: "no time from " + name + ": " + problem(err), Evidence: ev}
 		}
 		if err := resp.Validate(); err != nil {

@@ -164,12 +164,21 @@ func strangers(offers []dhcpOffer) (dhcpOffer, dhcpOffer, bool) {
 		for _, b := range offers {
 			an, _ := a.network()
 			bn, _ := b.network()
-			if a.Server != b.Server && (an != bn || !slices.Equal(a.Routers, b.Routers) || !slices.Equal(a.DNS, b.DNS)) {
+			if a.Server != b.Server && (an != bn || !sameSet(a.Routers, b.Routers) || !sameSet(a.DNS, b.DNS)) {
 				return a, b, true
 			}
 		}
 	}
 	return dhcpOffer{}, dhcpOffer{}, false
+}
+
+// sameSet says whether two lists hold the same, in any order: each server of a pair
+// may name itself first.
+func sameSet(a, b []netip.Addr) bool {
+	in := func(list []netip.Addr) func(netip.Addr) bool {
+		return func(x netip.Addr) bool { return !slices.Contains(list, x) }
+	}
+	return !slices.ContainsFunc(a, in(b)) && !slices.ContainsFunc(b, in(a))
 }
 
 func join(list []netip.Addr) string {

@@ -16,8 +16,9 @@ import (
 // an authoritative server says no, which shows that it lives.
 var otherNetwork = net.IPv4(203, 0, 113, 77)
 
-// secondServer is how long a DISCOVER waits for one more server after the first offer.
-const secondServer = 500 * time.Millisecond
+// secondServer is how long a DISCOVER waits for one more server after the first
+// offer: one that makes sure by ping that an address is free takes a second.
+const secondServer = 1300 * time.Millisecond
 
 func (linuxSystem) Discover(ctx context.Context, k card) ([]dhcpOffer, error) {
 	cl, err := dhcpClient(k)

@@ -1,20 +1,14 @@
 package netcheck
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"net/netip"
-	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 )
 
 // Follow-ups ask only when something failed, and only to tell causes apart.
@@ -209,74 +203,4 @@ func (c *checker) helloTo(ctx context.Context, addr, name string) error {
 		return err
 	}
 	return hello(ctx, conn, name)
-}
-
-// probeProxy looks for an HTTP proxy where nothing gets out directly. Readers
-// cannot use one.
-func (c *checker) probeProxy(ctx context.Context) Result {
-	if _, connected := c.reached(); len(connected) > 0 {
-		return Result{}
-	}
-	var found []string
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	for _, p := range c.proxies() {
-		wg.Go(func() {
-			if c.tunnels(ctx, p) {
-				mu.Lock()
-				defer mu.Unlock()
-				found = append(found, p)
-			}
-		})
-	}
-	wg.Wait()
-	if len(found) == 0 {
-		return Result{}
-	}
-	slices.Sort(found)
-	return Result{Status: Warn, Code: "proxy_required", Detail: "nothing gets out but by the proxy " + strings.Join(found, ", "),
-		Evidence: map[string]any{"proxies": found}}
-}
-
-// proxies are where one would be: in the environment, in the DHCP offer's
-// option, and on the router.
-func (c *checker) proxies() []string {
-	var out []string
-	add := func(s string) {
-		if s != "" && !slices.Contains(out, s) {
-			out = append(out, s)
-		}
-	}
-	for _, k := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
-		if u, err := url.Parse(os.Getenv(k)); err == nil {
-			add(u.Host)
-		}
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.gateway.IsValid() {
-		add(netip.AddrPortFrom(c.gateway, 3128).String())
-		add(netip.AddrPortFrom(c.gateway, 8080).String())
-	}
-	return out
-}
-
-// tunnels asks a proxy for a tunnel to Stripe and closes it at once.
-func (c *checker) tunnels(ctx context.Context, addr string) bool {
-	conn, err := c.dial(ctx, "tcp", addr)
-	if err != nil {
-		return false
-	}
-	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	if _, err := fmt.Fprintf(conn, "CONNECT %s:443 HTTP/1.1\r\nHost: %s:443\r\n\r\n", required[0], required[0]); err != nil {
-		return false
-	}
-	resp, err := http.ReadResponse(bufio.NewReader(io.LimitReader(conn, 8<<10)), nil)
-	if err != nil {
-		return false
-	}
-	resp.Body.Close()
-	return resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusProxyAuthRequired
 }

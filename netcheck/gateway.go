@@ -2,12 +2,14 @@ package netcheck
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -23,7 +25,9 @@ func (c *checker) probeARP(ctx context.Context) Result {
 		targets = append(targets, c.gateway)
 	}
 	for _, r := range c.t.Readers {
-		if a, err := netip.ParseAddr(r); err == nil && own.Contains(a) && !slices.Contains(targets, a) {
+		// One outside the own subnet is asked for too: if it answers, it is on this
+		// wire, and the mask is wrong.
+		if a, err := netip.ParseAddr(r); err == nil && c.private(a) && !slices.Contains(targets, a) {
 			targets = append(targets, a)
 		}
 	}
@@ -40,7 +44,7 @@ func (c *checker) probeARP(ctx context.Context) Result {
 			delete(macs, a)
 		}
 	}
-	c.note(func() { c.macs = macs })
+	c.note(func() { c.macs, c.askedARP = macs, targets })
 	said := map[string]any{}
 	for _, t := range targets {
 		if t != own.Addr() || len(macs[t]) > 0 {
@@ -80,6 +84,9 @@ func (c *checker) probeGateway(ctx context.Context) Result {
 		ev["mac"] = m[0]
 		return Result{Status: Pass, Evidence: ev, Detail: fmt.Sprintf("%s is %s", g, m[0])}
 	}
+	if c.byHand(g) {
+		return Result{Status: Pass, Evidence: ev, Detail: g.String() + " is entered in the neighbour table by hand"}
+	}
 	if c.macs == nil {
 		alive, known := c.neighbourAnswers(ctx, g)
 		switch {
@@ -90,6 +97,47 @@ func (c *checker) probeGateway(ctx context.Context) Result {
 		}
 	}
 	return Result{Status: Fail, Code: "gateway_silent", Evidence: ev, Detail: g.String() + " does not answer ARP"}
+}
+
+// byHand says whether a person entered that neighbour's hardware address.
+func (c *checker) byHand(a netip.Addr) bool {
+	list, _ := c.sys.Neighbours()
+	return slices.ContainsFunc(list, func(n neighbour) bool { return n.Addr == a && n.Fixed })
+}
+
+// probeMask: does the mask hide a reader that is on this wire?
+func (c *checker) probeMask(context.Context) Result {
+	if len(c.main.v4()) == 0 || c.macs == nil {
+		return Result{}
+	}
+	own := c.main.v4()[0]
+	// Who shares this much with the hub is meant to share its network.
+	lan := []netip.Prefix{netip.PrefixFrom(own.Addr(), min(own.Bits(), 24)).Masked()}
+	for _, o := range c.offers {
+		if n, ok := o.network(); ok && n.Contains(own.Addr()) {
+			lan = append(lan, n)
+		}
+	}
+	var hidden []string
+	for _, r := range c.t.Readers {
+		a, err := netip.ParseAddr(r)
+		if err == nil && (!c.onLAN(a) || a == broadcast(own)) && len(c.macs[a]) > 0 && in(lan, a) {
+			hidden = append(hidden, r)
+		}
+	}
+	if len(hidden) == 0 {
+		return Result{}
+	}
+	return Result{Status: Warn, Code: "wrong_netmask", Evidence: map[string]any{"address": own.String(), "hidden": hidden},
+		Detail: fmt.Sprintf("%s answers ARP on this wire and is outside %s", strings.Join(hidden, ", "), own)}
+}
+
+// broadcast is a network's last address, which no machine can have.
+func broadcast(p netip.Prefix) netip.Addr {
+	b := p.Addr().As4()
+	n := binary.BigEndian.Uint32(b[:]) | uint32(1<<(32-p.Bits())-1)
+	binary.BigEndian.PutUint32(b[:], n)
+	return netip.AddrFrom4(b)
 }
 
 // neighbourAnswers makes the kernel ask for an address and reads its table. It
@@ -147,20 +195,20 @@ func (c *checker) readerProbe(addr string) func(context.Context) Result {
 			return Result{Status: Unknown, Detail: fmt.Sprintf("%q is no address", addr)}
 		}
 		ev := map[string]any{"address": addr, "port": readerPort, "on_lan": c.onLAN(a)}
-		start := time.Now()
-		try, cancel := context.WithTimeout(ctx, readerPatience)
-		defer cancel()
-		conn, err := c.dial(try, "tcp", net.JoinHostPort(addr, readerPort))
-		took := time.Since(start)
+		took, err := c.reach(ctx, net.JoinHostPort(addr, readerPort))
 		if err == nil {
-			conn.Close()
 			ev["tcp"], ev["connect_ms"], ev["alive"] = "connected", ms(took), true
 			if !c.onLAN(a) {
 				return Result{Status: Warn, Code: "reader_other_subnet", Evidence: ev, Detail: addr + " answers, but is not in this subnet"}
 			}
-			return Result{Status: Pass, Evidence: ev, Detail: fmt.Sprintf("%s takes connections on %s in %.0f ms", addr, readerPort, ms(took))}
+			return c.readerLink(ctx, addr, took, ev)
 		}
 		ev["tcp"] = problem(err)
+		if to, mac := c.replaced(ctx, a); to.IsValid() {
+			c.note(func() { c.moved[to] = mac })
+			ev["alive"], ev["moved_to"], ev["mac"] = true, to.String(), mac
+			return Result{Status: Warn, Code: "reader_moved", Evidence: ev, Detail: fmt.Sprintf("%s (%s) is at %s now; another device has its old address", addr, mac, to)}
+		}
 		if problem(err) == "refused" {
 			ev["alive"] = true
 			return Result{Status: Warn, Code: "reader_port_closed", Evidence: ev, Detail: addr + " lives, but refuses " + readerPort}
@@ -172,6 +220,9 @@ func (c *checker) readerProbe(addr string) func(context.Context) Result {
 		alive, how := c.answersARP(a)
 		ev["alive"], ev["arp"] = alive, how
 		if alive {
+			if problem(err) == "silent" {
+				c.note(func() { c.silent.readers = append(c.silent.readers, a) })
+			}
 			return Result{Status: Warn, Code: "reader_port_blocked", Evidence: ev, Detail: addr + " lives, but " + readerPort + " is silently dropped"}
 		}
 		if to, mac := c.whereTo(ctx, a); to.IsValid() {
@@ -181,6 +232,61 @@ func (c *checker) readerProbe(addr string) func(context.Context) Result {
 		}
 		return Result{Status: Fail, Code: "reader_offline", Evidence: ev, Detail: addr + " gives no sign of life"}
 	}
+}
+
+// reach connects, and tries anew before the first try is lost: of four tries on a
+// poor link one passes. took is that of the one that passed.
+func (c *checker) reach(ctx context.Context, addr string) (took time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readerPatience)
+	defer cancel()
+	const tries, apart = 4, 400 * time.Millisecond
+	type try struct {
+		took time.Duration
+		err  error
+	}
+	got := make(chan try, tries)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	next := time.NewTimer(0)
+	defer next.Stop()
+	for begun, open := 0, 0; ; {
+		select {
+		case <-next.C:
+			if begun == tries {
+				continue
+			}
+			begun, open = begun+1, open+1
+			wg.Go(func() {
+				start := time.Now()
+				conn, err := c.dial(ctx, "tcp", addr)
+				if err == nil {
+					conn.Close()
+				}
+				got <- try{time.Since(start), err}
+			})
+			next.Reset(apart)
+		case t := <-got:
+			if open--; t.err == nil || problem(t.err) == "refused" {
+				return t.took, t.err
+			}
+			if err == nil {
+				err = t.err
+			}
+			if open == 0 && (begun == tries || problem(t.err) != "silent") {
+				return t.took, err
+			}
+		}
+	}
+}
+
+// replaced looks for a reader whose address another device has now.
+func (c *checker) replaced(ctx context.Context, a netip.Addr) (netip.Addr, string) {
+	known, now := c.memory.Neighbours[a], c.macs[a]
+	if known.MAC == "" || len(now) != 1 || now[0] == known.MAC {
+		return netip.Addr{}, ""
+	}
+	return c.whereTo(ctx, a)
 }
 
 // maxSearch is the largest network in which a lost reader is looked for.
@@ -203,7 +309,7 @@ func (c *checker) whereTo(ctx context.Context, a netip.Addr) (netip.Addr, string
 
 // answersARP says whether a LAN address answered, and how that is known.
 func (c *checker) answersARP(a netip.Addr) (bool, string) {
-	if c.macs != nil && c.main.v4()[0].Contains(a) {
+	if c.macs != nil && slices.Contains(c.askedARP, a) {
 		if len(c.macs[a]) > 0 {
 			return true, "answers ARP"
 		}

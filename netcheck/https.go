@@ -42,8 +42,12 @@ type visit struct {
 	proven   bool // the certificate is that host's, by a public CA
 	status   int
 	connect  time.Duration
-	answered bool // any TLS record came back
+	took     time.Duration // handshake and page
+	answered bool          // any TLS record came back
 }
+
+// maxPage is how much of a page is read.
+const maxPage = 64 << 10
 
 // maxAddrs is how many addresses of a host are tried.
 const maxAddrs = 3
@@ -104,6 +108,7 @@ func (c *checker) overTLS(ctx context.Context, conn net.Conn, v *visit, ev map[s
 		v.problem = "tls_version"
 	}
 	status, date, err := c.getOver(ctx, tc, v.name, "/healthcheck", ev)
+	v.took = time.Since(start)
 	if err == nil {
 		v.status = status
 		ev["http_status"] = status
@@ -134,8 +139,7 @@ func (v *visit) result(ev map[string]any, detail string) Result {
 		ev["problem"] = v.problem
 		r.Status = Fail
 	}
-	// 5xx of a page that means nothing at another company's host is no evidence.
-	if v.stage == "done" && v.status >= 500 && slices.Contains(required, v.name) && strings.HasSuffix(v.name, ".stripe.com") {
+	if v.stage == "done" && v.status >= 500 && slices.Contains(required, v.name) {
 		ev["problem"] = "server_error"
 		r.Status, r.Code = Warn, "stripe_failing"
 		r.Detail = fmt.Sprintf("%s is reached and answers HTTP %d", v.name, v.status)
@@ -198,12 +202,17 @@ func (c *checker) getOver(ctx context.Context, conn net.Conn, host, path string,
 	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: storehub\r\nConnection: close\r\n\r\n", path, host); err != nil {
 		return 0, time.Time{}, err
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(io.LimitReader(conn, 64<<10)), nil)
+	resp, err := http.ReadResponse(bufio.NewReader(io.LimitReader(conn, maxPage)), nil)
 	if err != nil {
 		return 0, time.Time{}, err
 	}
-	resp.Body.Close()
 	ev["http_ms"] = ms(time.Since(start))
+	n, err := io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+	// Where the end was promised and we did not stop by ourselves, it was cut off.
+	if err != nil && n < maxPage/2 && (resp.ContentLength > 0 || len(resp.TransferEncoding) > 0) {
+		return 0, time.Time{}, err
+	}
 	date, err := http.ParseTime(resp.Header.Get("Date"))
 	if err != nil {
 		return resp.StatusCode, time.Time{}, nil

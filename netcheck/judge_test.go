@@ -40,6 +40,44 @@ func TestJudgePath(t *testing.T) {
 	}
 }
 
+func TestALinkIsPoorByLossUnevennessOrDistance(t *testing.T) {
+	const ms = time.Millisecond
+	for name, tt := range map[string]struct {
+		took []time.Duration
+		poor bool
+	}{
+		"clean":             {span(12, 2*ms), false},
+		"asleep":            {append(span(6, 5*ms), span(6, 70*ms)...), false},
+		"one late":          {append(span(11, 5*ms), 400*ms), false},
+		"two lost":          {append(span(10, 2*ms), 1002*ms, 0), false},
+		"three lost":        {append(span(9, 2*ms), 1002*ms, 0, 0), true},
+		"three of two":      {append(span(21, 2*ms), 0, 0, 0), false},
+		"four of two":       {append(span(20, 2*ms), 0, 0, 0, 0), true},
+		"uneven":            {append(span(8, 5*ms), span(4, 180*ms)...), true},
+		"a continent away":  {span(12, 300*ms), true},
+		"nothing ever came": {span(12, 0), true},
+	} {
+		if got := linkFault(tt.took); (got != "") != tt.poor {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+func TestNamesThatAreNeverAnsweredAreToldFromLoss(t *testing.T) {
+	asked := map[string]int{"a": 3, "b": 3, "c": 3}
+	for _, tt := range []struct {
+		open map[string]int
+		want int
+	}{{map[string]int{"a": 3, "b": 3}, 2}, {map[string]int{"a": 3, "b": 1}, 0}, {map[string]int{}, 0}} {
+		if got := alwaysOpen(tt.open, asked); len(got) != tt.want {
+			t.Errorf("%v: %q", tt.open, got)
+		}
+	}
+	if got := alwaysOpen(map[string]int{"a": 1}, map[string]int{"a": 1}); len(got) != 0 {
+		t.Errorf("one question is no proof: %q", got)
+	}
+}
+
 func TestJudgeClock(t *testing.T) {
 	reading := func(ahead ...time.Duration) (out []clockReading) {
 		for i, d := range ahead {

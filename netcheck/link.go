@@ -81,7 +81,7 @@ func (c *checker) probeIPv4(context.Context) Result {
 	}
 	r := Result{Status: Pass, Detail: strings.Join(have, ", "), Evidence: ev}
 	for _, p := range main.v4() {
-		if !c.private(p.Addr()) && !linkLocal.Contains(p.Addr()) && !in(c.ranges, p.Addr()) {
+		if !c.private(p.Addr()) && !linkLocal.Contains(p.Addr()) {
 			ev["not_private"] = p.Addr().String()
 			r.Status, r.Code = Warn, "address_not_private"
 			r.Detail = fmt.Sprintf("%s on %s is not a private address", p.Addr(), main.Name)
@@ -136,6 +136,9 @@ func (c *checker) probeRoute(context.Context) Result {
 	r := Result{Status: Pass, Detail: fmt.Sprintf("%s by %s", first.Gateway, first.Card), Evidence: ev}
 	if !first.Gateway.IsValid() {
 		ev["gateway"], r.Detail = "", "straight out by "+first.Card
+		if k, ok := c.card(first.Card); ok && !k.Tunnel {
+			ev["no_gateway"] = true
+		}
 	}
 	leavesBy := map[string]bool{}
 	var uplinks []string

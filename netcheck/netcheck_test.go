@@ -1,7 +1,9 @@
 package netcheck
 
 import (
+	"bufio"
 	"net"
+	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -107,6 +109,13 @@ func TestFaults(t *testing.T) {
 		{"second server", func(w *world) {
 			w.dhcp = append(w.dhcp, dhcpOffer{Server: netip.MustParseAddr("192.168.1.66"), Addr: netip.MustParseAddr("192.168.77.5"), Mask: 24, Lease: 24 * time.Hour})
 		}, "dhcp", Warn, "dhcp_second_server", "192.168.1.66"},
+		{"failover pair, each its own resolver first", func(w *world) {
+			a, b := netip.MustParseAddr("192.168.1.1"), netip.MustParseAddr("192.168.1.2")
+			other := w.dhcp[0]
+			other.Server = b
+			w.dhcp[0].DNS, other.DNS = []netip.Addr{a, b}, []netip.Addr{b, a}
+			w.dhcp = append(w.dhcp, other)
+		}, "dhcp", Pass, "", ""},
 		{"failover pair", func(w *world) {
 			other := w.dhcp[0]
 			other.Server = netip.MustParseAddr("192.168.1.2")
@@ -152,7 +161,8 @@ func TestFaults(t *testing.T) {
 		{"name reset", func(w *world) { w.host["api.stripe.com"] = "reset" }, "sni/api.stripe.com", Fail, "", "unrelated address"},
 		{"name hangs", func(w *world) { w.host["api.stripe.com"] = "hang" }, api, Fail, "", "silent"},
 		{"answers 503", func(w *world) { w.host["api.stripe.com"] = "503" }, api, Warn, "stripe_failing", "503"},
-		{"another company's 503", func(w *world) { w.host["api.emms.bbpos.com"] = "503" }, "https/api.emms.bbpos.com", Pass, "", "503"},
+		{"the maker's 503", func(w *world) { w.host["api.emms.bbpos.com"] = "503" }, "https/api.emms.bbpos.com", Warn, "stripe_failing", "503"},
+		{"one that is not needed answers 503", func(w *world) { w.host["js.stripe.com"] = "503" }, "https/js.stripe.com", Pass, "", "503"},
 		{"proves itself, says nothing", func(w *world) { w.host["api.stripe.com"] = "mute" }, api, Fail, "", "does not answer"},
 		{"inspected", func(w *world) { w.cert["api.stripe.com"] = "untrusted" }, api, Fail, "", `untrusted, issued by "CN=NetNanny"`},
 		{"expired", func(w *world) { w.cert["api.stripe.com"] = "expired" }, api, Fail, "", "expired"},
@@ -161,6 +171,23 @@ func TestFaults(t *testing.T) {
 		{"old TLS", func(w *world) { w.cert["api.stripe.com"] = "tls11" }, api, Fail, "", "tls version"},
 		{"large packets vanish", func(w *world) { w.fullSize = "silent" }, "mtu", Fail, "mtu_black_hole", "536"},
 		{"portal", func(w *world) { w.pageCode = 302 }, "portal", Fail, "captive_portal", "http://portal.example/login"},
+		{"page cut off", func(w *world) { w.host["api.stripe.com"] = "cut" }, api, Fail, "", "does not answer"},
+		{"fails now and then", func(w *world) { w.host["api.stripe.com"] = "503 later" }, "steady/api.stripe.com", Warn, "stripe_failing", "HTTP 503"},
+		{"steady", func(*world) {}, "steady/api.stripe.com", Pass, "", "5 of 5"},
+		{"hosts by another router", func(w *world) { w.way = "eth1" }, "ways", Warn, "vpn_route", "eth1"},
+		{"default route without a router", func(w *world) { w.paths[0].Gateway = netip.Addr{} }, "route", Pass, "", "straight out by eth0"},
+		{"reader hidden by the mask", func(w *world) {
+			w.cards[1].Addrs[0].Prefix = netip.MustParsePrefix(hubAddr + "/28")
+		}, "mask", Warn, "wrong_netmask", "192.168.1.31, 192.168.1.32"},
+		{"own filter before DNS", func(w *world) {
+			w.fate["udp "+gwAddr+":53"], w.fate["tcp "+gwAddr+":53"], w.raw = "silent", "silent", true
+		}, "host_firewall", Fail, "host_firewall", gwAddr + ":53"},
+		{"own filter before a reader", func(w *world) { w.fate["tcp 192.168.1.31:4443"], w.raw = "silent", true }, "host_firewall", Fail, "host_firewall", "192.168.1.31:4443"},
+		{"silent about one name", func(w *world) { w.say = saying("gator.stripe.com", 0, "") }, "dns/gator.stripe.com", Fail, "", "silent"},
+		{"own range hidden", func(w *world) {
+			w.say = saying("192-168-1-10.test.device.stripe-terminal-local-reader.net", dns.RcodeNameError, "")
+		}, "dns/private", Fail, "dns_private_filtered", "192-168-1-10"},
+		{"portal by its own status", func(w *world) { w.pageCode = 511 }, "portal", Fail, "captive_portal", ""},
 		{"portal page", func(w *world) { w.pageCode = 200 }, "portal", Fail, "captive_portal", ""},
 		{"pages are down", func(w *world) { w.pageCode = 503 }, "portal", Unknown, "", ""},
 		{"time blocked", func(w *world) { w.fate["udp *:123"] = "silent" }, "ntp/time.android.com", Warn, "", "silent"},
@@ -215,6 +242,9 @@ func TestADeadLineIsAskedAboutAndNothingElseWaits(t *testing.T) {
 		t.Errorf("https is %s because of %q", p.Status, p.Because)
 	}
 	if r.Took > 5*time.Second {
+		for _, p := range r.Results {
+			t.Logf("%s took %d ms", p.Name, p.TookMS)
+		}
 		t.Errorf("took %v, want less than 5 s", r.Took)
 	}
 }
@@ -232,7 +262,9 @@ func TestOnlyAProxyLeadsOut(t *testing.T) {
 			if err != nil {
 				return
 			}
-			_, _ = conn.Write([]byte("HTTP/1.1 200 Connection established\r\n\r\n"))
+			if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+				_, _ = conn.Write([]byte("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"))
+			}
 			conn.Close()
 		}
 	}()
@@ -243,6 +275,27 @@ func TestOnlyAProxyLeadsOut(t *testing.T) {
 	c.connect = dialer(func(network, addr string) (string, bool) { return proxy.Addr().String(), addr == gwAddr+":3128" }, dial)
 	if p := probes(c.run(t.Context()))["proxy"]; p.Code != "proxy_required" {
 		t.Errorf("proxy is %s %q: %s", p.Status, p.Code, p.Detail)
+	}
+}
+
+// TestAnAddressThatNoVisitNeededIsAskedToo: a client may happen to take it.
+func TestAnAddressThatNoVisitNeededIsAskedToo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.fate["tcp 8.20.0.77:443"] = "refused"
+	w.start()
+	c := newChecker(shop)
+	c.sys, c.connect, c.roots = w, w.dial, w.ca.pool
+	c.hostsFile = map[string][]netip.Addr{required[0]: {netip.MustParseAddr(addrOf[required[0]]), netip.MustParseAddr("8.20.0.77")}}
+	got := probes(c.run(t.Context()))
+	if p := got["https/"+required[0]]; p.Status != Pass {
+		t.Errorf("the visit is %s: %s", p.Status, p.Detail)
+	}
+	if p := got["addresses"]; p.Status != Warn || !strings.Contains(p.Detail, "8.20.0.77") {
+		t.Errorf("addresses is %s: %s", p.Status, p.Detail)
+	}
+	if p := got["dns/"+required[0]]; p.Evidence["hosts_file"] != true {
+		t.Errorf("the hosts file was passed over: %v", p.Evidence)
 	}
 }
 

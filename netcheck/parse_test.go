@@ -1,10 +1,12 @@
 package netcheck
 
 import (
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -83,12 +85,41 @@ lease {
 	}
 }
 
+func TestParseHostsFile(t *testing.T) {
+	got := parseHostsFile(strings.NewReader("127.0.0.1 localhost\n::1 localhost\n8.20.0.1\tAPI.stripe.com. api # now\n#8.20.0.2 api.stripe.com\n8.20.0.3 api.stripe.com\nnonsense x\n"))
+	want := []netip.Addr{netip.MustParseAddr("8.20.0.1"), netip.MustParseAddr("8.20.0.3")}
+	if !slices.Equal(got["api.stripe.com"], want) || len(got) != 3 {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestProxiesAreReadOutOfAScript(t *testing.T) {
+	got := proxiesOf(`if (x) { return "PROXY 10.0.0.1:8080; PROXY proxy.shop:3128; SOCKS s:1; DIRECT"; } return "PROXY 10.0.0.1:8080"`)
+	if !slices.Equal(got, []string{"10.0.0.1:8080", "proxy.shop:3128"}) {
+		t.Errorf("%q", got)
+	}
+}
+
 func FuzzParsers(f *testing.F) {
 	f.Add("nameserver 1.1.1.1\n")
 	f.Add("lease {\n fixed-address 10.0.0.1;\n option dhcp-lease-time 99999999999;\n}\n")
 	f.Add("ADDRESS=10.0.0.1\nLIFETIME=4294967295\n")
 	f.Add("198.18.0.0/15 # lab\n")
+	f.Add("127.0.0.1 localhost api.stripe.com. # here\n")
+	f.Add(`return "PROXY 10.0.0.1:8080; PROXY proxy.shop:3128; DIRECT"`)
 	f.Fuzz(func(t *testing.T, text string) {
+		for name, list := range parseHostsFile(strings.NewReader(text)) {
+			for _, a := range list {
+				if name == "" || !a.Is4() {
+					t.Errorf("%q leads %q to %v", text, name, a)
+				}
+			}
+		}
+		for _, p := range proxiesOf(text) {
+			if _, _, err := net.SplitHostPort(p); err != nil {
+				t.Errorf("%q gives the proxy %q", text, p)
+			}
+		}
 		if list, err := ParseRanges(strings.NewReader(text)); err == nil {
 			for _, p := range list {
 				if !p.IsValid() || p != p.Masked() {

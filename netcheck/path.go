@@ -22,6 +22,8 @@ const (
 	// busy is how late this machine may be itself before its figures say
 	// nothing of the line.
 	busy = 200 * time.Millisecond
+	// busyLoss is the same for a loss, which shows by a second and more.
+	busyLoss = 600 * time.Millisecond
 )
 
 // probePath measures round trips by opening connections: it needs no right that
@@ -47,7 +49,7 @@ func (c *checker) probePath(ctx context.Context) Result {
 	c.note(func() { c.pathLost = losses(took) })
 	r := judgePath(took)
 	r.Evidence["host"] = nearest.name
-	if late > busy && r.Code != "" {
+	if late > busyLoss && r.Code != "" || late > busy && r.Code == "wan_slow" {
 		r = Result{Status: Unknown, Evidence: r.Evidence, Detail: fmt.Sprintf("this machine was too busy to measure: %v late itself", late.Round(time.Millisecond))}
 	}
 	return r

@@ -15,11 +15,13 @@ const (
 	budgetDHCP     = 1800 * time.Millisecond // a server that knows this machine answers at once
 	budgetNoDHCP   = 3800 * time.Millisecond // without an address: dnsmasq pings 3 s before it offers a fresh one
 	budgetLookup   = 3 * time.Second         // a resolver slower than this fails the SDKs too
+	budgetResolver = 4300 * time.Millisecond // and is still told from a dead one
 	budgetConnect  = 2500 * time.Millisecond // one lost SYN (1 s) on a satellite line
 	budgetTLS      = 2500 * time.Millisecond // two round trips of such a line
 	budgetHTTP     = 2500 * time.Millisecond // Stripe answers in a fraction of this
 	budgetFollowUp = 1500 * time.Millisecond // asked again only to tell causes apart
-	budgetReader   = 3500 * time.Millisecond // the kernel gives up after three ARP requests, then a search of 254 addresses
+	budgetGateway  = 3500 * time.Millisecond // the kernel gives up after three ARP requests
+	budgetReader   = 6 * time.Second         // patience, then a search of 254 addresses or three rounds of samples
 	budgetHQ       = 4 * time.Second
 )
 

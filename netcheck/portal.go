@@ -59,7 +59,8 @@ func (c *checker) probePortal(ctx context.Context) Result {
 			got[i].detail = fmt.Sprintf("HTTP %d", resp.StatusCode)
 			got[i].location = resp.Header.Get("Location")
 			got[i].genuine = resp.StatusCode == ch.status && strings.Contains(string(body), ch.body)
-			got[i].foreign = !got[i].genuine && resp.StatusCode < 500
+			// RFC 6585 has a status for portals alone; any other 5xx is the page's own trouble.
+			got[i].foreign = !got[i].genuine && (resp.StatusCode < 500 || resp.StatusCode == http.StatusNetworkAuthenticationRequired)
 			if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil && got[i].genuine {
 				c.readClock("http://"+ch.host, date)
 			}

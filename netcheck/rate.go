@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -22,19 +23,24 @@ const (
 	slowRate = 1000
 )
 
-// probeRate compares a small request with a padded one on the same connection.
-// The difference is the time that the padding took on the way up.
+// probeRate measures the way down by greetings, and the way up by comparing a small
+// request with a padded one on the same connection: the difference is the time
+// that the padding took.
 func (c *checker) probeRate(ctx context.Context) Result {
 	var v *visit
 	c.note(func() {
 		for _, h := range required {
-			if d := c.hosts[h]; d != nil && d.proven && d.stage == "done" && d.status < 500 && v == nil {
+			if d := c.hosts[h]; d != nil && d.proven && d.stage == "done" && d.status < 500 && (v == nil || d.own() < v.own()) {
 				v = d
 			}
 		}
 	})
 	if v == nil || v.connect > tooFar {
 		return Result{} // six exchanges would take longer than all other checks
+	}
+	down, narrow := c.rateDown(ctx, v)
+	if narrow {
+		return down
 	}
 	conn, err := c.dial(ctx, "tcp", v.addr)
 	if err != nil {
@@ -76,6 +82,66 @@ func (c *checker) probeRate(ctx context.Context) Result {
 	// The slowest small one against the fastest padded one: an uneven line is not
 	// a narrow one.
 	return judgeRate(v.name, slices.Max(small), slices.Min(padded))
+}
+
+const (
+	// firstPacket is what of a greeting comes at once; only what follows it measures.
+	firstPacket = 1460
+	// downTries is how often a slow greeting is asked again: jitter spreads some of
+	// them, a narrow line all.
+	downTries = 8
+)
+
+// rateDown measures the way down by the host's greeting: the certificates come as
+// a burst of a few packets, and a narrow line pulls them apart.
+func (c *checker) rateDown(ctx context.Context, v *visit) (Result, bool) {
+	best, measured := 0.0, 0
+	for range downTries {
+		bytes, span, err := c.greeting(ctx, v)
+		if err != nil || bytes < 2*firstPacket {
+			break // too little to be pulled apart
+		}
+		measured++
+		rate := float64(bytes-firstPacket) * 8 / max(ms(span), 0.001)
+		if best = max(best, rate); best >= slowRate {
+			return Result{}, false
+		}
+	}
+	if measured < downTries/2 {
+		return Result{}, false
+	}
+	return Result{Status: Warn, Code: "wan_slow", Evidence: map[string]any{"host": v.name, "down_kbit_s": best, "greetings": measured},
+		Detail: fmt.Sprintf("the way down carries about %.0f kbit/s", best)}, true
+}
+
+// greeting does one handshake and says how much came and in which time.
+func (c *checker) greeting(ctx context.Context, v *visit) (int, time.Duration, error) {
+	conn, err := c.dial(ctx, "tcp", v.addr)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer conn.Close()
+	g := &arrivals{Conn: conn}
+	err = tls.Client(g, &tls.Config{ServerName: v.name, RootCAs: c.roots, NextProtos: []string{"http/1.1"}, Time: c.now}).HandshakeContext(ctx)
+	return g.bytes, g.last.Sub(g.first), err
+}
+
+// arrivals notes when the first and the last bytes came.
+type arrivals struct {
+	net.Conn
+	bytes       int
+	first, last time.Time
+}
+
+func (a *arrivals) Read(p []byte) (int, error) {
+	n, err := a.Conn.Read(p)
+	if n > 0 {
+		if a.last = time.Now(); a.bytes == 0 {
+			a.first = a.last
+		}
+		a.bytes += n
+	}
+	return n, err
 }
 
 func judgeRate(host string, small, padded time.Duration) Result {

@@ -65,6 +65,7 @@ type neighbour struct {
 	MAC   string
 	Alive bool
 	Dead  bool
+	Fixed bool // entered by hand: it is believed without an answer
 }
 
 // system is this machine, as far as probes must know it.
@@ -93,6 +94,13 @@ type system interface {
 	// RawSYN says whether dst accepts a connection that is asked for beneath this
 	// machine's packet filter.
 	RawSYN(ctx context.Context, c card, self netip.Addr, gateway net.HardwareAddr, dst netip.AddrPort) (bool, error)
+	// RawUDP says how often dst answered a datagram that was sent tries times
+	// beneath this machine's packet filter.
+	RawUDP(ctx context.Context, c card, self netip.Addr, next net.HardwareAddr, dst netip.AddrPort, payload []byte, tries int) (int, error)
+	// Unicast and Multicast are two ears for multicast DNS: a port of our own, and the
+	// group on that card.
+	Unicast(self netip.Addr) (net.PacketConn, error)
+	Multicast(c card) (net.PacketConn, error)
 	// DialMSS connects with segments of at most mss bytes both ways.
 	DialMSS(ctx context.Context, addr string, mss int) (net.Conn, error)
 }

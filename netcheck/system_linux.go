@@ -135,6 +135,7 @@ func (linuxSystem) Neighbours() ([]neighbour, error) {
 			Addr: a.Unmap(), MAC: n.HardwareAddr.String(),
 			Alive: n.State&(netlink.NUD_REACHABLE|netlink.NUD_PERMANENT) != 0,
 			Dead:  n.State&(netlink.NUD_FAILED|netlink.NUD_INCOMPLETE) != 0,
+			Fixed: n.State&(netlink.NUD_PERMANENT|netlink.NUD_NOARP) != 0,
 		})
 	}
 	return out, nil
@@ -308,6 +309,9 @@ func rawError(err error) error {
 	}
 	return err
 }
+
+func (linuxSystem) Unicast(self netip.Addr) (net.PacketConn, error) { return openUnicast(self) }
+func (linuxSystem) Multicast(k card) (net.PacketConn, error)        { return openMulticast(k) }
 
 func (linuxSystem) DialMSS(ctx context.Context, addr string, mss int) (net.Conn, error) {
 	d := net.Dialer{Control: func(_, _ string, rc syscall.RawConn) error {

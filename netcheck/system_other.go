@@ -56,6 +56,8 @@ func (portable) Refuses(context.Context, card) (netip.Addr, error) {
 func (portable) ARP(context.Context, card, netip.Addr, []netip.Addr) (map[netip.Addr][]string, error) {
 	return nil, errUnsupported
 }
+func (portable) Unicast(self netip.Addr) (net.PacketConn, error) { return openUnicast(self) }
+func (portable) Multicast(k card) (net.PacketConn, error)        { return openMulticast(k) }
 func (portable) DialMSS(context.Context, string, int) (net.Conn, error) {
 	return nil, errUnsupported
 }
@@ -64,6 +66,9 @@ func (portable) Hop(context.Context, netip.Addr, int) (netip.Addr, error) {
 }
 func (portable) RawSYN(context.Context, card, netip.Addr, net.HardwareAddr, netip.AddrPort) (bool, error) {
 	return false, errUnsupported
+}
+func (portable) RawUDP(context.Context, card, netip.Addr, net.HardwareAddr, netip.AddrPort, []byte, int) (int, error) {
+	return 0, errUnsupported
 }
 func (portable) Find(context.Context, card, netip.Addr, string, netip.Prefix) (netip.Addr, error) {
 	return netip.Addr{}, errUnsupported

@@ -21,6 +21,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -32,7 +33,7 @@ import (
 func TestMain(m *testing.M) {
 	inNamespace() // a child of TestInANamespace does its work and ends here
 	flag.Parse()
-	if err := flag.Set("test.parallel", "24"); err != nil { // they wait for silence; they hardly compute
+	if err := flag.Set("test.parallel", "12"); err != nil { // they wait for silence; they hardly compute
 		panic(err)
 	}
 	goleak.VerifyTestMain(m)
@@ -65,6 +66,9 @@ type world struct {
 	impostor  string                                                  // an address where somebody else answers on 443
 	found     map[string]netip.Addr                                   // where hardware addresses are now
 	readersOK bool
+	leaves    *sync.Map                      // certificates by name and signer
+	mdns      func(many bool) net.PacketConn // nil: none to be had
+	visits    *atomic.Int32                  // pages that were asked for
 
 	started             *sync.Once
 	ca, mitm            *authority
@@ -92,7 +96,7 @@ var addrOf = func() map[string]string {
 }()
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, readersOK: true,
+	w := &world{t: t, readersOK: true, visits: new(atomic.Int32), leaves: new(sync.Map),
 		cards: []card{{Name: "lo", Index: 1, Up: true, Carrier: true, Loopback: true}, {Name: "eth0", Index: 2, Up: true, Carrier: true,
 			MAC: net.HardwareAddr{2, 0, 0, 0, 0, 0x10}, Addrs: []cardAddr{{Prefix: netip.MustParsePrefix(hubAddr + "/24")}}}},
 		paths: []route{{Dst: netip.MustParsePrefix("0.0.0.0/0"), Gateway: netip.MustParseAddr(gwAddr), Card: "eth0"}},
@@ -182,8 +186,8 @@ func (w *world) Routes() ([]route, error)             { return w.paths, nil }
 func (w *world) Neighbours() ([]neighbour, error)     { return nil, errUnsupported }
 func (w *world) Resolvers() ([]netip.AddrPort, error) { return w.names, nil }
 func (w *world) WayTo(netip.Addr) (route, error) {
-	if w.way == "" {
-		return route{}, errUnsupported
+	if w.way == "" && len(w.paths) > 0 {
+		return w.paths[0], nil
 	}
 	return route{Card: w.way}, nil
 }
@@ -202,6 +206,19 @@ func (w *world) Hop(_ context.Context, _ netip.Addr, ttl int) (netip.Addr, error
 func (w *world) RawSYN(context.Context, card, netip.Addr, net.HardwareAddr, netip.AddrPort) (bool, error) {
 	return w.raw, nil
 }
+func (w *world) RawUDP(_ context.Context, _ card, _ netip.Addr, _ net.HardwareAddr, _ netip.AddrPort, _ []byte, tries int) (int, error) {
+	if w.raw {
+		return tries, nil
+	}
+	return 0, nil
+}
+func (w *world) Unicast(netip.Addr) (net.PacketConn, error) {
+	if w.mdns == nil {
+		return nil, errUnsupported
+	}
+	return w.mdns(false), nil
+}
+func (w *world) Multicast(card) (net.PacketConn, error) { return w.mdns(true), nil }
 func (w *world) DialMSS(ctx context.Context, _ string, mss int) (net.Conn, error) {
 	if mss != smallSegments {
 		return nil, errors.New("not small")
@@ -255,8 +272,8 @@ func (w *world) answerTo(name string, public bool) (int, string) {
 const asIs = -1
 
 func truth(name string) (int, string) {
-	if name == privateTest {
-		return dns.RcodeSuccess, privateWant.String()
+	if dashed, ok := strings.CutSuffix(name, strings.TrimPrefix(privateTest, "10-42-42-42")); ok {
+		return dns.RcodeSuccess, strings.ReplaceAll(dashed, "-", ".")
 	}
 	if a, ok := addrOf[name]; ok {
 		return dns.RcodeSuccess, a
@@ -325,8 +342,12 @@ func (w *world) converse(conn net.Conn) {
 			return
 		}
 		status := http.StatusOK
-		if w.host[name] == "503" {
+		switch n := w.visits.Add(1); {
+		case w.host[name] == "503", w.host[name] == "503 later" && n > int32(len(required)+len(recommended)):
 			status = http.StatusServiceUnavailable
+		case w.host[name] == "cut":
+			fmt.Fprint(tc, "HTTP/1.1 200 x\r\nContent-Length: 1000000\r\n\r\n{")
+			return
 		}
 		fmt.Fprintf(tc, "HTTP/1.1 %d x\r\nDate: %s\r\nContent-Length: 2\r\n\r\n{}", status, time.Now().Add(w.ahead).UTC().Format(http.TimeFormat))
 		if req.Close {
@@ -429,6 +450,10 @@ func newAuthority(t *testing.T, name string) *authority {
 
 func (w *world) leaf(name string) tls.Certificate {
 	signer, shown := w.ca, name
+	key := name + signer.cert.Subject.CommonName
+	if known, ok := w.leaves.Load(key); ok {
+		return known.(tls.Certificate)
+	}
 	from, to := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
 	switch w.cert[name] {
 	case "untrusted":
@@ -449,7 +474,9 @@ func (w *world) leaf(name string) tls.Certificate {
 	if err != nil {
 		panic(err)
 	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: signer.key}
+	made := tls.Certificate{Certificate: [][]byte{der}, PrivateKey: signer.key}
+	w.leaves.Store(key, made)
+	return made
 }
 
 func must(t *testing.T, err error) {

@@ -20,6 +20,22 @@ var lanRows = []Row{
 	{Name: "self-assigned", Does: "the hub gave itself a 169.254 address", Code: "no_ipv4", done: func(s *Shop) error { return s.byHand("169.254.7.9/16", "") }},
 	{Name: "pool-empty", Does: "the router's only address is taken", Code: "dhcp_pool_exhausted", done: emptyPool},
 	{Name: "dhcp-rogue", Does: "a second box gives out another network", Code: "dhcp_second_server", Target: "192.168.77.1", done: rogueDHCP},
+	{Name: "dhcp-rogue-slow", Does: "a second box gives out another network, a second later", Code: "dhcp_second_server", Target: "192.168.77.1", done: func(s *Shop) error {
+		return errors.Join(s.rogue("192.168.77.1/24"), s.spoilPort("rogue", impairment{delay: 500 * time.Millisecond}), s.secondDHCP("--no-ping", "--dhcp-range=192.168.77.100,192.168.77.150,12h"))
+	}},
+	{Name: "dhcp-rogue-gateway", Does: "a second box gives out the same network with itself as the way out", Code: "dhcp_second_server", Target: "192.168.50.77", done: func(s *Shop) error {
+		return errors.Join(s.rogue("192.168.50.77/24"), s.secondDHCP("--no-ping", "--dhcp-range=192.168.50.200,192.168.50.210,12h"))
+	}},
+	{Name: "gateway-by-dhcp-elsewhere", Does: "DHCP names a router that is not there", Code: "gateway_silent", Target: "192.168.50.254", done: func(s *Shop) error {
+		return errors.Join(s.dhcpd("--dhcp-option=3,192.168.50.254"), s.lease("hub", "eth0"))
+	}},
+	{Name: "static-elsewhere", Does: "the hub has an address of the next network by hand, and still the right router", Code: "address_wrong_subnet", done: func(s *Shop) error { return s.byHand("192.168.51.21/24", gatewayIP) }},
+	{Name: "beside-the-router", Does: "the hub's cable is in the provider's box", Code: "address_not_private", Target: "198.18.0.77", done: func(s *Shop) error {
+		return errors.Join(s.ip("sw", "link set p-hub nomaster", "link set p-hub master br-wan"), s.byHand("198.18.0.77/24", "198.18.0.1"), s.resolver("hub", providerDNS))
+	}},
+	{Name: "shared-lan", Does: "the LAN uses addresses that providers share", Code: "address_not_private", Target: "100.64.7.21", done: func(s *Shop) error {
+		return errors.Join(s.ip("router", "addr add 100.64.7.1/24 dev lan0"), s.byHand("100.64.7.21/24", "100.64.7.1"), s.resolver("hub", "100.64.7.1"))
+	}},
 	{Name: "lease-short", Does: "leases last 2 minutes", Code: "dhcp_lease_short", done: leases("2m")},
 	{Name: "lease-hour", Does: "leases last an hour", Code: "dhcp_lease_short", done: leases("1h")},
 	{Name: "ipv6-only", Does: "the router knows IPv6 alone", Code: "ipv6_only", done: ipv6Only},
@@ -44,15 +60,9 @@ var lanRows = []Row{
 	{Name: "mask-by-dhcp", Does: "the router gives out a mask that cuts itself off", Code: "wrong_netmask", done: func(s *Shop) error {
 		return errors.Join(s.dhcpd("--dhcp-option=1,255.255.255.252"), s.lease("hub", "eth0"))
 	}},
-	{Name: "vpn", Does: "a tunnel takes all of the hub's traffic", Code: "vpn_route", done: func(s *Shop) error {
-		return errors.Join(s.exec("hub", "ip", "tuntap", "add", "dev", "tun0", "mode", "tun"),
-			s.ip("hub", "addr add 10.99.0.2/24 dev tun0", "link set tun0 up", "route add 0.0.0.0/1 dev tun0", "route add 128.0.0.0/1 dev tun0"))
-	}},
+	{Name: "vpn", Does: "a tunnel takes all of the hub's traffic", Code: "vpn_route", done: tunnel("0.0.0.0/1", "128.0.0.0/1")},
 	{Name: "two-uplinks", Does: "the hub is on the guest network as well", Code: "multiple_uplinks", done: func(s *Shop) error {
-		return errors.Join(
-			command("ip", "", "link", "add", "p-hub2", "netns", s.ns("sw"), "type", "veth", "peer", "name", "eth1", "netns", s.ns("hub")),
-			s.ip("sw", "link set p-hub2 master br-guest up"),
-			s.ip("hub", "link set eth1 up", "addr add 192.168.60.21/24 dev eth1", "route add default via 192.168.60.1 dev eth1 metric 600"))
+		return errors.Join(s.secondCard(), s.ip("hub", "route add default via 192.168.60.1 dev eth1 metric 600"))
 	}},
 	{Name: "own-filter-drop", Does: "the hub's own firewall drops HTTPS", Code: "host_firewall", done: func(s *Shop) error { return s.ownFilter("drop") }},
 	{Name: "own-filter-reject", Does: "the hub's own firewall refuses HTTPS", Code: "host_firewall", done: func(s *Shop) error { return s.ownFilter("reject") }},
@@ -98,13 +108,24 @@ func emptyPool(s *Shop) error {
 }
 
 func rogueDHCP(s *Shop) error {
-	return errors.Join(s.rogue("192.168.77.1/24"),
-		s.start("rogue-dhcp", "rogue", exec.Command("dnsmasq", "--no-daemon", "--user=root", "--conf-file=/dev/null", "--port=0", "--interface=eth0", "--bind-dynamic",
-			"--no-ping", "--dhcp-authoritative", "--dhcp-range=192.168.77.100,192.168.77.150,12h", "--dhcp-leasefile="+filepath.Join(s.dir, "rogue.leases"))),
+	return errors.Join(s.rogue("192.168.77.1/24"), s.secondDHCP("--no-ping", "--dhcp-range=192.168.77.100,192.168.77.150,12h"))
+}
+
+// secondDHCP gives out addresses on the idle device.
+func (s *Shop) secondDHCP(more ...string) error {
+	args := append([]string{"--no-daemon", "--user=root", "--conf-file=/dev/null", "--port=0", "--interface=eth0", "--bind-dynamic",
+		"--dhcp-authoritative", "--dhcp-leasefile=" + filepath.Join(s.dir, "rogue.leases")}, more...)
+	return errors.Join(s.start("rogue-dhcp", "rogue", exec.Command("dnsmasq", args...)),
 		until(3*time.Second, "the second server", func() bool {
 			b, err := os.ReadFile(filepath.Join(s.dir, "rogue-dhcp.log"))
 			return err == nil && len(b) > 0
 		}))
+}
+
+// failoverPair is a second server that gives out the same network.
+func failoverPair(s *Shop) error {
+	return errors.Join(s.rogue("192.168.50.2/24"), s.dhcpd("--dhcp-option=6,192.168.50.1,1.1.1.1"), s.lease("hub", "eth0"),
+		s.secondDHCP("--no-ping", "--dhcp-range=192.168.50.150,192.168.50.180,12h", "--dhcp-option=3,"+gatewayIP, "--dhcp-option=6,1.1.1.1,192.168.50.1"))
 }
 
 func leases(length string) func(*Shop) error {

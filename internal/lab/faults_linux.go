@@ -7,7 +7,7 @@ import (
 )
 
 // Rows is the whole exam.
-var Rows = slices.Concat(lanRows, dnsRows, lineRows, stripeRows, pairRows, benignRows)
+var Rows = slices.Concat(lanRows, readerRows, ownRows, dnsRows, nameRows, lineRows, filterRows, stripeRows, pairRows, benignRows, oddRows)
 
 // pairRows are two faults at once, and both have to be named.
 var pairRows = []Row{
@@ -28,7 +28,7 @@ var pairRows = []Row{
 
 // pair makes one row of two; both codes have to be named and nothing beside.
 func pair(name, a, b string) Row {
-	singles := slices.Concat(lanRows, dnsRows, lineRows, stripeRows, []Row{
+	singles := slices.Concat(lanRows, readerRows, ownRows, dnsRows, nameRows, lineRows, filterRows, stripeRows, []Row{
 		// For a router that filters names already: one dnsmasq, two faults.
 		{Name: "lease-short-too", Does: "and leases last 2 minutes", Code: "dhcp_lease_short", done: func(s *Shop) error {
 			p := usualPool
@@ -70,7 +70,7 @@ var benignRows = []Row{
 	{Name: "dual-stack", Does: "IPv6 beside IPv4, and it works", done: func(s *Shop) error {
 		return errors.Join(s.ip("router", "addr add 2001:2:0:50::1/64 dev lan0"), s.ip("hub", "addr add 2001:2:0:50::21/64 dev eth0", "route add default via 2001:2:0:50::1"))
 	}},
-	{Name: "ipv6-hole", Does: "IPv6 is announced and leads nowhere", done: func(s *Shop) error {
+	{Name: "ipv6-hole", Does: "IPv6 is announced and leads nowhere", Info: "ipv6_broken", done: func(s *Shop) error {
 		return s.ip("hub", "addr add 2001:2:0:50::21/64 dev eth0", "route add default via 2001:2:0:50::99")
 	}},
 	{Name: "two-nats", Does: "a second router in a row", Info: "double_nat", done: upstream("10.9.9")},

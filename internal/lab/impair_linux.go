@@ -27,22 +27,53 @@ const (
 
 // spoilLine puts an impairment where the router's line is. The kernel's own
 // (netem) is a module that not every machine has.
-func (s *Shop) spoilLine(im impairment) error {
-	for _, end := range [][2]string{{"router", "wan0"}, {"isp", "lan0"}} {
-		// Else frames come with unfinished checksums, and larger than any frame.
-		if err := s.exec(end[0], "ethtool", "-K", end[1], "tx", "off", "tso", "off", "gso", "off", "gro", "off"); err != nil {
-			return err
-		}
+func (s *Shop) spoilLine(im impairment) error { return s.spoilWays(im, im) }
+
+// spoilWays spoils the way up and the way down each in its own manner.
+func (s *Shop) spoilWays(up, down impairment) error {
+	if err := s.plainFrames([2]string{"router", "wan0"}, [2]string{"isp", "lan0"}); err != nil {
+		return err
 	}
 	if err := s.ip("sw", "link set p-wan nomaster", "link set p-isp nomaster"); err != nil {
 		return err
 	}
-	var in, out int
-	err := s.within("sw", func() (err error) {
-		if in, err = rawPort("p-wan"); err != nil {
+	return s.between("p-wan", "p-isp", up, down)
+}
+
+// spoilPort puts an impairment between one machine of the LAN and the switch.
+func (s *Shop) spoilPort(machine string, im impairment) error {
+	cards := [][2]string{{"router", "lan0"}}
+	for _, m := range []string{"hub", "pos", "reader1", "reader2"} {
+		cards = append(cards, [2]string{m, "eth0"})
+	}
+	if err := s.ip("sw", "link add spoil-a type veth peer name spoil-b", "link set spoil-b master br-lan up", "link set spoil-a up", "link set p-"+machine+" nomaster"); err != nil {
+		return err
+	}
+	if err := s.plainFrames(append(cards, [2]string{"sw", "spoil-a"}, [2]string{"sw", "spoil-b"})...); err != nil {
+		return err
+	}
+	return s.between("p-"+machine, "spoil-a", im, im)
+}
+
+// plainFrames has cards of machines send finished checksums and no frame that is
+// larger than any.
+func (s *Shop) plainFrames(cards ...[2]string) error {
+	for _, end := range cards {
+		if err := s.exec(end[0], "ethtool", "-K", end[1], "tx", "off", "tso", "off", "gso", "off", "gro", "off"); err != nil {
 			return err
 		}
-		out, err = rawPort("p-isp")
+	}
+	return nil
+}
+
+// between carries frames from one port to another and back.
+func (s *Shop) between(a, b string, there, back impairment) error {
+	var in, out int
+	err := s.within("sw", func() (err error) {
+		if in, err = rawPort(a); err != nil {
+			return err
+		}
+		out, err = rawPort(b)
 		return err
 	})
 	if err != nil {
@@ -56,8 +87,8 @@ func (s *Shop) spoilLine(im impairment) error {
 			_ = unix.Close(out)
 		}
 	}
-	s.spawn(func() { defer done(); s.relay(in, out, im, 1) })
-	s.spawn(func() { defer done(); s.relay(out, in, im, 2) })
+	s.spawn(func() { defer done(); s.relay(in, out, there, 1) })
+	s.spawn(func() { defer done(); s.relay(out, in, back, 2) })
 	return nil
 }
 

@@ -64,6 +64,12 @@ func (s *Shop) greet(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	if err == nil && !livesAt(name, local.Addr()) {
 		c = conduct{flaw: wrongName} // another host's misconduct is not this one's
 	}
+	if c.late > 0 {
+		select {
+		case <-time.After(c.late):
+		case <-s.ended:
+		}
+	}
 	switch {
 	case c.resets:
 		cut(hello.Conn)
@@ -111,6 +117,11 @@ func (w *world) page(rw http.ResponseWriter, r *http.Request) {
 		}
 	}
 	rw.Header().Set("Date", w.now().UTC().Format(http.TimeFormat))
+	if c.breaks {
+		rw.Header().Set("Content-Length", "1000000")
+		_, _ = rw.Write(make([]byte, 5000))
+		panic(http.ErrAbortHandler)
+	}
 	if c.status != 0 {
 		rw.WriteHeader(c.status)
 	}
@@ -148,14 +159,30 @@ func (s *Shop) serveDNS(addr string) error {
 }
 
 func (w *world) resolve(rw dns.ResponseWriter, q *dns.Msg) {
-	c := w.dnsConduct()
-	if len(q.Question) != 1 || rand.IntN(100) < c.lost {
+	if len(q.Question) != 1 {
+		return
+	}
+	name := q.Question[0].Name
+	c := w.dnsConduct(name)
+	if rand.IntN(100) < c.lost {
 		return
 	}
 	time.Sleep(c.delay)
 	m := new(dns.Msg).SetReply(q)
 	m.RecursionAvailable = true
-	addrs := lookup(q.Question[0].Name)
+	addrs := lookup(name)
+	if _, udp := rw.RemoteAddr().(*net.UDPAddr); udp && c.short {
+		m.Truncated = true
+		_ = rw.WriteMsg(m)
+		return
+	}
+	if c.chain {
+		for i := range 3 {
+			to := fmt.Sprintf("edge%d.example.net.", i)
+			m.Answer = append(m.Answer, &dns.CNAME{Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeCNAME, Class: dns.ClassINET, Ttl: 30}, Target: to})
+			name = to
+		}
+	}
 	switch {
 	case c.rcode != 0:
 		m.Rcode = c.rcode
@@ -163,7 +190,7 @@ func (w *world) resolve(rw dns.ResponseWriter, q *dns.Msg) {
 		m.Rcode = dns.RcodeNameError
 	case q.Question[0].Qtype == dns.TypeA:
 		for _, a := range addrs {
-			m.Answer = append(m.Answer, &dns.A{Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 30}, A: a.AsSlice()})
+			m.Answer = append(m.Answer, &dns.A{Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 30}, A: a.AsSlice()})
 		}
 	}
 	_ = rw.WriteMsg(m) // the asker may be gone

@@ -40,8 +40,11 @@ func (s *Shop) deafen(rule string) error {
 }
 
 // box accepts on the router and hands every connection to f, which closes it.
-func (s *Shop) box(port string, f func(net.Conn)) error {
-	ln, err := s.listen("router", ":"+port)
+func (s *Shop) box(port string, f func(net.Conn)) error { return s.boxAt("router", port, f) }
+
+// boxAt does so on another machine.
+func (s *Shop) boxAt(machine, port string, f func(net.Conn)) error {
+	ln, err := s.listen(machine, ":"+port)
 	if err != nil {
 		return err
 	}
@@ -217,8 +220,11 @@ func (s *Shop) loginTLS() error {
 }
 
 // proxy carries CONNECT requests out.
-func (s *Shop) proxy() error {
-	return s.box(proxyPort, func(c net.Conn) {
+func (s *Shop) proxy() error { return s.proxyAt("router", proxyPort, false) }
+
+// proxyAt runs it on a machine; one that asks who it is wants a password.
+func (s *Shop) proxyAt(machine, port string, asksWho bool) error {
+	return s.boxAt(machine, port, func(c net.Conn) {
 		r, err := http.ReadRequest(bufio.NewReader(c))
 		if err != nil {
 			return
@@ -227,12 +233,16 @@ func (s *Shop) proxy() error {
 			_, _ = io.WriteString(c, "HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n")
 			return
 		}
+		if asksWho {
+			_, _ = io.WriteString(c, "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"shop\"\r\nContent-Length: 0\r\n\r\n")
+			return
+		}
 		host, port, _ := net.SplitHostPort(r.Host)
 		at := lookup(host) // the router's own DNS is the provider's
 		if len(at) == 0 {
 			return
 		}
-		up, err := s.dial("router", net.JoinHostPort(at[0].String(), port))
+		up, err := s.dial(machine, net.JoinHostPort(at[0].String(), port))
 		if err != nil {
 			_, _ = io.WriteString(c, "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
 			return

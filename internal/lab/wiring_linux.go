@@ -75,7 +75,7 @@ func (s *Shop) wire() error {
 	}
 	inet := []string{"link set lo up", "link set core0 up", "addr add 198.18.1.2/30 dev core0", "addr add 2001:2:0:2::2/64 dev core0",
 		"route add 198.18.0.0/24 via 198.18.1.1", "route add 2001:2:0:1::/64 via 2001:2:0:2::1", "route add 2001:2:0:50::/64 via 2001:2:0:2::1",
-		"addr add " + providerDNS + "/32 dev lo"}
+		"addr add " + providerDNS + "/32 dev lo", "addr add 2606:4700:4700::1111/128 dev lo", "addr add 2001:4860:4860::8888/128 dev lo"}
 	for _, addrs := range names {
 		for _, a := range addrs {
 			inet = append(inet, "addr add "+a+"/32 dev lo")

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"math/rand/v2"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -47,15 +48,21 @@ type conduct struct {
 	resets bool          // or cuts it off
 	closes bool          // or ends it in due form
 	flaw   flaw
-	alien  bool // its certificate is signed by the inspector's authority
-	oldTLS bool // TLS 1.1 is the best it speaks
+	alien  bool          // its certificate is signed by the inspector's authority
+	oldTLS bool          // TLS 1.1 is the best it speaks
+	late   time.Duration // greets that late
+	breaks bool          // cuts its page off in the middle
+	share  int           // of 100 connections that it does so to; 0 is all
 }
 
 // dnsConduct is how all resolvers of the internet behave.
 type dnsConduct struct {
 	delay time.Duration
-	lost  int // percent
-	rcode int // for every question
+	lost  int      // percent
+	rcode int      // for every question
+	names []string // the conduct is for these alone; nil is all
+	short bool     // answers over UDP are cut: ask by TCP
+	chain bool     // names lead to names before they lead to addresses
 }
 
 // world is the state of the internet; faults change it while it runs.
@@ -98,15 +105,22 @@ func (w *world) behave(c conduct, hosts ...string) {
 func (w *world) conductOf(host string) conduct {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if c, ok := w.hosts[host]; ok {
-		return c
+	c, ok := w.hosts[host]
+	if !ok {
+		c = w.hosts[""]
 	}
-	return w.hosts[""]
+	if c.share > 0 && rand.IntN(100) >= c.share {
+		return conduct{}
+	}
+	return c
 }
 
-func (w *world) dnsConduct() dnsConduct {
+func (w *world) dnsConduct(name string) dnsConduct {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.dns.names != nil && !slices.Contains(w.dns.names, strings.TrimSuffix(name, ".")) {
+		return dnsConduct{}
+	}
 	return w.dns
 }
 

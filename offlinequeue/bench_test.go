@@ -1,6 +1,7 @@
 package offlinequeue
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -105,5 +106,47 @@ func produce(b *testing.B, producers int, step func(n int64) error) {
 	}
 	wg.Wait()
 	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
+}
+
+// BenchmarkDrain is what waits, offered to a headquarters that takes everything, and
+// ended, each step on disk.
+func BenchmarkDrain(b *testing.B) {
+	q := opened(b, b.TempDir(), Options{})
+	data := json.RawMessage(`"` + strings.Repeat("x", 1<<10) + `"`)
+	produce(b, 256, func(n int64) error {
+		op := capture(fmt.Sprint(n), fmt.Sprint(n%1000))
+		op.Data = data
+		_, err := q.Put(b.Context(), op)
+		return err
+	})
+	batches := make(chan []Op, 64)
+	stop := running(b, q, sender(func(_ context.Context, batch Batch) (Receipt, error) {
+		batches <- batch.Ops
+		return Receipt{}, nil
+	}))
+	defer stop()
+	b.ResetTimer()
+	b.StartTimer()
+	seq := uint64(0)
+	for int(seq) < b.N {
+		ops := <-batches
+		for more := true; more && len(ops) < 1000; {
+			select {
+			case next := <-batches:
+				ops = append(ops, next...)
+			default:
+				more = false
+			}
+		}
+		var outs []Outcome
+		for _, op := range ops {
+			seq++
+			outs = append(outs, Outcome{Seq: seq, ID: op.ID, State: Succeeded})
+		}
+		if err := q.Settle(b.Context(), Cursor{Seq: seq}, outs); err != nil {
+			b.Fatal(err)
+		}
+	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
 }

@@ -81,6 +81,7 @@ func (q *Queue) carry(list []candidate, do func(string, func(*change) error) err
 					return trouble(err)
 				}
 				c.replace(k.key, value, number)
+				c.forgets = true
 				count++
 			}
 			return nil

@@ -28,9 +28,13 @@ type change struct {
 	told    []Op // for OnChange
 	listens bool // somebody does
 	reindex bool // the chain changed: every operation has to be looked at
-	retract bool // what was offered waits again
-	wrote   bool // the record says something
-	asked   bool // whether there is room for what is new,
+	forgets bool // records were written otherwise than by save
+	recent  *recent
+	linked  map[string]link    // written by the group
+	stands  map[string]*record // by id, as the group left them; nil: pruned
+	retract bool               // what was offered waits again
+	wrote   bool               // the record says something
+	asked   bool               // whether there is room for what is new,
 	full    error
 }
 
@@ -163,6 +167,7 @@ func (q *Queue) journalGroup(group []*request, answers []error) error {
 		st:     q.st.clone(), now: q.now().UTC(), listens: q.onChange != nil,
 	}
 	q.mu.Unlock()
+	c.recent, c.linked, c.stands = q.recent, map[string]link{}, map[string]*record{}
 	clear(q.own)
 	g := q.journal.group(q.buf)
 	places := q.places[:0]
@@ -250,6 +255,7 @@ func (c *change) record(g *flushGroup, k kind, places []overlaid) ([]overlaid, e
 
 // remember takes a flushed change into memory and tells of it.
 func (q *Queue) remember(c *change) error {
+	q.recent.take(c)
 	if c.reindex {
 		if err := q.overlay.level(); err != nil {
 			return err
@@ -364,6 +370,42 @@ func (c *change) save(old *record, r record) {
 	c.replace(keySeq(r.Seq), b, r.written)
 	r.size, r.written = len(b)+r.asked, c.serial
 	c.saved = append(c.saved, saved{old, &r})
+	c.stands[r.ID] = &r
+}
+
+// load reads an operation; ErrNotFound if there is none.
+func (c *change) load(id string) (record, error) {
+	r, ok := c.stands[id]
+	if !ok {
+		r, ok = c.recent.ops[id]
+	}
+	switch {
+	case !ok:
+		return c.reader.load(id)
+	case r == nil:
+		return record{}, ErrNotFound
+	}
+	return *r, nil
+}
+
+// link reads a step of the submit chain; false: there is none.
+func (c *change) link(gen uint32, number uint64) (link, bool, error) {
+	key := keyLink(gen, number)
+	l, ok := c.linked[key]
+	if !ok {
+		l, ok = c.recent.links[key]
+	}
+	if ok {
+		return l, true, nil
+	}
+	return c.reader.link(gen, number)
+}
+
+// chain writes a step of the submit chain.
+func (c *change) chain(gen uint32, number uint64, l link) {
+	key := keyLink(gen, number)
+	c.replace(key, l.encode(), 0)
+	c.linked[key] = l
 }
 
 // tell has OnChange called with the operation once it is flushed.

@@ -34,6 +34,7 @@ type entry struct {
 	state    State
 	money    bool
 	size     int
+	standing int // of that, what is written when its state changes
 
 	lane    *lane // nil: not waiting
 	gone    bool  // no longer in the index
@@ -103,7 +104,7 @@ func (x *index) apply(st *state, s saved, now time.Time) {
 		}
 	}
 	rank := e.rank()
-	e.state, e.size = r.State, r.size
+	e.state, e.size, e.standing = r.State, r.size, r.size-r.asked
 	x.waiting.hold(e, r.Parked != nil, e.suspect)
 	if e.lane != nil && (moved || e.rank() != rank) {
 		x.waiting.moved(e.lane)

@@ -409,7 +409,7 @@ func (q *Queue) adopt(f *found) {
 	q.store, q.st, q.index, q.overlay = f.store, f.st, f.index, o
 	q.journal, q.applier = f.journal, a
 	q.mu.Unlock()
-	q.broken, q.rotten = false, nil
+	q.broken, q.rotten, q.recent = false, nil, newRecent()
 	go a.run()
 }
 

@@ -65,6 +65,7 @@ type Queue struct {
 	buf     []byte // for the next flush
 	places  []overlaid
 	own     map[string]owned // written by the group
+	recent  *recent
 
 	mu        sync.Mutex // guards following
 	closed    bool
@@ -103,6 +104,7 @@ func Open(dir string, o Options) (*Queue, error) {
 		suspected: map[string]bool{},
 		old:       make(chan struct{}, 1),
 		own:       map[string]owned{},
+		recent:    newRecent(),
 		disk:      o.disk, segmentSize: o.segmentSize, mirrorDir: o.Mirror,
 	}
 	if q.disk == nil {

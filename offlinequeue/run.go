@@ -223,7 +223,7 @@ func (c *change) number(b *Batch, ids []string) error {
 			c.st.Tail++
 			c.st.Head = Chain(c.st.Head, id)
 			r.Number, r.Gen = c.st.Tail, c.st.gen()
-			c.replace(keyLink(r.Gen, r.Number), link{id, c.st.Head}.encode(), 0)
+			c.chain(r.Gen, r.Number, link{id, c.st.Head})
 		} else if n := len(b.Ops); r.Number <= c.st.Cursor.AcceptedThrough || n > 0 && b.Ops[n-1].Number+1 != r.Number {
 			break
 		}

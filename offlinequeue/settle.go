@@ -96,7 +96,7 @@ func (q *Queue) sizeOf(id string) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if e := q.index.entries[id]; e != nil {
-		return e.size
+		return e.standing
 	}
 	return 1 << 10
 }

@@ -227,6 +227,7 @@ func (c *change) prune(r record) error {
 		}
 	}
 	c.st.Held--
+	c.stands[r.ID], c.forgets = nil, true
 	c.saved = append(c.saved, saved{old: &r})
 	return nil
 }

@@ -250,7 +250,12 @@ func (s *Server) key(o operation, last attempt, had bool, amount *int64) attempt
 // came of it is left to settle, together with the operation's state. A nil step
 // means that Stripe did it.
 func (s *Server) write(ctx context.Context, o operation, a *attempt, name string, do func(context.Context) error) (*step, error) {
-	if err := s.db.tx(ctx, func(t *tx) error { return t.begin(o.seq, *a) }); err != nil {
+	if err := s.db.tx(ctx, func(t *tx) error {
+		if err := t.hold(o.lineLease(), s.lease); err != nil {
+			return err
+		}
+		return t.begin(o.seq, *a)
+	}); err != nil {
 		return nil, err
 	}
 	if err := s.db.fault("act:before"); err != nil {

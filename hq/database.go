@@ -24,9 +24,12 @@ var schema1 string
 //go:embed schema2.sql
 var schema2 string
 
+//go:embed schema3.sql
+var schema3 string
+
 // migrations bring the schema from version i to i+1. They are never edited once
 // released; a change is a new line.
-var migrations = []string{schema1, schema2}
+var migrations = []string{schema1, schema2, schema3}
 
 // Engine is a database that several replicas of headquarters share (hq/postgres).
 // It takes the same SQL as SQLite: ? and ?N for arguments, 0 and 1 for no and yes.
@@ -36,6 +39,10 @@ type Engine interface {
 	Lock() string              // a statement that lets one replica at a time change the schema
 	Clock() string             // its clock in SQL, in milliseconds since 1970
 	Again(err error) bool      // a transaction was certainly not done, because of another one
+	// Tell lets the other replicas hear the name, without waiting. Listen hears
+	// theirs until ctx ends, and says when that works and when it does not.
+	Tell(name string)
+	Listen(ctx context.Context, heard func(name string), listening func(bool))
 }
 
 // database is headquarters' disk. A transaction sees it as if it were alone: SQLite
@@ -43,6 +50,7 @@ type Engine interface {
 type database struct {
 	w, r   *sql.DB
 	engine Engine // nil: SQLite
+	holder string // of leases: this process
 	now    func() time.Time
 	fault  func(step string) error
 	notify func(store string) // called after a commit that added to the store's feed
@@ -59,7 +67,7 @@ type tx struct {
 // openDatabase opens the engine, or "sqlite:PATH" if there is none, and brings its
 // schema up to date.
 func openDatabase(name string, engine Engine, now func() time.Time, fault func(string) error) (*database, error) {
-	d := &database{engine: engine, now: now, fault: fault, notify: func(string) {}}
+	d := &database{engine: engine, holder: randomHex(8), now: now, fault: fault, notify: func(string) {}}
 	if engine == nil {
 		if err := d.openSQLite(name); err != nil {
 			return nil, fmt.Errorf("open database: %w", err)

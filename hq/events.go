@@ -17,15 +17,21 @@ const quietPolls = 10
 // reader actions.
 func (s *Server) runEvents(ctx context.Context) error {
 	for n := 0; ; n++ {
-		if err := s.settleActions(ctx); err != nil && ctx.Err() == nil {
-			s.log.Error("settle reader actions", "err", err)
+		duty := s.onDuty(ctx, "events")
+		if duty {
+			if err := s.settleActions(ctx); err != nil && ctx.Err() == nil {
+				s.log.Error("settle reader actions", "err", err)
+			}
 		}
-		if len(s.secrets) == 0 || n%quietPolls == 0 {
+		if duty && (len(s.secrets) == 0 || n%quietPolls == 0) {
 			if err := s.pollEvents(ctx); err != nil && ctx.Err() == nil {
 				s.log.Warn("poll Stripe's events", "err", err)
 			}
 		}
 		if err := pause(ctx, jitter(s.poll)); err != nil {
+			if err := s.db.drop(ctx, "duty/events"); err != nil {
+				s.log.Warn("give up scheduled work", "work", "events", "err", err)
+			}
 			return err
 		}
 	}

@@ -43,6 +43,15 @@ func newMetrics(s *Server) *metrics {
 	info.Set(1)
 	m.reg.MustRegister(m.requests, m.duration, m.toStripe, m.events, info, ledgerMetrics{s.db},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if s.db.engine != nil {
+		m.reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "storehub_hq_notifications_arrive",
+			Help: "1: the database tells what other replicas changed; 0: it is looked for every second. Absent on SQLite."}, func() float64 {
+			if s.listening.Load() {
+				return 1
+			}
+			return 0
+		}))
+	}
 	return m
 }
 

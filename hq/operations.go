@@ -107,6 +107,7 @@ func (d *database) due(ctx context.Context, now time.Time, limit int) ([]operati
 		WHERE next_look <= ?1 AND NOT EXISTS (
 			SELECT 1 FROM operations e WHERE e.store = o.store AND e.line = o.line AND e.seq < o.seq
 			AND e.next_look IS NOT NULL AND (e.resting = 0 OR o.kind <> 'cancel'))
+		AND NOT EXISTS (SELECT 1 FROM leases WHERE name = 'line/' || o.store || '/' || o.line AND expires_at > `+d.clock()+`)
 		ORDER BY CASE WHEN deadline > 0 THEN deadline ELSE mentioned_at + ?2 END, seq LIMIT ?3`,
 		ms(now), assumedLife.Milliseconds(), limit)
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 type Options struct {
 	Database      string       // "sqlite:PATH"
 	Engine        Engine       // instead of Database: one that replicas share
+	Limiters      []Limiter    // to be shared by those replicas
 	Stripe        Stripe       // what headquarters needs of Stripe; nil: only stores can be kept
 	TestStripe    Stripe       // the test mode beside a live Stripe; nil: none
 	WebhookSecret []string     // any may verify; none: webhooks are refused
@@ -28,6 +29,7 @@ type Options struct {
 	Poll          time.Duration           // between two looks at Stripe's readers and events; 0: the default
 	RefundGap     time.Duration           // between the two listings that prove that there was no refund; 0: the default
 	Workers       int                     // operations acted on at the same time; 0: the default
+	Lease         time.Duration           // a replica that fell silent for so long is taken over from; 0: the default
 	Fault         func(step string) error // tests fail one named durable step; nil: none
 }
 
@@ -48,6 +50,8 @@ type Server struct {
 	poll      time.Duration
 	refundGap time.Duration
 	workers   int
+	lease     time.Duration
+	listening atomic.Bool // other replicas' changes are told by the database
 	metrics   *metrics
 	handler   http.Handler
 	feeds     waiters
@@ -75,6 +79,7 @@ func NewServer(o Options) (*Server, error) {
 		poll:      o.Poll,
 		refundGap: o.RefundGap,
 		workers:   o.Workers,
+		lease:     o.Lease,
 		nudge:     make(chan struct{}, 1),
 		closing:   make(chan struct{}),
 	}
@@ -92,6 +97,9 @@ func NewServer(o Options) (*Server, error) {
 	}
 	if s.workers <= 0 {
 		s.workers = defaultWorkers
+	}
+	if s.lease <= 0 {
+		s.lease = defaultLease
 	}
 	for _, st := range []Stripe{o.Stripe, o.TestStripe} {
 		if st == nil {
@@ -111,6 +119,15 @@ func NewServer(o Options) (*Server, error) {
 		return nil, err
 	}
 	db.notify = s.feeds.wake
+	if o.Engine != nil {
+		db.notify = func(store string) {
+			s.feeds.wake(store)
+			o.Engine.Tell(store)
+		}
+		for _, l := range o.Limiters {
+			l.Share(db.reserve)
+		}
+	}
 	s.db = db
 	s.metrics = newMetrics(s)
 	s.tills = &tillDoors{s: s, origins: o.Origins}
@@ -133,6 +150,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.runLedger(ctx) })
 	g.Go(func() error { return s.runReaders(ctx) })
 	g.Go(func() error { return s.runEvents(ctx) })
+	g.Go(func() error { return s.runWakes(ctx) })
 	err := g.Wait()
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return nil
@@ -173,36 +191,5 @@ func (s *Server) hurry() {
 	select {
 	case s.nudge <- struct{}{}:
 	default:
-	}
-}
-
-// waiters lets long polls sleep until their store's feed grows.
-type waiters struct {
-	mu sync.Mutex
-	m  map[string]chan struct{}
-}
-
-// on returns a channel that is closed when the store's feed next grows. Take it
-// before looking at the feed, or a line could fall between.
-func (w *waiters) on(store string) <-chan struct{} {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.m == nil {
-		w.m = map[string]chan struct{}{}
-	}
-	c, ok := w.m[store]
-	if !ok {
-		c = make(chan struct{})
-		w.m[store] = c
-	}
-	return c
-}
-
-func (w *waiters) wake(store string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if c, ok := w.m[store]; ok {
-		close(c)
-		delete(w.m, store)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -97,6 +98,9 @@ func (s *Server) runLedger(ctx context.Context) error {
 				s.log.Error("look for due operations", "err", err)
 				wait = time.Second
 			}
+			if len(ops) > s.workers-len(busy) && s.db.engine != nil {
+				s.db.engine.Tell(workName)
+			}
 			for _, o := range ops {
 				p := place{o.store, o.line}
 				if busy[p] || len(busy) >= s.workers {
@@ -116,8 +120,15 @@ func (s *Server) runLedger(ctx context.Context) error {
 // work takes one look at an operation. When it could not write down what it saw,
 // nothing is lost: the attempt is on disk, and the next look begins by reading.
 func (s *Server) work(ctx context.Context, o operation) {
-	err := s.look(ctx, o)
-	if err == nil || ctx.Err() != nil {
+	o, ours, err := s.claim(ctx, o)
+	if err == nil && ours {
+		if err = s.look(ctx, o); err != nil {
+			if err := s.db.drop(ctx, o.lineLease()); err != nil {
+				s.log.Warn("drop the lease of an operation", "operation", o.ID, "err", err)
+			}
+		}
+	}
+	if err == nil || ctx.Err() != nil || errors.Is(err, errLeaseLost) {
 		return
 	}
 	s.log.Error("act on operation", "store", o.store, "operation", o.ID, "kind", o.Kind, "err", err)
@@ -179,6 +190,9 @@ func (s *Server) settle(ctx context.Context, o operation, n step) error {
 			}
 		}
 		if err := s.db.fault("settle:attempt"); err != nil {
+			return err
+		}
+		if err := t.drop(o.lineLease()); err != nil {
 			return err
 		}
 		was, err := t.operation(o.store, o.ID)

@@ -73,14 +73,17 @@ func options(cfg hq.Config, log *slog.Logger) (hq.Options, error) {
 			return o, cli.Usage("", "use database: %w", err)
 		}
 	}
-	limit := stripeapi.Limit(cfg.Stripe.RatePerEndpoint)
-	live, err := stripeapi.New(stripeapi.Options{KeyFile: cfg.Stripe.APIKeyFile, BaseURL: cfg.Stripe.APIBase, Limit: limit})
+	limit := stripeapi.Limit("key", cfg.Stripe.RatePerEndpoint)
+	o.Limiters = []hq.Limiter{limit}
+	live, err := stripeapi.New(stripeapi.Options{KeyFile: cfg.Stripe.APIKeyFile, BaseURL: cfg.Stripe.APIBase, Limit: limit.Wait})
 	if err != nil {
 		return o, cli.Usage("put the key alone into the file that stripe.api_key_file names, mode 0600", "%w", err)
 	}
 	o.Stripe = live
 	if file := cfg.Stripe.Test.APIKeyFile; file != "" {
-		test, err := stripeapi.New(stripeapi.Options{KeyFile: file, BaseURL: cfg.Stripe.APIBase, Limit: stripeapi.Limit(cfg.Stripe.RatePerEndpoint)})
+		limit := stripeapi.Limit("test key", cfg.Stripe.RatePerEndpoint)
+		o.Limiters = append(o.Limiters, limit)
+		test, err := stripeapi.New(stripeapi.Options{KeyFile: file, BaseURL: cfg.Stripe.APIBase, Limit: limit.Wait})
 		if err != nil {
 			return o, cli.Usage("", "%w", err)
 		}

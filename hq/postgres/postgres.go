@@ -20,10 +20,11 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// DB is one PostgreSQL database. It holds no connection of its own.
+// DB is one PostgreSQL database. It holds no connection of its own but those of Listen.
 type DB struct {
 	config *pgx.ConnConfig
 	log    *slog.Logger
+	voice  voice
 }
 
 // Open checks the URL, asks the server once, and says in the log what makes
@@ -33,7 +34,7 @@ func Open(ctx context.Context, address string, log *slog.Logger) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	d := &DB{config: config, log: log}
+	d := &DB{config: config, log: log, voice: newVoice()}
 	db := sql.OpenDB(d.Connector())
 	err = d.inspect(ctx, db)
 	if err := errors.Join(err, db.Close()); err != nil {

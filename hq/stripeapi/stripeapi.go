@@ -85,7 +85,7 @@ type Options struct {
 	Version string       // Stripe-Version of what is passed through; "": stripe-go's
 	// Limit waits for the right to make a request, or refuses; nil: no limit.
 	// endpoint is the method and the path with its ids taken out.
-	Limit func(ctx context.Context, endpoint string) error
+	Limit func(ctx context.Context, account, endpoint string) error
 }
 
 // API is one Stripe account in one mode. It implements hq.Stripe.
@@ -95,7 +95,7 @@ type API struct {
 	key     Key
 	mode    doors.Mode
 	version string
-	limit   func(ctx context.Context, endpoint string) error
+	limit   func(ctx context.Context, account, endpoint string) error
 }
 
 var _ hq.Stripe = (*API)(nil)
@@ -130,7 +130,7 @@ func New(o Options) (*API, error) {
 		return nil, fmt.Errorf("use Stripe at %q: want an http or https URL", o.BaseURL)
 	}
 	if o.Limit == nil {
-		o.Limit = func(context.Context, string) error { return nil }
+		o.Limit = func(context.Context, string, string) error { return nil }
 	}
 	b := stripe.GetBackendWithConfig(stripe.APIBackend, &stripe.BackendConfig{
 		URL:               stripe.String(strings.TrimSuffix(o.BaseURL, "/")),
@@ -168,7 +168,7 @@ type raw struct {
 
 // do makes the request once. A *hq.StripeError is Stripe's answer.
 func (a *API) do(ctx context.Context, r request) (json.RawMessage, error) {
-	if err := a.limit(ctx, r.method+" "+endpoint(r.path)); err != nil {
+	if err := a.limit(ctx, r.account, r.method+" "+endpoint(r.path)); err != nil {
 		return nil, err
 	}
 	p := &stripe.Params{Context: ctx}

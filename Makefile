@@ -84,6 +84,12 @@ SIMTIME ?= 1m
 sim: ## a random walk of everything that goes wrong in a shop, for SIMTIME (default 1m)
 	CGO_ENABLED=1 go test ./internal/storesim -race -v -timeout 0 -run TestWalk -simtime $(SIMTIME)
 
+SOAKSTRIDE ?= 1
+.PHONY: soak
+soak: apt ## the queue's long proofs, hours: 1,000 kills, every byte flipped (SOAKSTRIDE=n: one in n), 200 fillings
+	go test ./offlinequeue -count=1 -v -timeout 0 -run '^(TestNothingAcknowledgedIsLost|TestWhatIsAcknowledgedIsOnBothDisks|TestOneFlippedByte|TestQueueAgainstAMap)' \
+	  -args -soak -stride $(SOAKSTRIDE) -rapid.checks 1000
+
 .PHONY: bench-queue
 bench-queue: ## durable enqueue beside five other stores and a bare file; recovery, drain (docs/benchmarks.md)
 	go -C bench/queue run . $(BENCHFLAGS)

@@ -68,20 +68,29 @@ func killedChild(dir string) int {
 // acknowledged when it comes back, under the same places. It says nothing about
 // power: the page cache outlives the process.
 func TestNothingAcknowledgedIsLostWhenKilled(t *testing.T) {
-	rounds := 25
-	if testing.Short() {
+	rounds := 50
+	switch {
+	case testing.Short():
 		rounds = 3
+	case *soak:
+		rounds = 1000
 	}
+	seed := rand.Uint64()
+	luck := rand.New(rand.NewPCG(seed, 1))
+	t.Logf("seed %d", seed)
 	dir := filepath.Join(t.TempDir(), "queue")
 	acknowledged := map[string]Op{}
 	for round := range rounds {
-		for _, ack := range killed(t, dir, time.Duration(1+rand.IntN(60))*time.Millisecond) {
+		for _, ack := range killed(t, dir, time.Duration(1+luck.IntN(60))*time.Millisecond) {
 			acknowledged[ack.ID] = ack
 		}
 		if round%5 == 4 || round == rounds-1 {
 			q := opened(t, dir, Options{})
 			intact(t, q, acknowledged)
 			closed(t, q)
+		}
+		if *soak && round%50 == 49 {
+			t.Logf("%d of %d: %d acknowledged", round+1, rounds, len(acknowledged))
 		}
 	}
 	if len(acknowledged) < 2*rounds {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,7 +15,10 @@ import (
 	"time"
 )
 
-var soak = flag.Bool("soak", false, "flip every byte, not samples")
+var (
+	soak   = flag.Bool("soak", false, "the long proofs: make soak")
+	stride = flag.Int("stride", 1, "with -soak: flip one byte in so many, from a random one on")
+)
 
 // The claim is the disk: after one flipped byte, anywhere in journal or store, every
 // acknowledged operation is there. Only of what was promised in the last moment
@@ -29,7 +33,7 @@ func TestOneFlippedByteIsHarmlessOrNamed(t *testing.T) {
 	}
 	closed(t, opened(t, left, Options{})) // makes a table
 	acks = append(acks, killed(t, left, 30*time.Millisecond)...)
-	touched := 0
+	touched, flips := 0, 0
 	// DISCARD holds Badger's own figures, in this store nothing.
 	for _, pattern := range []string{"journal/*", "store/*.mem", "store/*.sst", "store/*.vlog", "store/MANIFEST", "store/KEYREGISTRY", "store/DISCARD"} {
 		names, err := filepath.Glob(filepath.Join(left, filepath.FromSlash(pattern)))
@@ -60,9 +64,11 @@ func TestOneFlippedByteIsHarmlessOrNamed(t *testing.T) {
 			}
 			if *soak {
 				offsets = offsets[:0]
-				for at := range used {
+				first := rand.IntN(*stride)
+				for at := first; at < used; at += *stride {
 					offsets = append(offsets, at)
 				}
+				t.Logf("%s: %d bytes, %d to flip, from %d on", filepath.Base(name), used, len(offsets), first)
 			}
 			for _, at := range offsets {
 				if at < 0 || at >= used {
@@ -75,6 +81,9 @@ func TestOneFlippedByteIsHarmlessOrNamed(t *testing.T) {
 				at0, err := filepath.Rel(left, name)
 				if err != nil {
 					t.Fatal(err)
+				}
+				if flips++; *soak && flips%1000 == 0 {
+					t.Logf("%d flipped, %d of them found", flips, touched)
 				}
 				flip(t, filepath.Join(dir, at0), at)
 				if harmlessOrNamed(t, dir, acks, strings.HasPrefix(pattern, "store")) {
@@ -89,6 +98,7 @@ func TestOneFlippedByteIsHarmlessOrNamed(t *testing.T) {
 	if touched == 0 {
 		t.Error("no flip did any harm: they were not where the data is")
 	}
+	t.Logf("%d flipped, %d of them found", flips, touched)
 }
 
 // duplicated copies a queue's files, which are mostly zeros.

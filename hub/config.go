@@ -79,6 +79,8 @@ type ChecksConfig struct {
 type QueueConfig struct {
 	MaxBytes int64  // nothing more is taken beyond this
 	Mirror   string // a directory on another disk; "": none
+	// What has ended may take so much; 0: it goes by its age alone.
+	RetentionBytes int64
 }
 
 // LogConfig is where slog begins and how it writes.

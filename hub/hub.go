@@ -137,14 +137,15 @@ func (h *Hub) open() error {
 	h.hq = &watched{hq: h.parts.HQ, link: h.link, slow: h.monitor.look}
 
 	h.queue, err = offlinequeue.Open(queueDir(h.cfg.StateDir), offlinequeue.Options{
-		MaxBytes: h.cfg.Queue.MaxBytes,
-		Mirror:   h.cfg.Queue.Mirror,
-		Owner:    h.cfg.Store,
-		Log:      h.log,
-		OnChange: h.operationChanged,
-		OnSync:   h.metrics.sync,
-		Now:      h.now,
-		Fault:    h.parts.Fault,
+		MaxBytes:       h.cfg.Queue.MaxBytes,
+		RetentionBytes: h.cfg.Queue.RetentionBytes,
+		Mirror:         h.cfg.Queue.Mirror,
+		Owner:          h.cfg.Store,
+		Log:            h.log,
+		OnChange:       h.operationChanged,
+		OnSync:         h.metrics.sync,
+		Now:            h.now,
+		Fault:          h.parts.Fault,
 	})
 	if err != nil {
 		return err

@@ -169,6 +169,7 @@ func (q *Queue) journalGroup(group []*request, answers []error) error {
 	q.mu.Unlock()
 	c.recent, c.linked, c.stands = q.recent, map[string]link{}, map[string]*record{}
 	clear(q.own)
+	c.st.turnBack(c.now)
 	g := q.journal.group(q.buf)
 	places := q.places[:0]
 	for i, r := range group {

@@ -14,6 +14,7 @@ import (
 type index struct {
 	counts   map[string]map[State]int // by kind
 	bytes    int64                    // of all operations held
+	ended    int64                    // of those that have their end
 	entries  map[string]*entry        // by id
 	waiting  schedule                 // not in today's chain yet
 	offered  []*entry                 // numbered, receipt outstanding; by number
@@ -52,16 +53,11 @@ func newIndex() *index {
 	}
 }
 
-const (
-	keepMoney   = 35 * 24 * time.Hour // headquarters may ask for it again
-	keepRecords = 7 * 24 * time.Hour
-)
-
 // forgotten reports whether an operation that has its end is to be offered again,
 // because headquarters lost the part of the chain it was in.
 func (s *state) forgotten(r *record, now time.Time) bool {
 	return r.State.Final() && !s.holds(r.Gen, r.Number) && r.Gen != s.gen() &&
-		now.Sub(r.Changed) < keepMoney
+		s.age(r.Changed, now) < keepMoney
 }
 
 // apply takes one saved operation in.
@@ -164,6 +160,9 @@ func (x *index) count(r *record, by int) {
 	}
 	kind[r.State] += by
 	x.bytes += int64(by * r.size)
+	if r.State.Final() {
+		x.ended += int64(by * r.size)
+	}
 }
 
 // oldestPending is when the operation was put that waits longest for

@@ -51,7 +51,7 @@ func TestWhatIsTooOldToOfferAgainHoldsUpNobody(t *testing.T) {
 	hq.restore("epoch 2", 0)
 	settle(t, q, Cursor{Epoch: "epoch 2"})
 	put(t, q, capture("refund", "0")) // under the ref of op00
-	now = now.Add(keepMoney + time.Hour)
+	live(t, q, &now, 36)
 	running(t, q, hq)
 	accepted(t, q, 1)
 	equal(t, "chain", hq.ids(), []string{"refund"})
@@ -66,7 +66,10 @@ func TestUpkeepPrunesByItself(t *testing.T) {
 		record.Money = false
 		put(t, q, record)
 		settle(t, q, Cursor{Epoch: "e", Seq: 1}, Outcome{Seq: 1, ID: "record", State: Succeeded})
-		later.Store(int64(keepRecords + time.Hour))
+		for i := range 8 {
+			later.Store(int64(i+1) * int64(day))
+			countNow(t, q)
+		}
 		time.Sleep(upkeepEvery + time.Second) // of the bubble's clock
 		synctest.Wait()
 		equal(t, "held", ids(t, q), nil)

@@ -287,7 +287,7 @@ func TestFailedMoneyStaysUntilAPersonResolvesIt(t *testing.T) {
 			t.Errorf("resolve %s: %v", id, err)
 		}
 	}
-	now = now.Add(100 * 24 * time.Hour)
+	live(t, q, &now, 100)
 	if _, _, err := q.prune(""); err != nil {
 		t.Fatal(err)
 	}

@@ -14,12 +14,15 @@ import (
 
 // Options tell Open what is not the default. The zero value is good.
 type Options struct {
-	MaxBytes int64                   // operations held beyond this are refused; 0: 4 GiB
-	Log      *slog.Logger            // nil: slog.Default()
-	OnChange func(Op)                // called after an operation's state is on disk; must not block, nor change the queue
-	OnSync   func(time.Duration)     // called with how long each flush took; nil: none
-	Now      func() time.Time        // where a time is stored; nil: time.Now
-	Fault    func(step string) error // tests fail one named durable step; nil: none
+	MaxBytes int64 // operations held beyond this are refused; 0: 4 GiB
+	// RetentionBytes is how much of MaxBytes what has ended may take: beyond it records
+	// go before their time, but not on their first day, and money never. 0: by age alone.
+	RetentionBytes int64
+	Log            *slog.Logger            // nil: slog.Default()
+	OnChange       func(Op)                // called after an operation's state is on disk; must not block, nor change the queue
+	OnSync         func(time.Duration)     // called with how long each flush took; nil: none
+	Now            func() time.Time        // where a time is stored; nil: time.Now
+	Fault          func(step string) error // tests fail one named durable step; nil: none
 
 	// Free is how many bytes may still be written below dir; nil: the file system's word.
 	Free func(dir string) (uint64, error)
@@ -38,14 +41,15 @@ type Options struct {
 // Queue is the shop's memory of its promises. All methods may be called by
 // several goroutines.
 type Queue struct {
-	dir      string
-	log      *slog.Logger
-	now      func() time.Time
-	onChange func(Op)
-	onSync   func(time.Duration)
-	fault    func(step string) error
-	free     func(dir string) (uint64, error)
-	maxBytes int64
+	dir       string
+	log       *slog.Logger
+	now       func() time.Time
+	onChange  func(Op)
+	onSync    func(time.Duration)
+	fault     func(step string) error
+	free      func(dir string) (uint64, error)
+	maxBytes  int64
+	retention int64
 
 	lock     *os.File
 	requests chan *request
@@ -77,6 +81,7 @@ type Queue struct {
 	suspected map[string]bool          // set aside by Run; see park.go
 	use       diskUsage
 	mended    []string
+	counted   time.Time // when this process counted a day
 
 	disk        disk // of the journal
 	mirrorDir   string
@@ -93,7 +98,7 @@ type Queue struct {
 func Open(dir string, o Options) (*Queue, error) {
 	q := &Queue{
 		dir: dir, log: o.Log, now: o.Now, onChange: o.OnChange, onSync: o.OnSync,
-		fault: o.Fault, free: o.Free, maxBytes: o.MaxBytes,
+		fault: o.Fault, free: o.Free, maxBytes: o.MaxBytes, retention: o.RetentionBytes,
 		requests:  make(chan *request),
 		closing:   make(chan struct{}),
 		written:   make(chan struct{}),

@@ -281,6 +281,8 @@ type state struct {
 type history struct {
 	Chains  []chain  `json:"chains"`
 	Damaged []string `json:"damaged,omitempty"`
+	// Days are when each of the last days that were lived through was counted.
+	Days []time.Time `json:"days,omitempty"`
 }
 
 func newState() state { return state{history: history{Chains: []chain{{}}}} }
@@ -290,6 +292,7 @@ func (s *state) clone() state {
 	c := *s
 	c.Chains = slices.Clone(s.Chains)
 	c.Damaged = slices.Clone(s.Damaged)
+	c.Days = slices.Clone(s.Days)
 	return c
 }
 

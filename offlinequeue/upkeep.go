@@ -1,16 +1,12 @@
 package offlinequeue
 
 import (
-	"context"
 	"errors"
 	"time"
 )
 
 const (
 	upkeepEvery = time.Minute
-	// How many operations one round of upkeep looks at: at one round a minute a
-	// shop's five weeks are gone through in hours, and no till feels it.
-	upkeepLook = 512
 	// So many pruned operations are worth compacting for.
 	compactAfter = 2000
 )
@@ -75,7 +71,7 @@ func (q *Queue) upkeep() {
 		case <-q.closing:
 			return
 		}
-		if !took(q.pruneOldest()) {
+		if !took(0, q.countDay()) || !took(q.pruneOldest()) {
 			continue
 		}
 		n, next, err := q.prune(from)
@@ -144,118 +140,4 @@ func (q *Queue) idle() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return len(q.index.offered) == 0 && len(q.index.waiting.order) == 0
-}
-
-// prune looks at the next operations from the key from on, and removes those
-// whose time is over. It returns where to go on.
-func (q *Queue) prune(from string) (pruned int, next string, err error) {
-	now := q.now()
-	var over []uint64
-	next = ""
-	if err := q.level(); err != nil {
-		return 0, from, err
-	}
-	err = q.storeNow().view(func(t *tx) error {
-		looked := 0
-		return t.scan(prefixSeq, from, false, func(key string, value []byte, _ uint64) (bool, error) {
-			if looked == upkeepLook {
-				next = key
-				return false, nil
-			}
-			looked++
-			r, err := decodeStanding(seqOf(key), value)
-			if err != nil {
-				return false, err
-			}
-			if r.over(now) {
-				over = append(over, r.Seq)
-			}
-			return true, nil
-		})
-	})
-	if err != nil {
-		return 0, from, err
-	}
-	if next == "" { // one round through all operations ends with the strays
-		if err := q.pruneStrays(now); err != nil {
-			return 0, from, err
-		}
-	}
-	if len(over) == 0 {
-		return 0, next, nil
-	}
-	err = q.do(context.Background(), "prune", len(over)*128, func(c *change) error {
-		pruned = 0
-		for _, seq := range over {
-			r, err := c.standing(seq)
-			if errors.Is(err, ErrNotFound) || err == nil && !r.over(now) {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			if err := c.prune(r); err != nil {
-				return err
-			}
-			pruned++
-		}
-		return nil
-	})
-	return pruned, next, err
-}
-
-// over reports whether an operation's time has passed: never before its end, nor
-// while a person has to see to it.
-func (r *record) over(now time.Time) bool {
-	keep := keepRecords
-	if r.Money {
-		keep = keepMoney
-	}
-	return r.State.Final() && now.Sub(r.Changed) > keep && !r.Unresolved()
-}
-
-// prune removes an operation.
-func (c *change) prune(r record) error {
-	for _, key := range []string{keyOp(r.ID), keySeq(r.Seq)} {
-		if err := c.remove(key); err != nil {
-			return err
-		}
-	}
-	if r.Number > 0 {
-		if err := c.remove(keyLink(r.Gen, r.Number)); err != nil {
-			return err
-		}
-	}
-	c.st.Held--
-	c.stands[r.ID], c.forgets = nil, true
-	c.saved = append(c.saved, saved{old: &r})
-	return nil
-}
-
-// pruneStrays removes outcomes whose operation never came.
-func (q *Queue) pruneStrays(now time.Time) error {
-	var over []string
-	err := q.storeNow().view(func(t *tx) error {
-		return t.scan(prefixStray, "", false, func(key string, value []byte, _ uint64) (bool, error) {
-			var s stray
-			if err := unframe(value, &s); err != nil {
-				return false, err
-			}
-			if now.Sub(s.Kept) > keepMoney {
-				over = append(over, key)
-			}
-			return len(over) < upkeepLook, nil
-		})
-	})
-	if err != nil || len(over) == 0 {
-		return err
-	}
-	return q.do(context.Background(), "prune", len(over)*128, func(c *change) error {
-		for _, key := range over {
-			if err := c.remove(key); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }

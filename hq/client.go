@@ -91,6 +91,13 @@ func (c *Client) Feed(ctx context.Context, epoch string, after uint64, wait time
 	return f, c.ask(ctx, http.MethodGet, "/store/v1/feed?"+q.Encode(), nil, &f)
 }
 
+// Chain asks for the signed head of the submit chain, and for its links after a number.
+func (c *Client) Chain(ctx context.Context, epoch string, after uint64, nonce string) (ChainPage, error) {
+	q := url.Values{"epoch": {epoch}, "after": {strconv.FormatUint(after, 10)}, "nonce": {nonce}}
+	var p ChainPage
+	return p, c.ask(ctx, http.MethodGet, "/store/v1/chain?"+q.Encode(), nil, &p)
+}
+
 // Readers asks for the store's readers as Stripe last told.
 func (c *Client) Readers(ctx context.Context) (ReaderList, error) {
 	var l ReaderList

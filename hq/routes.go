@@ -46,6 +46,7 @@ var storeRoutes = []route{
 	{http.MethodPost, "/store/v1/stripe/{call}", false, false, serveCall},
 	{http.MethodPost, "/store/v1/operations", false, true, serveSubmission},
 	{http.MethodGet, "/store/v1/feed", false, false, serveFeed},
+	{http.MethodGet, "/store/v1/chain", false, false, serveChain},
 	{http.MethodGet, "/store/v1/readers", false, false, serveReaders},
 	{http.MethodPut, "/store/v1/tills", false, false, serveTills},
 }
@@ -141,7 +142,8 @@ func serveEnrol(ctx context.Context, s *Server, _ record, r *http.Request) (answ
 	return answer{status: http.StatusOK, value: e}, err
 }
 
-func serveStore(_ context.Context, _ *Server, st record, _ *http.Request) (answer, error) {
+func serveStore(_ context.Context, s *Server, st record, _ *http.Request) (answer, error) {
+	st.HeadKey = s.headKey()
 	return answer{status: http.StatusOK, value: st.Store}, nil
 }
 
@@ -177,14 +179,9 @@ func serveSubmission(ctx context.Context, s *Server, st record, r *http.Request)
 }
 
 func serveFeed(ctx context.Context, s *Server, st record, r *http.Request) (answer, error) {
-	q, err := url.ParseQuery(r.URL.RawQuery)
+	q, err := query(r, "epoch", "after", "wait")
 	if err != nil {
-		return answer{}, doors.ErrBadRequest.With("the query could not be read")
-	}
-	for k := range q {
-		if !slices.Contains([]string{"epoch", "after", "wait"}, k) {
-			return answer{}, doors.ErrUnknownField.With("query parameter %q is not known", k)
-		}
+		return answer{}, err
 	}
 	after, err := strconv.ParseUint(q.Get("after"), 10, 63)
 	if err != nil {
@@ -198,6 +195,35 @@ func serveFeed(ctx context.Context, s *Server, st record, r *http.Request) (answ
 	}
 	f, err := s.feed(ctx, st.ID, q.Get("epoch"), after, time.Duration(wait)*time.Second)
 	return answer{status: http.StatusOK, value: f}, err
+}
+
+func serveChain(ctx context.Context, s *Server, st record, r *http.Request) (answer, error) {
+	q, err := query(r, "epoch", "after", "nonce")
+	if err != nil {
+		return answer{}, err
+	}
+	after := uint64(0)
+	if a := q.Get("after"); a != "" {
+		if after, err = strconv.ParseUint(a, 10, 63); err != nil {
+			return answer{}, doors.ErrInvalidField.With("after must be a number")
+		}
+	}
+	page, err := s.chain(ctx, st.ID, q.Get("epoch"), after, q.Get("nonce"))
+	return answer{status: http.StatusOK, value: page}, err
+}
+
+// query reads the query of a request, which has none but the known parameters.
+func query(r *http.Request, known ...string) (url.Values, error) {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, doors.ErrBadRequest.With("the query could not be read")
+	}
+	for k := range q {
+		if !slices.Contains(known, k) {
+			return nil, doors.ErrUnknownField.With("query parameter %q is not known", k)
+		}
+	}
+	return q, nil
 }
 
 func serveReaders(ctx context.Context, s *Server, st record, _ *http.Request) (answer, error) {

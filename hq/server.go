@@ -2,7 +2,9 @@ package hq
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -42,6 +44,7 @@ const (
 // Server is headquarters' end.
 type Server struct {
 	db        *database
+	signer    ed25519.PrivateKey // signs heads of the submit chain
 	stripes   map[doors.Mode]Stripe
 	secrets   []string
 	log       *slog.Logger
@@ -129,6 +132,9 @@ func NewServer(o Options) (*Server, error) {
 		}
 	}
 	s.db = db
+	if err := s.loadKey(context.Background()); err != nil {
+		return nil, errors.Join(fmt.Errorf("open database: %w", err), db.close())
+	}
 	s.metrics = newMetrics(s)
 	s.tills = &tillDoors{s: s, origins: o.Origins}
 	s.handler = s.routes()

@@ -181,6 +181,7 @@ func (s *Server) enrol(ctx context.Context, r EnrolRequest) (Enrolment, error) {
 		}
 		rec, err := readStore(t, `id = ?`, store)
 		e.Store = rec.Store
+		e.Store.HeadKey = s.headKey()
 		return err
 	})
 	if err != nil {

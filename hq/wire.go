@@ -20,6 +20,7 @@ import (
 //	POST /store/v1/stripe/{call}              StripeRequest -> Stripe's object, as sent
 //	POST /store/v1/operations                 Submission -> Receipt (202)
 //	GET  /store/v1/feed?epoch=&after=&wait=   -> Feed (long poll; wait in seconds, at most 50)
+//	GET  /store/v1/chain?epoch=&after=&nonce= -> ChainPage
 //	GET  /store/v1/readers                    -> ReaderList
 //	PUT  /store/v1/tills                      TillBook     -> TillBook
 
@@ -46,6 +47,9 @@ type Store struct {
 	Name     string     `json:"name,omitempty"`
 	TimeZone string     `json:"time_zone"`
 	DayEnds  string     `json:"day_ends"` // "04:00"
+	// HeadKey is what headquarters signs heads of the submit chain with (see [Head]).
+	// A hub keeps the first it hears of, until it is enrolled anew.
+	HeadKey string `json:"head_key,omitempty"`
 }
 
 // TillRequest names who asks; headquarters answers for the store's location.

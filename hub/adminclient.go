@@ -82,6 +82,12 @@ func (a *Admin) Operation(ctx context.Context, id string) (doors.Operation, erro
 	return get[doors.Operation](ctx, a, "/queue/"+url.PathEscape(id))
 }
 
+// Verify has the hub prove that nothing was lost.
+func (a *Admin) Verify(ctx context.Context) (Verification, error) {
+	slow := &Admin{&http.Client{Transport: a.http.Transport, Timeout: 5 * time.Minute}} // a long journal is read whole
+	return get[Verification](ctx, slow, "/verification")
+}
+
 // Retry has a parked operation offered again.
 func (a *Admin) Retry(ctx context.Context, id string, d Deed) (doors.Operation, error) {
 	return post[doors.Operation](ctx, a, "/queue/"+url.PathEscape(id)+"/retry", d)

@@ -83,6 +83,9 @@ func TestAParkedOperationIsSaidAndRetried(t *testing.T) {
 	if i < 0 || !slices.Equal(causes[i].Targets, []string{bad.ID}) {
 		t.Errorf("causes: %+v", causes)
 	}
+	if got := s.hub.status().Connectivity.State; got != "online" {
+		t.Errorf("the line is said to be %s, since one operation breaks headquarters", got)
+	}
 	a, err := DialAdmin(s.dir)
 	if err != nil {
 		t.Fatal(err)

@@ -200,6 +200,13 @@ func (f *fakeHQ) Feed(ctx context.Context, epoch string, after uint64, wait time
 	}
 }
 
+func (f *fakeHQ) Chain(_ context.Context, epoch string, after uint64, nonce string) (hq.ChainPage, error) {
+	if err := f.answer(); err != nil {
+		return hq.ChainPage{}, err
+	}
+	return hq.ChainPage{}, doors.ErrNotFound // an older headquarters
+}
+
 func (f *fakeHQ) Readers(context.Context) (hq.ReaderList, error) {
 	if err := f.answer(); err != nil {
 		return hq.ReaderList{}, err

@@ -186,6 +186,11 @@ func (h *Hub) learnStore(ctx context.Context) bool {
 		h.log.Error("headquarters knows this credential as another store's", "store", h.cfg.Store, "headquarters", s.ID)
 		return false
 	}
+	if old := h.store.Load(); old != nil && old.HeadKey != "" && s.HeadKey != old.HeadKey {
+		// The first word counts: `hub queue verify` says that this is another's.
+		h.log.Error("headquarters signs with another key than before; enrol anew if that is right", "key", s.HeadKey, "was", old.HeadKey)
+		s.HeadKey = old.HeadKey
+	}
 	if old := h.store.Swap(&s); old == nil || *old != s {
 		if err := RememberStore(h.cfg.StateDir, s); err != nil {
 			h.log.Error("remember store", "err", err)

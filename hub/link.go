@@ -10,6 +10,7 @@ import (
 
 	"storehub/doors"
 	"storehub/hq"
+	"storehub/offlinequeue"
 )
 
 // HQ is what the hub asks of headquarters: the methods of [*hq.Client]. A
@@ -20,6 +21,7 @@ type HQ interface {
 	Stripe(ctx context.Context, t doors.Till, c doors.Call, key string, params url.Values) (json.RawMessage, error)
 	Submit(ctx context.Context, s hq.Submission) (hq.Receipt, error)
 	Feed(ctx context.Context, epoch string, after uint64, wait time.Duration) (hq.Feed, error)
+	Chain(ctx context.Context, epoch string, after uint64, nonce string) (hq.ChainPage, error)
 	Readers(ctx context.Context) (hq.ReaderList, error)
 	Tills(ctx context.Context, b hq.TillBook) error
 }
@@ -139,8 +141,18 @@ func (w *watched) Stripe(ctx context.Context, t doors.Till, c doors.Call, key st
 	return obj, err
 }
 
+// Submit says nothing of the line when headquarters may have broken on what was
+// offered: tills must not be told that it is silent.
 func (w *watched) Submit(ctx context.Context, s hq.Submission) (hq.Receipt, error) {
-	return exchange(w, func() (hq.Receipt, error) { return w.hq.Submit(ctx, s) })
+	if w.slow != nil {
+		defer time.AfterFunc(slowExchange, w.slow).Stop()
+	}
+	r, err := w.hq.Submit(ctx, s)
+	var held *offlinequeue.Refusal
+	if !errors.As(notTaken(err), &held) {
+		w.link.note(err)
+	}
+	return r, err
 }
 
 // Feed is meant to take long.
@@ -148,6 +160,10 @@ func (w *watched) Feed(ctx context.Context, epoch string, after uint64, wait tim
 	f, err := w.hq.Feed(ctx, epoch, after, wait)
 	w.link.note(err)
 	return f, err
+}
+
+func (w *watched) Chain(ctx context.Context, epoch string, after uint64, nonce string) (hq.ChainPage, error) {
+	return exchange(w, func() (hq.ChainPage, error) { return w.hq.Chain(ctx, epoch, after, nonce) })
 }
 
 func (w *watched) Readers(ctx context.Context) (hq.ReaderList, error) {

@@ -49,6 +49,17 @@ type gap struct {
 	flushed  bool // what follows was written after a later flush
 }
 
+// next is the first segment that begins after a record, and whether it is the last.
+func (j *journal) next(after uint64) (s *segment, last bool) {
+	j.mu.RLock()
+	defer j.mu.RUnlock()
+	i := slices.IndexFunc(j.segments, func(s *segment) bool { return s.before.number >= after })
+	if i < 0 {
+		return nil, false
+	}
+	return j.segments[i], i+1 == len(j.segments)
+}
+
 // gapAt finds the gap that begins at a place; -1: none.
 func gapAt(bad []gap, at int64) int {
 	return slices.IndexFunc(bad, func(g gap) bool { return g.at == at && g.end > at })

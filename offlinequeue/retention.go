@@ -13,6 +13,10 @@ const (
 	keepRecords = 7 * day
 	keepLeast   = day // a till that was off over night learns the end
 
+	// The hub sends one a minute, and nobody asks for what became of an old one.
+	heartbeat      = "heartbeat"
+	keepHeartbeats = time.Hour
+
 	day = 24 * time.Hour
 	// As many days are remembered as money is kept, and the one that began before.
 	keepDays = int(keepMoney/day) + 2
@@ -153,7 +157,10 @@ func (q *Queue) prune(from string) (pruned int, next string, err error) {
 // while a person has to see to it.
 func (q *Queue) over(st *state, r *record, now time.Time) bool {
 	keep := keepRecords
-	if r.Money {
+	switch {
+	case r.Kind == heartbeat:
+		return r.State.Final() && now.Sub(r.Changed) >= keepHeartbeats
+	case r.Money:
 		keep = keepMoney
 	}
 	return r.State.Final() && st.age(r.Changed, now) >= keep && !r.Unresolved()

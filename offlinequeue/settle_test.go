@@ -147,7 +147,23 @@ func TestOperationsAreKeptUntilLongAfterTheirEnd(t *testing.T) {
 	stop()
 	settle(t, q, Cursor{Epoch: hq.epoch, Seq: 3},
 		Outcome{Seq: 1, ID: "money", State: Succeeded}, Outcome{Seq: 2, ID: "receipt", State: Succeeded},
-		Outcome{Seq: 3, ID: "never came", State: Succeeded})
+		Outcome{Seq: 3, ID: "never came", State: Succeeded}, Outcome{ID: "beat", State: Succeeded})
+	beat := receipt
+	beat.ID, beat.Kind, beat.Ref = "beat", "heartbeat", "0412"
+	put(t, q, beat)
+	for _, c := range []struct {
+		after time.Duration
+		want  []string
+	}{
+		{time.Hour - time.Second, []string{"beat", "open", "receipt", "money"}},
+		{time.Second, []string{"open", "receipt", "money"}},
+	} {
+		now = now.Add(c.after)
+		if _, _, err := q.prune(""); err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "heartbeats", ids(t, q), c.want)
+	}
 	lived := 0
 	for _, c := range []struct {
 		days int

@@ -1,6 +1,7 @@
 package offlinequeue
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -86,6 +87,62 @@ func verify(dir string) (r Report, err error) {
 	return r, nil
 }
 
+// Examine is Verify, and has fn look at what stands: at a copy that is discarded
+// afterwards, healed as Open would heal it.
+func Examine(dir string, fn func(Report, *Queue) error) error {
+	r, err := Verify(dir)
+	if err != nil {
+		return err
+	}
+	q, discard, err := duplicate(dir)
+	if err != nil {
+		return fmt.Errorf("read queue %s: %w", dir, err)
+	}
+	defer discard()
+	return fn(r, q)
+}
+
+// Verify is the same for a queue that is open, and goes on working meanwhile. The
+// segment that is being written is read while nothing is, which takes some
+// milliseconds.
+func (q *Queue) Verify(ctx context.Context) (r Report, err error) {
+	var before *position
+	from := uint64(0)
+	for last := false; !last; {
+		var seg *segment
+		var read segment
+		scan := func(j *journal) error {
+			if seg, last = j.next(from); seg == nil {
+				return errors.New("the journal is missing")
+			}
+			read = segment{file: seg.file, name: seg.name, before: position{number: seg.before.number}}
+			return read.scan(before, last)
+		}
+		if _, last = q.journalNow().next(from); last {
+			err = q.do(ctx, "look", 0, func(*change) error { return scan(q.journal) })
+		} else {
+			err = scan(q.journalNow())
+		}
+		switch {
+		case errors.Is(err, os.ErrClosed): // it was given back meanwhile
+			before = nil
+		case err != nil:
+			return r, fmt.Errorf("verify queue %s: %w", q.dir, err)
+		default:
+			r.segment(&read)
+			before = &read.last
+		}
+		from = seg.before.number + 1
+	}
+	if err := q.storeNow().view(func(t *tx) error { return r.sum(t) }); err != nil {
+		r.damaged(storeName, 0, 0, err.Error())
+	}
+	_, st := q.reader()
+	r.stands(&st) // what is not applied yet stands too
+	r.Operations = st.Held
+	return r, nil
+}
+
 func (r *Report) damaged(where string, from, to uint64, why string) {
 	r.Damage = append(r.Damage, Damage{where, from, to, why})
 }
@@ -100,18 +157,70 @@ func (r *Report) readJournal(f *found) error {
 		return err
 	}
 	for _, s := range f.journal.segments {
-		for _, g := range s.bad {
-			why := "the records cannot be read"
-			if g.from > g.to {
-				why = "its head cannot be read"
-			}
-			r.damaged(s.name, g.from, g.to, why)
-		}
+		r.segment(s)
 	}
-	r.Segments = len(f.journal.segments)
-	r.First = f.journal.segments[0].before.number + 1
-	r.Last, r.Hash = f.journal.last.number, hex.EncodeToString(f.journal.last.hash[:])
 	return nil
+}
+
+// segment takes in a segment that was read.
+func (r *Report) segment(s *segment) {
+	for _, g := range s.bad {
+		why := "the records cannot be read"
+		if g.from > g.to {
+			why = "its head cannot be read"
+		}
+		r.damaged(s.name, g.from, g.to, why)
+	}
+	if r.Segments++; r.Segments == 1 {
+		r.First = s.before.number + 1
+	}
+	r.Last, r.Hash = s.last.number, hex.EncodeToString(s.last.hash[:])
+}
+
+// sum holds what one look at the store sees against its own sum.
+func (r *Report) sum(t *tx) error {
+	get := func(key string, into func([]byte) error) error {
+		b, _, err := t.get(key)
+		if errors.Is(err, errAbsent) {
+			return nil // nothing was ever applied, or the sum tells
+		}
+		if err == nil {
+			err = into(b)
+		}
+		return err
+	}
+	st, sum := newState(), uint64(0)
+	err := errors.Join(get(keyState, st.decode), get(keyHistory, st.remember), get(keyApplied, func(b []byte) error {
+		a, err := decodeApplied(b)
+		r.Applied = a.number
+		return err
+	}))
+	for _, prefix := range []string{prefixSeq, prefixLink, prefixStray, keyHistory} {
+		if err != nil {
+			return err
+		}
+		err = t.scan(prefix, "", false, func(key string, value []byte, number uint64) (bool, error) {
+			sum += share(key, number)
+			if prefix != prefixSeq {
+				return true, nil
+			}
+			_, err := decodeStanding(seqOf(key), value)
+			return true, err
+		})
+	}
+	if err == nil && sum != st.Sum {
+		err = errors.New("what is in it does not fit its sum")
+	}
+	r.stands(&st)
+	return err
+}
+
+// stands takes in where the queue stands.
+func (r *Report) stands(st *state) {
+	r.Number, r.Head, r.Cursor, r.Lost = st.Tail, st.Head, st.Cursor, nil
+	for _, words := range st.Damaged {
+		r.Lost = append(r.Lost, strings.TrimSpace(words))
+	}
 }
 
 // readStore holds the store against the journal; it brings the copy level first.
@@ -147,9 +256,20 @@ func (r *Report) readStore(f *found, copied string) {
 	}
 	if f.seen != nil {
 		r.Operations = f.held
-		r.Number, r.Head, r.Cursor = f.st.Tail, f.st.Head, f.st.Cursor
-		for _, words := range f.st.Damaged {
-			r.Lost = append(r.Lost, strings.TrimSpace(words))
-		}
+		r.stands(&f.st)
 	}
+}
+
+// Submitted is what the submit chain has at a number: the operation, and the head after
+// it. What was pruned, or is of a past that was left, is not known.
+func (q *Queue) Submitted(number uint64) (id, head string, known bool, err error) {
+	r, st := q.reader()
+	if head, known, err = r.head(&st, number); err != nil || !known {
+		return "", "", false, err
+	}
+	if gen, _, atStart, ok := st.place(number); ok && !atStart {
+		l, _, err := r.link(gen, number)
+		return l.ID, head, true, err
+	}
+	return "", head, true, nil
 }

@@ -1,7 +1,9 @@
 package offlinequeue
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -45,6 +47,60 @@ func TestVerifyNamesDamageAndTouchesNothing(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(os.TempDir()); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// An open queue proves the same of itself, while it works.
+func TestAnOpenQueueVerifiesItself(t *testing.T) {
+	dir := t.TempDir()
+	q := opened(t, dir, Options{segmentSize: 64 << 10})
+	hq := newHeadquarters()
+	offered(t, q, hq, 6, 3)
+	big := make([]byte, 8<<10)
+	for i := range big {
+		big[i] = '7'
+	}
+	working := make(chan error)
+	stop, cancel := context.WithCancel(t.Context())
+	go func() {
+		var err error
+		for n := uint64(4); err == nil && stop.Err() == nil; n++ {
+			err = q.Settle(t.Context(), Cursor{Epoch: hq.epoch, Seq: n}, []Outcome{{Seq: n, ID: "op05", State: Accepted, Reason: fmt.Sprint(n), Result: big}})
+		}
+		working <- err
+	}()
+	for range 20 {
+		r, err := q.Verify(t.Context())
+		if err != nil || !r.OK() {
+			t.Fatalf("%+v (%v)", r, err)
+		}
+		if r.Operations != 6 || r.Number != 6 || r.Head != hq.head(6) || r.Cursor.AcceptedThrough != 6 {
+			t.Fatalf("%+v", r)
+		}
+	}
+	cancel()
+	if err := <-working; err != nil {
+		t.Fatal(err)
+	}
+	for n := range uint64(7) {
+		id, head, known, err := q.Submitted(n)
+		if err != nil || !known || head != hq.head(int(n)) || n > 0 && id != fmt.Sprintf("op%02d", n-1) && n < 6 {
+			t.Errorf("number %d: %q %q %t (%v)", n, id, head, known, err)
+		}
+	}
+	if _, _, known, err := q.Submitted(7); known || err != nil {
+		t.Errorf("a number that was not given: %t (%v)", known, err)
+	}
+	if err := q.level(); err != nil { // what Badger has not would be lost
+		t.Fatal(err)
+	}
+	q.journal.mu.RLock()
+	seg := q.journal.segments[0]
+	name, at := filepath.Join(dir, journalName, seg.name), int((headSize+seg.end)/2)
+	q.journal.mu.RUnlock()
+	flip(t, name, at)
+	if r, err := q.Verify(t.Context()); err != nil || len(r.Damage) != 1 || r.Damage[0].From == 0 {
+		t.Errorf("one flipped byte: %+v (%v)", r, err)
 	}
 }
 

@@ -150,3 +150,20 @@ func BenchmarkDrain(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
 }
+
+// BenchmarkOpen opens a queue in which b.N operations wait.
+func BenchmarkOpen(b *testing.B) {
+	dir := b.TempDir()
+	q := opened(b, dir, Options{})
+	data := json.RawMessage(`"` + strings.Repeat("x", 1<<10) + `"`)
+	produce(b, 256, func(n int64) error {
+		op := capture(fmt.Sprint(n), fmt.Sprint(n%1000))
+		op.Data = data
+		_, err := q.Put(b.Context(), op)
+		return err
+	})
+	closed(b, q)
+	b.ResetTimer()
+	b.StartTimer()
+	closed(b, opened(b, dir, Options{}))
+}

@@ -261,7 +261,7 @@ func (q *Queue) remember(c *change) error {
 		if err := q.overlay.level(); err != nil {
 			return err
 		}
-		seen, err := readState(q.store, &c.st, c.now)
+		seen, err := readState(q.store, &c.st, c.now, q.window)
 		if err != nil {
 			return err
 		}

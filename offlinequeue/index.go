@@ -9,9 +9,11 @@ import (
 )
 
 // index is what is kept in memory: counts of everything, and one entry for each
-// operation that has no end yet or has to be offered again. The queue's mutex
-// guards it.
+// operation that has no end yet or has to be offered again; of those that wait, the
+// oldest. The queue's mutex guards it.
 type index struct {
+	most     int                      // waiting operations in memory
+	through  uint64                   // what waits and was promised up to here is in memory
 	counts   map[string]map[State]int // by kind
 	bytes    int64                    // of all operations held
 	ended    int64                    // of those that have their end
@@ -43,8 +45,9 @@ type entry struct {
 	suspect bool // Run has set it aside
 }
 
-func newIndex() *index {
+func newIndex(most int) *index {
 	return &index{
+		most: most, through: allIn,
 		counts:  map[string]map[State]int{},
 		entries: map[string]*entry{},
 		waiting: schedule{lanes: map[string]*lane{}},
@@ -70,9 +73,13 @@ func (x *index) apply(st *state, s saved, now time.Time) {
 		x.drop(s.old.ID)
 		return
 	}
-	r := s.new
-	x.count(r, 1)
-	x.note(r, true)
+	x.count(s.new, 1)
+	x.note(s.new, true)
+	x.admit(st, s.new, now)
+}
+
+// admit takes in how an operation stands now.
+func (x *index) admit(st *state, r *record, now time.Time) {
 	number := uint64(0)
 	if st.holds(r.Gen, r.Number) {
 		number = r.Number
@@ -85,6 +92,9 @@ func (x *index) apply(st *state, s saved, now time.Time) {
 		return
 	}
 	e := x.entries[r.ID]
+	if e == nil && number == 0 && x.outside(r) {
+		return
+	}
 	if e == nil {
 		e = &entry{id: r.ID, ref: r.Ref, seq: r.Seq, created: r.Created, money: r.Money}
 		x.entries[r.ID] = e
@@ -223,8 +233,8 @@ type seen struct {
 
 // readState reads how every operation stands, in order of promises, and sums up all
 // keys. What cannot be read is told in words, and left out.
-func readState(s *store, st *state, now time.Time) (*seen, error) {
-	v := &seen{index: newIndex()}
+func readState(s *store, st *state, now time.Time, most int) (*seen, error) {
+	v := &seen{index: newIndex(most)}
 	count := func(key string, number uint64) {
 		v.sum += share(key, number)
 		if v.oldest == 0 || number < v.oldest {

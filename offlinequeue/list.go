@@ -13,7 +13,10 @@ import (
 func (q *Queue) All(states ...State) iter.Seq2[Op, error] {
 	return func(yield func(Op, error) bool) {
 		next := q.pages(states)
-		if len(states) > 0 && !slices.ContainsFunc(states, State.Final) {
+		q.mu.Lock()
+		inMemory := q.index.through == allIn
+		q.mu.Unlock()
+		if inMemory && len(states) > 0 && !slices.ContainsFunc(states, State.Final) {
 			next = q.openPages(states)
 		}
 		for {

@@ -55,7 +55,7 @@ func (m *model) check(err error) {
 }
 
 func (m *model) open() {
-	q, err := Open(m.dir, Options{Log: quiet(), segmentSize: 1 << 20})
+	q, err := Open(m.dir, Options{Log: quiet(), segmentSize: 1 << 20, window: 3})
 	m.check(err)
 	m.q = q
 }
@@ -177,7 +177,11 @@ func (m *model) invariant() {
 func (m *model) open0() int {
 	m.q.mu.Lock()
 	defer m.q.mu.Unlock()
-	return len(m.q.index.offered) + len(m.q.index.waiting.lanes)
+	n := len(m.q.index.offered) + len(m.q.index.waiting.lanes)
+	if m.q.index.through != allIn {
+		n++ // and those on disk
+	}
+	return n
 }
 
 func (m *model) arrived() {

@@ -386,7 +386,7 @@ func (q *Queue) examine(f *found) error {
 	if err != nil {
 		return fmt.Errorf("its state cannot be read: %w", err)
 	}
-	if f.seen, err = readState(f.store, &f.st, q.now()); err != nil {
+	if f.seen, err = readState(f.store, &f.st, q.now(), q.window); err != nil {
 		return err
 	}
 	if len(f.bad) > 0 {

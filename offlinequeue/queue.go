@@ -36,6 +36,7 @@ type Options struct {
 	disk        disk  // of the journal; nil: the directory
 	mirror      disk  // instead of Mirror's; nil: none
 	segmentSize int64 // 0: 16 MiB
+	window      int   // 0: windowMost
 }
 
 // Queue is the shop's memory of its promises. All methods may be called by
@@ -87,6 +88,7 @@ type Queue struct {
 	mirrorDir   string
 	mirrorSaid  string // of the writer: why the second copy was away last time
 	segmentSize int64
+	window      int           // how many that wait are in memory
 	old         chan struct{} // holds a token when segments may be needless
 	scrubbed    uint64        // of the upkeep: the journal was read up to here
 	scrubbedLog string        // and the value log up to here
@@ -110,6 +112,7 @@ func Open(dir string, o Options) (*Queue, error) {
 		old:       make(chan struct{}, 1),
 		own:       map[string]owned{},
 		recent:    newRecent(),
+		window:    o.window,
 		disk:      o.disk, segmentSize: o.segmentSize, mirrorDir: o.Mirror,
 	}
 	if q.disk == nil {
@@ -120,6 +123,9 @@ func Open(dir string, o Options) (*Queue, error) {
 		q.disk = newMirror(q.disk, o.mirror, func() error { return nil })
 	case o.Mirror != "":
 		q.disk = q.mirrorPlace(o.Mirror, o.Owner)
+	}
+	if q.window == 0 {
+		q.window = windowMost
 	}
 	if q.segmentSize == 0 {
 		q.segmentSize = segmentSize

@@ -21,8 +21,8 @@ const (
 	// As many days are remembered as money is kept, and the one that began before.
 	keepDays = int(keepMoney/day) + 2
 
-	// How many operations one round of upkeep looks at: at one round a minute a
-	// shop's five weeks are gone through in hours, and no till feels it.
+	// How many operations one step of upkeep looks at: no till feels it. The oldest are
+	// gone through as long as their time is over, and one step of the others a round.
 	upkeepLook = 512
 )
 

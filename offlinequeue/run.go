@@ -165,9 +165,32 @@ func (q *Queue) send(ctx context.Context, s Sender, ops int, only string) (Batch
 // leaves: what headquarters saw under a number is never offered under another.
 // What was offered and has no receipt goes first, in the order of its numbers.
 func (q *Queue) batch(ctx context.Context, ops int, only string) (Batch, error) {
+	ids, size, err := q.choose(ctx, ops, only)
+	if err != nil || len(ids) == 0 {
+		return Batch{}, err
+	}
+	var b Batch
+	err = q.do(ctx, "number", size+len(ids)*256, func(c *change) error {
+		b = Batch{}
+		return c.number(&b, ids)
+	})
+	if err != nil {
+		return Batch{}, fmt.Errorf("number operations: %w", err)
+	}
+	return b, nil
+}
+
+// choose says what the next batch is of, and about how large that is.
+func (q *Queue) choose(ctx context.Context, ops int, only string) (ids []string, size int, err error) {
 	q.mu.Lock()
-	var ids []string
-	size := 0
+	for q.index.scarce() {
+		q.mu.Unlock()
+		if err := q.refill(ctx); err != nil {
+			return nil, 0, err
+		}
+		q.mu.Lock()
+	}
+	defer q.mu.Unlock()
 	if only != "" {
 		ids = append(ids, only)
 	} else if len(q.index.offered) > 0 {
@@ -178,23 +201,22 @@ func (q *Queue) batch(ctx context.Context, ops int, only string) (Batch, error) 
 			ids, size = append(ids, e.id), size+e.size
 		}
 	} else {
-		for _, e := range q.index.waiting.pick(q.now(), ops, batchBytes) {
+		picked := q.index.waiting.pick(q.now(), ops, batchBytes)
+		for len(picked) == 0 && q.index.through != allIn {
+			// All that is in memory is held up: others may not be.
+			q.mu.Unlock()
+			err := q.refill(ctx)
+			q.mu.Lock()
+			if err != nil {
+				return nil, 0, err
+			}
+			picked = q.index.waiting.pick(q.now(), ops, batchBytes)
+		}
+		for _, e := range picked {
 			ids, size = append(ids, e.id), size+e.size
 		}
 	}
-	q.mu.Unlock()
-	if len(ids) == 0 {
-		return Batch{}, nil
-	}
-	var b Batch
-	err := q.do(ctx, "number", size+len(ids)*256, func(c *change) error {
-		b = Batch{}
-		return c.number(&b, ids)
-	})
-	if err != nil {
-		return Batch{}, fmt.Errorf("number operations: %w", err)
-	}
-	return b, nil
+	return ids, size, nil
 }
 
 // number gives the next numbers to those that have none, and makes the batch.

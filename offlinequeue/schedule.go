@@ -22,6 +22,7 @@ const (
 type schedule struct {
 	lanes map[string]*lane // by ref
 	order []*lane
+	waits int      // entries in all lanes
 	fresh []*entry // money in the order it was put; cleaned when read
 }
 
@@ -146,6 +147,7 @@ func (s *schedule) add(e *entry, now time.Time) {
 		s.lanes[e.ref] = l
 	}
 	e.lane, e.number = l, 0
+	s.waits++
 	l.put(e)
 	if e.held() {
 		l.held++
@@ -162,6 +164,7 @@ func (s *schedule) remove(e *entry) {
 		return
 	}
 	e.lane = nil
+	s.waits--
 	l.drop(e)
 	if e.held() {
 		l.held--

@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	upkeepEvery = time.Minute
+	upkeepEvery = 30 * time.Second
 	// So many pruned operations are worth compacting for.
 	compactAfter = 2000
 )

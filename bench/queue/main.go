@@ -40,6 +40,8 @@ type plan struct {
 	Rounds    int      `json:"rounds"`
 	Life      []string `json:"life"`
 	Waiting   int      `json:"waiting"`
+	Sustained float64  `json:"sustained"`
+	Retention bool     `json:"retention"`
 
 	dir, json string
 }
@@ -57,6 +59,9 @@ func parse(args []string) (plan, error) {
 	fs.Float64Var(&p.Seconds, "seconds", 2, "how long a run lasts")
 	fs.IntVar(&p.Rounds, "rounds", 5, "how many runs each figure is the median of")
 	fs.IntVar(&p.Waiting, "waiting", 100_000, "how many wait when the recovery begins")
+	fs.Float64Var(&p.Sustained, "sustained", 0, "how long a sustained run of the first store and of the queue lasts, with the most producers; 0: none")
+	fs.BoolVar(&p.Retention, "retention", false, "put records, which are kept as long as there is room; after the drain take that room, and look at the disk a minute later")
+	long := fs.Bool("long", false, "every figure: -sustained 60 -waiting 1000000 -retention")
 	fs.StringVar(&p.dir, "dir", os.TempDir(), "where the stores are made: on the disk to be measured")
 	fs.StringVar(&p.json, "json", "", "write all figures of all runs to this file")
 	if err := fs.Parse(args); err != nil {
@@ -64,6 +69,9 @@ func parse(args []string) (plan, error) {
 	}
 	if fs.NArg() > 0 {
 		return p, fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	}
+	if *long {
+		p.Sustained, p.Waiting, p.Retention = 60, 1_000_000, true
 	}
 	p.Stores = strings.Split(*stores, ",")
 	if *life != "none" {
@@ -93,6 +101,7 @@ type result struct {
 	Began   time.Time     `json:"began"`
 	Machine machine       `json:"machine"`
 	Enqueue []enqueueRun  `json:"enqueue"`
+	Lasting []enqueueRun  `json:"sustained,omitempty"`
 	Life    []lifeRun     `json:"life"`
 	Notes   []string      `json:"notes,omitempty"`
 	Took    time.Duration `json:"took_ns"`
@@ -114,6 +123,7 @@ type lifeRun struct {
 	filled
 	Disk int64 `json:"disk_bytes"`
 	recovered
+	Aged     *aged   `json:"aged,omitempty"`
 	OtherCPU float64 `json:"other_cpu_cores"`
 }
 
@@ -128,8 +138,17 @@ func measure(ctx context.Context, args []string) error {
 	}
 	defer os.RemoveAll(dir)
 	r := result{Plan: p, Began: time.Now().UTC(), Machine: describe(dir)}
-	if err := r.enqueue(ctx, dir); err != nil {
-		return err
+	for _, producers := range p.Producers {
+		runs, err := r.enqueue(ctx, dir, p.Stores, producers, p.Seconds)
+		if err != nil {
+			return err
+		}
+		r.Enqueue = append(r.Enqueue, runs...)
+	}
+	if p.Sustained > 0 {
+		if r.Lasting, err = r.enqueue(ctx, dir, p.lasting(), slices.Max(p.Producers), p.Sustained); err != nil {
+			return err
+		}
 	}
 	if err := r.life(ctx, dir); err != nil {
 		return err
@@ -148,33 +167,39 @@ func measure(ctx context.Context, args []string) error {
 	return r.render(os.Stdout)
 }
 
+// lasting are the stores of the sustained run.
+func (p plan) lasting() []string {
+	if p.Stores[0] == "queue" {
+		return p.Stores[:1]
+	}
+	return []string{p.Stores[0], "queue"}
+}
+
 // enqueue runs every store once in each round, each round beginning with another,
 // so that what the machine does beside falls on all alike.
-func (r *result) enqueue(ctx context.Context, dir string) error {
-	for _, producers := range r.Plan.Producers {
-		for round := range r.Plan.Rounds {
-			for i := range r.Plan.Stores {
-				name := r.Plan.Stores[(i+round)%len(r.Plan.Stores)]
-				fmt.Fprintf(os.Stderr, "\r\033[K%d producers, round %d of %d: %s", producers, round+1, r.Plan.Rounds, name)
-				run := enqueueRun{Store: name, Producers: producers, Round: round + 1}
-				err := in(dir, func(dir string) error {
-					load, wrote := watchLoad(), device(dir)
-					err := ask(ctx, order{Do: "enqueue", Store: name, Dir: dir, Producers: producers, Seconds: r.Plan.Seconds}, &run.enqueued)
-					run.OtherCPU = load()
-					if run.Device = device(dir); run.Device >= 0 {
-						run.Device -= wrote
-					}
-					return err
-				})
-				if err != nil {
-					return err
+func (r *result) enqueue(ctx context.Context, dir string, stores []string, producers int, seconds float64) (runs []enqueueRun, err error) {
+	for round := range r.Plan.Rounds {
+		for i := range stores {
+			name := stores[(i+round)%len(stores)]
+			fmt.Fprintf(os.Stderr, "\r\033[K%d producers, round %d of %d: %s", producers, round+1, r.Plan.Rounds, name)
+			run := enqueueRun{Store: name, Producers: producers, Round: round + 1}
+			err := in(dir, func(dir string) error {
+				load, wrote := watchLoad(), device(dir)
+				err := ask(ctx, order{Do: "enqueue", Store: name, Dir: dir, Producers: producers, Seconds: seconds}, &run.enqueued)
+				run.OtherCPU = load()
+				if run.Device = device(dir); run.Device >= 0 {
+					run.Device -= wrote
 				}
-				r.Enqueue = append(r.Enqueue, run)
+				return err
+			})
+			if err != nil {
+				return nil, err
 			}
+			runs = append(runs, run)
 		}
 	}
 	fmt.Fprint(os.Stderr, "\r\033[K")
-	return nil
+	return runs, nil
 }
 
 // in calls f with a directory of its own, which is removed behind it.
@@ -196,7 +221,7 @@ func (r *result) life(ctx context.Context, dir string) error {
 		err := in(dir, func(dir string) error {
 			load := watchLoad()
 			defer func() { run.OtherCPU = load() }()
-			if err := fillAndKill(ctx, order{Do: "fill", Store: name, Dir: dir, Producers: 64, N: r.Plan.Waiting}, &run.filled); err != nil {
+			if err := fillAndKill(ctx, order{Do: "fill", Store: name, Dir: dir, Producers: 64, N: r.Plan.Waiting, Records: r.Plan.Retention}, &run.filled); err != nil {
 				return err
 			}
 			var err error
@@ -206,7 +231,15 @@ func (r *result) life(ctx context.Context, dir string) error {
 			if err := forget(dir); err != nil {
 				return fmt.Errorf("drop %s from the page cache: %w", filepath.Base(dir), err)
 			}
-			return ask(ctx, order{Do: "recover", Store: name, Dir: dir, N: r.Plan.Waiting}, &run.recovered)
+			if err := ask(ctx, order{Do: "recover", Store: name, Dir: dir, N: r.Plan.Waiting}, &run.recovered); err != nil {
+				return err
+			}
+			if !r.Plan.Retention || run.Drain == nil {
+				return nil
+			}
+			fmt.Fprintf(os.Stderr, "\r\033[Ka minute after retention: %s", name)
+			run.Aged = &aged{}
+			return ask(ctx, order{Do: "age", Store: name, Dir: dir}, run.Aged)
 		})
 		if err != nil {
 			return err

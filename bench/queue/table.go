@@ -52,7 +52,7 @@ func (r *result) note() {
 		}
 		most = max(most, load)
 	}
-	for _, run := range r.Enqueue {
+	for _, run := range slices.Concat(r.Enqueue, r.Lasting) {
 		see(run.OtherCPU)
 	}
 	for _, run := range r.Life {
@@ -77,7 +77,13 @@ func (r *result) render(w io.Writer) error {
 		fmt.Fprintf(&b, "\n> %s\n", n)
 	}
 	for _, producers := range r.Plan.Producers {
-		r.renderEnqueue(&b, producers)
+		title := fmt.Sprintf("Durable enqueue, %s", count(producers, "producer"))
+		r.renderEnqueue(&b, title, r.Enqueue, producers)
+	}
+	if len(r.Lasting) > 0 {
+		producers := r.Lasting[0].Producers
+		title := fmt.Sprintf("Sustained for %v s, %s", r.Plan.Sustained, count(producers, "producer"))
+		r.renderEnqueue(&b, title, r.Lasting, producers)
 	}
 	if len(r.Life) > 0 {
 		r.renderLife(&b)
@@ -86,19 +92,19 @@ func (r *result) render(w io.Writer) error {
 	return err
 }
 
-func (r *result) renderEnqueue(b *bytes.Buffer, producers int) {
+func (r *result) renderEnqueue(b *bytes.Buffer, title string, runs []enqueueRun, producers int) {
 	base := map[int]float64{} // by round
-	for _, run := range r.Enqueue {
+	for _, run := range runs {
 		if run.Producers == producers && run.Store == r.Plan.Stores[0] {
 			base[run.Round] = run.PerSecond
 		}
 	}
-	fmt.Fprintf(b, "\n### Durable enqueue, %s\n\n", count(producers, "producer"))
+	fmt.Fprintf(b, "\n### %s\n\n", title)
 	fmt.Fprintf(b, "| store | ops/s | min..max | of the %s (min..max) | p50 µs | p99 µs | CPU µs | written per payload byte | RssAnon MiB |\n", r.Plan.Stores[0])
 	b.WriteString("|---|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, name := range r.Plan.Stores {
 		var rate, ratio, p50, p99, cpu, amp, rss []float64
-		for _, run := range r.Enqueue {
+		for _, run := range runs {
 			if run.Producers != producers || run.Store != name {
 				continue
 			}
@@ -137,6 +143,9 @@ func (r *result) renderLife(b *bytes.Buffer) {
 		fmt.Fprintf(b, "\n### Drain\n\n")
 		b.WriteString("| store | ops/s | first tenth | last tenth | disk MiB drained | disk MiB closed |\n|---|--:|--:|--:|--:|--:|\n")
 		fmt.Fprintf(b, "| %s | %.0f | %.0f | %.0f | %.0f | %.0f |\n", rowOf(l.Store), d.PerSecond, d.Begin, d.End, mib(l.DiskDrained), mib(l.DiskClosed))
+		if l.Aged != nil {
+			fmt.Fprintf(b, "\nOne minute after retention has ended %s on disk; %s held.\n", size(l.Aged.Disk)+" MiB are", count(l.Aged.Held, "operation"))
+		}
 	}
 }
 

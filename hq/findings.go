@@ -216,6 +216,14 @@ func (t *tx) close(o operation) error {
 		moot, ms(t.now), o.store, o.ID, reasonReused); err != nil {
 		return err
 	}
+	if o.State == doors.Succeeded && (o.Kind == doors.Capture || o.Kind == doors.Cancel) {
+		if _, err := t.Exec(`UPDATE intents SET next_look = NULL WHERE id = ?`, o.line); err != nil {
+			return err
+		}
+		_, err := t.Exec(`UPDATE findings SET decision = ?, decided_at = ? WHERE store = ? AND code IN (?, ?) AND ref = ? AND decision = ''`,
+			moot, ms(t.now), o.store, caseUnnamed, reasonOverdue, o.line)
+		return err
+	}
 	if o.State != doors.Failed || o.Reason == reasonDismissed || o.Kind == doors.Cancel {
 		return nil
 	}

@@ -57,13 +57,16 @@ func (s *Server) sayDuplicated(t *tx, store, why string) error {
 	return err
 }
 
+// errNotTold: Stripe did not say.
+var errNotTold = errors.New("Stripe did not tell")
+
 // checkPlace refuses when Stripe says that key, account, mode and Location do not
-// belong together, and says which. When Stripe says nothing, nothing is refused.
+// belong together, and says which. When Stripe says nothing it is errNotTold.
 func (s *Server) checkPlace(ctx context.Context, st Store) error {
 	stripe, err := s.stripe(st.Mode)
 	if err != nil {
 		if len(s.stripes) == 0 {
-			return nil // the command that keeps stores has no key
+			return errNotTold // the command that keeps stores has no key
 		}
 		return doors.ErrAccountMode.With("the store is of mode %q and headquarters has no key of that mode", st.Mode)
 	}
@@ -77,7 +80,7 @@ func (s *Server) checkPlace(ctx context.Context, st Store) error {
 	raw, err := ask(st.Account)
 	var e *StripeError
 	if err != nil && !errors.As(err, &e) {
-		return nil
+		return errNotTold
 	}
 	missing := func(e *StripeError) bool {
 		return e != nil && (e.Status == http.StatusNotFound || e.Code == "resource_missing")
@@ -101,5 +104,5 @@ func (s *Server) checkPlace(ctx context.Context, st Store) error {
 	case st.Account != "" && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden):
 		return doors.ErrAccountMode.With("Stripe does not let the key act for account %s: %s", st.Account, e.Code)
 	}
-	return nil
+	return errNotTold
 }

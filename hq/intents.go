@@ -16,8 +16,8 @@ type intent struct {
 
 // keepIntent remembers whose an intent is. The first owner stays.
 func (t *tx) keepIntent(in intent) error {
-	_, err := t.Exec(`INSERT INTO intents (id, store, mode, account, ref, till, created_at) VALUES (?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING`,
-		in.id, in.store, in.mode, in.account, in.ref, in.till, ms(t.now))
+	_, err := t.Exec(`INSERT INTO intents (id, store, mode, account, ref, till, created_at, next_look) VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING`,
+		in.id, in.store, in.mode, in.account, in.ref, in.till, ms(t.now), ms(t.now.Add(watchAfter)))
 	return err
 }
 

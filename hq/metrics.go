@@ -109,7 +109,7 @@ var (
 	operationsDesc = prometheus.NewDesc("storehub_hq_operations", "Operations in the ledger, by kind and state.", []string{"kind", "state"}, nil)
 	unknownDesc    = prometheus.NewDesc("storehub_hq_operations_unknown", "Operations of which nobody can say what became of them.", nil, nil)
 	oldestDesc     = prometheus.NewDesc("storehub_hq_oldest_open_timestamp_seconds", "When the oldest operation without an outcome was recorded; 0: none.", nil, nil)
-	deadlineDesc   = prometheus.NewDesc("storehub_hq_next_deadline_timestamp_seconds", "When the next authorisation of an open capture lapses; 0: none known.", nil, nil)
+	deadlineDesc   = prometheus.NewDesc("storehub_hq_next_deadline_timestamp_seconds", "When the next authorisation that is not captured lapses; 0: none known.", nil, nil)
 	storesDesc     = prometheus.NewDesc("storehub_hq_stores", "Stores on record.", nil, nil)
 	findingsDesc   = prometheus.NewDesc("storehub_hq_findings", "Open findings that a person should look at, by code.", []string{"code"}, nil)
 )
@@ -153,7 +153,9 @@ func (c ledgerMetrics) Collect(ch chan<- prometheus.Metric) {
 	}{
 		{unknownDesc, `SELECT count(*) FROM operations WHERE next_look IS NOT NULL AND unknown <> ''`},
 		{oldestDesc, `SELECT coalesce(min(recorded_at), 0) / 1000.0 FROM operations WHERE next_look IS NOT NULL`},
-		{deadlineDesc, `SELECT coalesce(min(deadline), 0) / 1000.0 FROM operations WHERE next_look IS NOT NULL AND kind = 'capture' AND deadline > 0`},
+		{deadlineDesc, `SELECT coalesce(min(deadline), 0) / 1000.0 FROM (
+			SELECT deadline FROM operations WHERE next_look IS NOT NULL AND kind = 'capture' AND deadline > 0
+			UNION ALL SELECT deadline FROM intents WHERE next_look IS NOT NULL AND authorised_at > 0 AND deadline > 0) AS waiting`},
 		{storesDesc, `SELECT count(*) FROM stores`},
 	} {
 		var v float64

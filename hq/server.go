@@ -157,6 +157,8 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.runReaders(ctx) })
 	g.Go(func() error { return s.runEvents(ctx) })
 	g.Go(func() error { return s.runWakes(ctx) })
+	g.Go(func() error { return s.runReconcile(ctx) })
+	g.Go(func() error { return s.runWatch(ctx) })
 	err := g.Wait()
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return nil

@@ -146,7 +146,7 @@ func (s *Server) enrol(ctx context.Context, r EnrolRequest) (Enrolment, error) {
 	if err != nil {
 		return Enrolment{}, err
 	}
-	if err := s.checkPlace(ctx, before.Store); err != nil {
+	if err := s.checkPlace(ctx, before.Store); err != nil && !errors.Is(err, errNotTold) {
 		return Enrolment{}, err
 	}
 	var e Enrolment

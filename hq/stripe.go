@@ -21,9 +21,10 @@ type Stripe interface {
 	Capture(ctx context.Context, account, intent string, amount *int64, key, op string) (Intent, error)
 	Cancel(ctx context.Context, account, intent, reason, key, op string) (Intent, error)
 	Refund(ctx context.Context, account, intent string, amount *int64, key, op string) (RefundObject, error)
-	Intent(ctx context.Context, account, intent string) (Intent, error)          // with its latest charge
-	Refunds(ctx context.Context, account, intent string) ([]RefundObject, error) // all pages
-	IntentsByRef(ctx context.Context, account, ref string) ([]Intent, error)     // metadata[storehub_ref]
+	Intents(ctx context.Context, account string, from, to time.Time) ([]Intent, error) // created in that time, with their charges
+	Intent(ctx context.Context, account, intent string) (Intent, error)                // with its latest charge
+	Refunds(ctx context.Context, account, intent string) ([]RefundObject, error)       // all pages
+	IntentsByRef(ctx context.Context, account, ref string) ([]Intent, error)           // metadata[storehub_ref]
 	Readers(ctx context.Context, account, location string) ([]json.RawMessage, error)
 	Events(ctx context.Context, account, after string) ([]Event, error) // oldest first
 	Verify(payload []byte, signature string, secrets []string) (Event, error)
@@ -60,6 +61,7 @@ type Intent struct {
 	Metadata       map[string]string
 	LatestCharge   string
 	AmountRefunded int64
+	Created        time.Time
 	Raw            json.RawMessage
 }
 

@@ -72,6 +72,7 @@ type subject struct {
 	location         string   // where it happened
 	action           []string // a reader's: reader id
 	failure          string
+	present          bool // a payment made with a card at a reader
 }
 
 // subjectOf reads the little that routes an event. Stripe's objects of any
@@ -86,6 +87,7 @@ func subjectOf(object json.RawMessage) (subject, error) {
 		Metadata map[string]string `json:"metadata"`
 		Action   *readerAction     `json:"action"`
 		Failure  string            `json:"failure_reason"`
+		Types    []string          `json:"payment_method_types"`
 		Method   struct {
 			CardPresent struct {
 				Location string `json:"location"`
@@ -103,6 +105,7 @@ func subjectOf(object json.RawMessage) (subject, error) {
 	switch o.Object {
 	case "payment_intent":
 		v.intent = o.ID
+		v.present = slices.Contains(o.Types, "card_present") || slices.Contains(o.Types, "interac_present")
 	case "terminal.reader":
 		v.action = []string{o.ID}
 		if o.Action != nil {
@@ -133,6 +136,11 @@ func (s *Server) takeEvent(ctx context.Context, e Event) (result string, err err
 		s.log.Warn("event dropped: its object cannot be read", "event", e.ID, "type", e.Type)
 		return "dropped", nil
 	}
+	if v.present && e.Type == "payment_intent.amount_capturable_updated" {
+		if err := s.adopt(ctx, mode, e.Account, v.intent); err != nil {
+			return "", err
+		}
+	}
 	err = s.db.tx(ctx, func(t *tx) error {
 		result = "taken"
 		store, err := t.storeOfEvent(mode, e.Account, v)
@@ -156,6 +164,12 @@ func (s *Server) takeEvent(ctx context.Context, e Event) (result string, err err
 		}
 		if err := t.wake(v.intent, v.ref); err != nil {
 			return err
+		}
+		if e.Type == "payment_intent.succeeded" || e.Type == "payment_intent.canceled" {
+			// The watch sees that it is over.
+			if _, err := t.Exec(`UPDATE intents SET next_look = ? WHERE id = ? AND next_look IS NOT NULL`, ms(t.now), v.intent); err != nil {
+				return err
+			}
 		}
 		if err := s.reverse(t, store, e, v); err != nil {
 			return err

@@ -26,6 +26,7 @@ type commands struct {
 
 	Serve      serveCmd      `cmd:"" help:"Run headquarters."`
 	Store      storeCmd      `cmd:"" help:"Keep the record of stores."`
+	Reconcile  reconcileCmd  `cmd:"" help:"Compare a day's orders, operations and Stripe; decide what waits for a person."`
 	Settings   configCmd     `cmd:"" name:"config" help:"Make or check a configuration file."`
 	Version    versionCmd    `cmd:"" help:"Say which build this is."`
 	Completion completionCmd `cmd:"" help:"Write a shell's completion script."`

@@ -37,6 +37,35 @@ func (a *API) Intent(ctx context.Context, account, intent string) (hq.Intent, er
 	return a.intent(ctx, request{method: http.MethodGet, path: intentPath(intent), account: account, form: url.Values{"expand[]": {"latest_charge"}}})
 }
 
+// listSpan keeps one listing within maxPages: 10,000 payments in four hours are
+// more than an account of a thousand shops has.
+const listSpan = 4 * time.Hour
+
+// Intents lists what was created from one instant to before another, each with
+// its latest charge.
+func (a *API) Intents(ctx context.Context, account string, from, to time.Time) ([]hq.Intent, error) {
+	var list []hq.Intent
+	for ; from.Before(to); from = from.Add(listSpan) {
+		until := from.Add(listSpan)
+		if until.After(to) {
+			until = to
+		}
+		raws, err := a.pages(ctx, request{method: http.MethodGet, path: "/v1/payment_intents", account: account, version: versionWithLocation,
+			form: url.Values{"created[gte]": {strconv.FormatInt(from.Unix(), 10)}, "created[lt]": {strconv.FormatInt(until.Unix(), 10)}, "expand[]": {"data.latest_charge"}}})
+		if err != nil {
+			return nil, err
+		}
+		for _, b := range raws {
+			in, err := decodeIntent(b)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, in)
+		}
+	}
+	return list, nil
+}
+
 // IntentsByRef finds the intents that carry the reference. Search lags behind and
 // shows old states, so each is read anew.
 func (a *API) IntentsByRef(ctx context.Context, account, ref string) ([]hq.Intent, error) {
@@ -89,6 +118,7 @@ func decodeIntent(b json.RawMessage) (hq.Intent, error) {
 		CaptureMethod string            `json:"capture_method"`
 		Metadata      map[string]string `json:"metadata"`
 		Charge        json.RawMessage   `json:"latest_charge"`
+		Created       int64             `json:"created"`
 	}
 	if err := json.Unmarshal(b, &o); err != nil {
 		return hq.Intent{}, fmt.Errorf("read Stripe's payment intent: %w", err)
@@ -97,7 +127,7 @@ func decodeIntent(b json.RawMessage) (hq.Intent, error) {
 		return hq.Intent{}, fmt.Errorf("read Stripe's payment intent: it has no id or status")
 	}
 	in := hq.Intent{ID: o.ID, Status: o.Status, Amount: o.Amount, Received: o.Received, Capturable: o.Capturable,
-		Currency: o.Currency, CaptureMethod: o.CaptureMethod, Metadata: o.Metadata, Raw: b}
+		Currency: o.Currency, CaptureMethod: o.CaptureMethod, Metadata: o.Metadata, Created: time.Unix(o.Created, 0).UTC(), Raw: b}
 	var c struct {
 		ID       string `json:"id"`
 		Refunded int64  `json:"amount_refunded"`

@@ -3,6 +3,7 @@ package diagnostics
 import (
 	"cmp"
 	"slices"
+	"sync"
 	"time"
 
 	"storehub/netcheck"
@@ -72,7 +73,10 @@ func judge(in Input, table []rule, found []finding) Report {
 		r.Probes = append(r.Probes, in.Net.Results...)
 	}
 	slices.SortStableFunc(found, func(a, b finding) int { return cmp.Compare(grade(a), grade(b)) })
-	above := closure(table)
+	above := explainers()
+	if &table[0] != &rules[0] {
+		above = closure(table)
+	}
 	standing := map[string]bool{}
 	for _, f := range found {
 		standing[f.code] = !f.alone
@@ -172,6 +176,9 @@ func closure(table []rule) map[string]map[string]bool {
 	}
 	return out
 }
+
+// explainers is the closure of the rules, which never change.
+var explainers = sync.OnceValue(func() map[string]map[string]bool { return closure(rules) })
 
 // orEmpty is a list for JSON: never null, and without what says nothing.
 func orEmpty(s []string) []string {

@@ -1,10 +1,14 @@
 package diagnostics
 
 import (
+	"bytes"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"storehub/netcheck"
 	"storehub/offlinequeue"
@@ -146,6 +150,40 @@ func TestTheHubsOwnStateIsJudged(t *testing.T) {
 	}
 }
 
+// Polls that die say something only when the line is sound, they are several, and
+// they are not few beside those that end as agreed.
+func TestIdleConnectionsThatDieEarly(t *testing.T) {
+	cut := func(answered bool, after ...time.Duration) (out []Cut) {
+		for _, d := range after {
+			out = append(out, Cut{At: at, After: d, Error: "EOF", Answered: answered})
+		}
+		return out
+	}
+	const s = time.Second
+	tests := []struct {
+		name  string
+		polls *Polls
+		sure  float64 // 0: no finding
+	}{
+		{"nothing known", nil, 0},
+		{"all hold", &Polls{Held: 80}, 0},
+		{"a restart at headquarters", &Polls{Held: 78, Cut: cut(true, 12*s, 7*s)}, 0},
+		{"now and then", &Polls{Held: 70, Cut: cut(true, 12*s, 7*s, 31*s, 20*s)}, 0},
+		{"the line is down", &Polls{Held: 2, Cut: cut(false, 30*s, 30*s, 30*s, 30*s)}, 0},
+		{"always at thirty seconds", &Polls{Held: 2, Cut: cut(true, 30*s, 31*s, 30*s)}, 0.85},
+		{"at any age", &Polls{Held: 9, Cut: cut(true, 12*s, 7*s, 41*s)}, 0.7},
+		{"answers come too late to pass", &Polls{Cut: cut(true, 55*s, 55*s, 55*s)}, 0.85},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := Diagnose(Input{At: at, Net: reachable(), Hub: &Hub{DiskFreeBytes: -1, Polls: tt.polls}})
+			if found := len(r.Causes) == 1 && r.Causes[0].Code == "sessions_cut"; found != (tt.sure > 0) || found && r.Causes[0].Confidence != tt.sure {
+				t.Errorf("causes %+v, want sessions_cut with %v", r.Causes, tt.sure)
+			}
+		})
+	}
+}
+
 func TestReadersAreJudgedByStripeAndTheLANTogether(t *testing.T) {
 	reader := func(online, lan readers.Tri) []readers.Reader {
 		return []readers.Reader{{ID: "tmr_1", Serial: "S1", Label: "Till 1", Online: online, Reachable: lan}}
@@ -227,39 +265,107 @@ func anything(r *rand.Rand) Input {
 }
 
 func FuzzDiagnoseNamesNoRootThatAnotherExplains(f *testing.F) {
-	for seed := range uint64(200) {
+	for seed := range uint64(60) {
 		f.Add(seed)
 	}
-	above := closure(rules)
-	f.Fuzz(func(t *testing.T, seed uint64) {
-		in := anything(rand.New(rand.NewPCG(seed, 1)))
-		r := Diagnose(in)
-		alone := map[string]bool{}
-		for _, x := range find(in, rules) {
-			alone[x.code] = x.alone
+	f.Fuzz(func(t *testing.T, seed uint64) { sound(t, anything(rand.New(rand.NewPCG(seed, 1)))) })
+}
+
+// sound holds a diagnosis to what is true of every one: proof and way out for each
+// cause, no root that another explains, every symptom under a root, the gravest
+// first, the same answer each time and in whatever order the probes ended, and an
+// input that stays as it was.
+func sound(t rapid.TB, in Input) {
+	var before, after bytes.Buffer
+	if err := SaveFacts(&before, in); err != nil {
+		t.Fatal(err)
+	}
+	r := Diagnose(in)
+	alone := map[string]bool{}
+	for _, x := range find(in, rules) {
+		alone[x.code] = x.alone
+	}
+	roots := map[string]bool{}
+	grave := 0
+	for _, c := range r.Causes {
+		if roots[c.Code] {
+			t.Errorf("%s is named twice", c.Code)
 		}
-		roots := map[string]bool{}
-		for _, c := range r.Causes {
-			if roots[c.Code] {
-				t.Errorf("%s is named twice", c.Code)
-			}
-			roots[c.Code] = true
-			if len(c.Evidence) == 0 || len(c.Remedy) == 0 || c.Confidence <= 0 || c.Confidence > 1 {
-				t.Errorf("%s without proof or way out: %+v", c.Code, c)
+		roots[c.Code] = true
+		if len(c.Evidence) == 0 || len(c.Remedy) == 0 || c.Confidence <= 0 || c.Confidence > 1 {
+			t.Errorf("%s without proof or way out: %+v", c.Code, c)
+		}
+		if g := severity(c.Severity); g < grave {
+			t.Errorf("%s, %s, stands behind something lighter", c.Code, c.Severity)
+		} else {
+			grave = g
+		}
+	}
+	if want := map[bool]Verdict{true: Blocked}[len(r.Causes) > 0 && r.Causes[0].Severity == Critical]; want != "" && r.Verdict != want {
+		t.Errorf("%s with %s", r.Verdict, r.Causes[0].Code)
+	}
+	above := explainers()
+	for _, c := range r.Causes {
+		for _, o := range r.Causes {
+			if above[c.Code][o.Code] && !alone[o.Code] {
+				t.Errorf("both %s and %s are roots, though the second explains the first", c.Code, o.Code)
 			}
 		}
-		for _, c := range r.Causes {
-			for _, o := range r.Causes {
-				if above[c.Code][o.Code] && !alone[o.Code] {
-					t.Errorf("both %s and %s are roots, though the second explains the first", c.Code, o.Code)
-				}
+	}
+	for _, s := range r.Symptoms {
+		if !roots[s.Because] || roots[s.Code] || !above[s.Code][s.Because] {
+			t.Errorf("symptom %s because of %q", s.Code, s.Because)
+		}
+	}
+	if again := Diagnose(in); !reflect.DeepEqual(again, r) {
+		t.Errorf("the second time it says %v, not %v", causes(again), causes(r))
+	}
+	if in.Net != nil {
+		turned := *in.Net
+		turned.Results = slices.Clone(in.Net.Results)
+		slices.Reverse(turned.Results)
+		other := in
+		other.Net = &turned
+		if o := Diagnose(other); o.Verdict != r.Verdict || !slices.Equal(causes(o), causes(r)) {
+			t.Errorf("with the probes in another order: %v, not %v", causes(o), causes(r))
+		}
+	}
+	if err := SaveFacts(&after, in); err != nil || !bytes.Equal(before.Bytes(), after.Bytes()) {
+		t.Errorf("the input has changed (%v)", err)
+	}
+	valid(t, r)
+}
+
+// TestAnyMixtureOfMornings puts answers of different real mornings together: each
+// answer is one that a probe gave, no two need fit.
+func TestAnyMixtureOfMornings(t *testing.T) {
+	byName := map[string][]netcheck.Result{}
+	for _, name := range mornings(t) {
+		for _, r := range load(t, name).Net.Results {
+			byName[r.Name] = append(byName[r.Name], r)
+		}
+	}
+	names := sorted(byName)
+	rapid.Check(t, func(t *rapid.T) {
+		in := Input{At: at, Integration: rapid.SampledFrom([]string{"auto", "sdk-js", "sdk-native", "server-driven"}).Draw(t, "integration"), Workday: 12 * time.Hour, Net: &netcheck.Report{Started: at}}
+		for _, name := range names {
+			if i := rapid.IntRange(-1, len(byName[name])-1).Draw(t, name); i >= 0 {
+				in.Net.Results = append(in.Net.Results, byName[name][i])
 			}
 		}
-		for _, s := range r.Symptoms {
-			if !roots[s.Because] {
-				t.Errorf("symptom %s because of %q, which is no root", s.Code, s.Because)
+		if rapid.Bool().Draw(t, "hub") {
+			in.Hub = &Hub{DiskFreeBytes: rapid.Int64Range(-1, 1<<30).Draw(t, "free"), HQRefused: rapid.Bool().Draw(t, "refused"),
+				Polls: &Polls{Held: rapid.IntRange(0, 9).Draw(t, "held"), Cut: make([]Cut, rapid.IntRange(0, 5).Draw(t, "cut"))}}
+			for i := range in.Hub.Polls.Cut {
+				in.Hub.Polls.Cut[i] = Cut{At: at, After: time.Duration(rapid.IntRange(5, 55).Draw(t, "age")) * time.Second, Error: "EOF", Answered: rapid.Bool().Draw(t, "answered")}
+			}
+			if rapid.Bool().Draw(t, "silent") {
+				in.Hub.HQFailingSince = at.Add(-time.Minute)
 			}
 		}
-		valid(t, r)
+		if rapid.Bool().Draw(t, "queue") {
+			in.Queue = &offlinequeue.Stats{OldestPending: at.Add(-time.Duration(rapid.IntRange(0, 60).Draw(t, "pending")) * time.Minute)}
+		}
+		sound(t, in)
 	})
 }

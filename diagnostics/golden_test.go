@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+	"pgregory.net/rapid"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -59,7 +60,7 @@ var schemas = sync.OnceValues(func() (map[string]*jsonschema.Schema, error) {
 })
 
 // valid holds a report or a history to its published schema.
-func valid(t *testing.T, v any) {
+func valid(t rapid.TB, v any) {
 	t.Helper()
 	compiled, err := schemas()
 	if err != nil {

@@ -80,6 +80,22 @@ type Hub struct {
 	SecondHub      string
 	QueueFull      bool    // a promise was refused for want of room
 	Known          []Known // findings that somebody else has proved already
+	Polls          *Polls  `json:",omitempty"`
+}
+
+// Polls is how the idle long polls to headquarters ended since a time.
+type Polls struct {
+	Since time.Time
+	Held  int // came back empty when their time was up, as agreed
+	Cut   []Cut
+}
+
+// Cut is a long poll that died while it was idle.
+type Cut struct {
+	At       time.Time
+	After    time.Duration // how long it had lived
+	Error    string
+	Answered bool // headquarters answered the next question at once
 }
 
 // Known is a finding that another room has proved: money's, mostly. It stays

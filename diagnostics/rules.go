@@ -149,7 +149,7 @@ var lineRules = []rule{
 	{code: "ntp_blocked", severity: Warning, hold: 10 * time.Minute, title: "No time server answers", dependsOn: append([]string{"link_down", "no_ipv4", "no_default_gateway", "dns_down", "dns_not_configured", "wan_lossy", "https_blocked"}, noWayOut...), match: matchNTP,
 		remedy:   []string{"Allow UDP 123 to the internet; readers set their clocks by it."},
 		operator: "Card readers cannot set their clocks."},
-	{code: "sessions_cut", severity: Warning, title: "The network cuts connections", dependsOn: append([]string{"wan_lossy", "host_firewall"}, noWayOut...), match: matchCoded("sessions_cut", 0.8),
+	{code: "sessions_cut", severity: Warning, title: "The network cuts connections", dependsOn: append([]string{"wan_lossy", "host_firewall"}, noWayOut...), match: matchSessionsCut,
 		remedy:   []string{"Raise the router's session limit and its idle time to at least a workday."},
 		operator: "The network cuts connections now and then."},
 }

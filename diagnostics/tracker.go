@@ -2,7 +2,6 @@ package diagnostics
 
 import (
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -115,9 +114,6 @@ func (t *Tracker) outlived(code string, at time.Time) bool {
 	}
 	return false
 }
-
-// explainers is, for every code, all codes that can explain it.
-var explainers = sync.OnceValue(func() map[string]map[string]bool { return closure(rules) })
 
 func (k *tracked) found(f finding, at time.Time) {
 	start := at

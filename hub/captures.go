@@ -244,6 +244,9 @@ func (h *Hub) feed(ctx context.Context) error {
 			continue
 		}
 		h.log.Debug("ask for outcomes", "err", err)
+		if h.link.inDoubt() {
+			continue // at once: was it the line that waited, or headquarters?
+		}
 		// 50 to 100 % of the pause: a thousand stores do not return in step.
 		pause(ctx, feedPause/2+rand.N(feedPause/2))
 	}
@@ -253,7 +256,7 @@ func (h *Hub) feed(ctx context.Context) error {
 func (h *Hub) feedOnce(ctx context.Context) error {
 	silence := h.link.silence()
 	wait, limit := feedWait, feedWait+10*time.Second
-	if !h.link.state().Failing.IsZero() {
+	if !h.link.state().Failing.IsZero() || h.link.inDoubt() {
 		wait, limit = 0, feedRetryTimeout
 	}
 	asking, cancel := context.WithTimeout(ctx, limit)

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
+	"storehub/diagnostics"
 	"storehub/doors"
 	"storehub/hq"
 	"storehub/offlinequeue"
@@ -37,7 +39,20 @@ type link struct {
 	noStripe time.Time     // when headquarters last said that Stripe is silent; zero: Stripe answered since
 	fell     chan struct{} // closed and replaced when silence begins
 	changed  func(up bool)
+	doubt    bool        // an idle poll has died, and nothing was asked since
+	held     []time.Time // when polls ended as agreed, of the last hour
+	cut      []diagnostics.Cut
 }
+
+const (
+	// pollsKept is how long the end of a poll says something of the line.
+	pollsKept = time.Hour
+	// idleAtLeast: a poll that dies younger is an exchange that failed.
+	idleAtLeast = 5 * time.Second
+	// answeredWithin is how soon the next answer must come to say that the line is
+	// sound.
+	answeredWithin = 10 * time.Second
+)
 
 // linkState is a link at one moment.
 type linkState struct {
@@ -70,12 +85,16 @@ func (l *link) note(err error) {
 	}
 	now := time.Now()
 	l.mu.Lock()
+	l.doubt = false
 	was := !l.failing.IsZero() || l.refused
 	var answer *doors.Error
 	switch answered := err == nil || errors.As(err, &answer); {
 	case answered:
 		l.lastOK, l.failing, l.err = now, time.Time{}, ""
 		l.refused = answer != nil && answer.Code == doors.ErrCredential.Code
+		if n := len(l.cut); n > 0 && now.Sub(l.cut[n-1].At) <= answeredWithin {
+			l.cut[n-1].Answered = true
+		}
 	default:
 		if l.failing.IsZero() {
 			l.failing = now
@@ -155,15 +174,66 @@ func (w *watched) Submit(ctx context.Context, s hq.Submission) (hq.Receipt, erro
 	return r, err
 }
 
-// Feed is meant to take long.
+// Feed is meant to take long. One that dies while it is idle says something of
+// the line, and nothing of headquarters before that is asked again.
 func (w *watched) Feed(ctx context.Context, epoch string, after uint64, wait time.Duration) (hq.Feed, error) {
+	began := time.Now()
 	f, err := w.hq.Feed(ctx, epoch, after, wait)
+	if wait > 0 && w.link.polled(began, wait, len(f.Items), err) {
+		return f, err
+	}
 	w.link.note(err)
 	return f, err
 }
 
 func (w *watched) Chain(ctx context.Context, epoch string, after uint64, nonce string) (hq.ChainPage, error) {
 	return exchange(w, func() (hq.ChainPage, error) { return w.hq.Chain(ctx, epoch, after, nonce) })
+}
+
+// polled takes in how a long poll ended, and reports whether it was cut.
+func (l *link) polled(began time.Time, wait time.Duration, items int, err error) (cut bool) {
+	now := time.Now()
+	age := now.Sub(began)
+	var answer *doors.Error
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case err == nil && items == 0 && age >= wait*9/10:
+		l.held = append(l.held, now)
+	case err == nil, errors.As(err, &answer), errors.Is(err, context.Canceled), age < idleAtLeast:
+		return false
+	default:
+		l.cut = append(l.cut, diagnostics.Cut{At: now, After: age, Error: err.Error()})
+		l.doubt, cut = true, true
+	}
+	old := func(at time.Time) bool { return now.Sub(at) > pollsKept }
+	l.held = slices.DeleteFunc(l.held, old)
+	l.cut = slices.DeleteFunc(l.cut, func(c diagnostics.Cut) bool { return old(c.At) })
+	return cut
+}
+
+// polls is how the last hour's long polls ended.
+func (l *link) polls() *diagnostics.Polls {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := &diagnostics.Polls{Since: time.Now().Add(-pollsKept), Cut: slices.Clone(l.cut)}
+	p.Cut = slices.DeleteFunc(p.Cut, func(c diagnostics.Cut) bool { return c.At.Before(p.Since) })
+	for _, at := range l.held {
+		if !at.Before(p.Since) {
+			p.Held++
+		}
+	}
+	if p.Held == 0 && len(p.Cut) == 0 {
+		return nil
+	}
+	return p
+}
+
+// inDoubt says that an idle poll has died and headquarters was not asked since.
+func (l *link) inDoubt() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.doubt
 }
 
 func (w *watched) Readers(ctx context.Context) (hq.ReaderList, error) {

@@ -229,7 +229,7 @@ func (h *Hub) selfFacts() diagnostics.Hub {
 	l := h.link.state()
 	f := diagnostics.Hub{
 		LastHQContact: l.LastOK, HQRefused: l.Refused, HQFailingSince: l.Failing, HQError: l.Err,
-		DiskFreeBytes: -1,
+		DiskFreeBytes: -1, Polls: h.link.polls(),
 	}
 	if at := h.full.Load(); at != 0 {
 		f.QueueFull = time.Since(time.Unix(0, at)) < fullFor

@@ -3,11 +3,13 @@ package hub
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"storehub/diagnostics"
 	"storehub/hq"
 	"storehub/netcheck"
 )
@@ -141,4 +143,56 @@ func (d *deadLine) Feed(ctx context.Context, _ string, _ uint64, wait time.Durat
 	d.mu.Unlock()
 	<-ctx.Done()
 	return hq.Feed{}, ctx.Err()
+}
+
+// A box on the way forgets connections that were idle for 30 s. Headquarters is
+// there all the time: nobody calls it unreachable, and the box is found out.
+func TestIdlePollsThatDieAreRememberedAndHeadquartersIsNotBlamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &recorder{}
+		forgetful := &forgetfulLine{fakeHQ: newFakeHQ(), after: 30 * time.Second}
+		parts := testParts(forgetful.fakeHQ, log)
+		parts.HQ = forgetful
+		h, err := New(testConfig(t.TempDir()), parts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { _ = h.feed(ctx) })
+		running.Go(func() { _ = h.monitor.run(ctx) })
+		time.Sleep(4*time.Minute + 50*time.Second) // of the bubble
+		cancel()
+		running.Wait()
+		h.monitor.refresh()
+		polls, r := h.link.polls(), h.monitor.current()
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+		if polls == nil || polls.Held != 0 || len(polls.Cut) != 9 || slices.ContainsFunc(polls.Cut, func(c diagnostics.Cut) bool { return !c.Answered || c.After != 30*time.Second }) {
+			t.Errorf("polls: %+v", polls)
+		}
+		if !slices.ContainsFunc(r.Causes, func(c diagnostics.Cause) bool { return c.Code == "sessions_cut" }) {
+			t.Errorf("causes: %+v", r.Causes)
+		}
+		if strings.Contains(log.String(), "hq_unreachable") || strings.Contains(log.String(), "does not answer") {
+			t.Errorf("headquarters was blamed:\n%s", log)
+		}
+	})
+}
+
+// forgetfulLine cuts whoever waits longer than a while.
+type forgetfulLine struct {
+	*fakeHQ
+	after time.Duration
+}
+
+func (f *forgetfulLine) Feed(ctx context.Context, epoch string, after uint64, wait time.Duration) (hq.Feed, error) {
+	waiting, cancel := context.WithTimeout(ctx, f.after)
+	defer cancel()
+	feed, err := f.fakeHQ.Feed(waiting, epoch, after, wait)
+	if waiting.Err() != nil && ctx.Err() == nil {
+		return hq.Feed{}, errCut
+	}
+	return feed, err
 }

@@ -80,6 +80,10 @@ func onlyDigits(value string) (string, bool) {
 	return digits.String(), true
 }
 
+// IsCardNumber reports whether digits, and nothing else, are a card's number: of
+// an issuer's prefix and length, with the right check digit.
+func IsCardNumber(digits string) bool { return isCardNumber(digits) }
+
 func isCardNumber(digits string) bool {
 	if len(digits) < 13 || len(digits) > 19 {
 		return false

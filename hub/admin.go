@@ -190,6 +190,7 @@ func (h *Hub) adminHandler(s *servers) http.Handler {
 		}
 		return h.past(from, to)
 	})
+	mux.Handle("GET /metrics", h.metrics.handler())
 	route("GET /facts", func(*http.Request) (any, error) { return h.facts(), nil })
 	route("GET /checklist", func(r *http.Request) (any, error) { return h.Checklist(r.Context(), admin) })
 	route("POST /attest", func(r *http.Request) (any, error) {

@@ -106,6 +106,24 @@ func (a *Admin) Diagnosis(ctx context.Context) (diagnostics.Report, error) {
 	return get[diagnostics.Report](ctx, a, "/diagnosis")
 }
 
+// Metrics is what /metrics says.
+func (a *Admin) Metrics(ctx context.Context) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://hub/metrics", nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := a.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask hub: %w", err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("ask hub: %s", resp.Status)
+	}
+	return b, err
+}
+
 // History is the running hub's own, with the words of [Past].
 func (a *Admin) History(ctx context.Context, from, to time.Time) (diagnostics.History, error) {
 	q := url.Values{"from": {from.Format(time.RFC3339Nano)}, "to": {to.Format(time.RFC3339Nano)}}

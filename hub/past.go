@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"storehub/diagnostics"
@@ -52,6 +53,30 @@ func PastFacts(stateDir string, at time.Time) (diagnostics.Input, error) {
 		err = fmt.Errorf("read history: nobody watched at %s", at.Format(time.RFC3339))
 	}
 	return in, err
+}
+
+// PastInputs are the latest full records of the history, newest first: what the
+// network answered whenever an answer changed.
+func PastInputs(stateDir string, most int) ([]diagnostics.Input, error) {
+	var out []diagnostics.Input
+	_, err := eachHistoryFile(stateDir, func(_ string, b []byte) {
+		entries, _, _ := readRecords(b)
+		for _, e := range entries {
+			if e.report == nil {
+				continue
+			}
+			raw, err := inflate(e.facts)
+			if err != nil {
+				continue
+			}
+			if in, err := diagnostics.LoadFacts(bytes.NewReader(raw)); err == nil {
+				out = append(out, in)
+			}
+		}
+		out = out[max(0, len(out)-most):]
+	})
+	slices.Reverse(out)
+	return out, err
 }
 
 // pastMoments reads all that can be read, and says what cannot.

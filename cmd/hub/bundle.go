@@ -26,9 +26,10 @@ type bundleCmd struct {
 
 // Help is what it holds.
 func (bundleCmd) Help() string {
-	return `One zip file for whoever helps: a fresh diagnosis with its facts, the configuration, and
-what a running hub says of its status, readers, tills and checklist. It holds addresses and
-names of the shop's machines. It holds no secret, no payment and nothing about a customer.
+	return `One zip file for whoever helps: a fresh diagnosis with its facts, 14 days of history, the end of
+the log, the configuration, and what a running hub says of its status, metrics, readers, tills
+and checklist. It holds addresses and names of the shop's machines. It holds no payment and
+nothing about a customer; whatever looks like a secret is taken out.
 
 Exit: 0 written, 3 could not run.
 
@@ -56,10 +57,12 @@ func (c *bundleCmd) Run(a *app) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	progress, done := a.progress()
-	content, err := archive(time.Now(), exhibits(ctx, a, cfg, func(t netcheck.Targets) netcheck.Report {
+	text, _ := os.ReadFile(a.configFile()) // without it there is nothing it names
+	secrets := newRedactor(cfg, text)
+	content, err := archive(time.Now(), exhibits(ctx, a, cfg, secrets, func(t netcheck.Targets) netcheck.Report {
 		t.Progress = progress
 		return netcheck.Run(ctx, t)
-	}))
+	}), secrets)
 	done()
 	if err != nil {
 		f.abandon()
@@ -75,11 +78,14 @@ func (c *bundleCmd) Run(a *app) error {
 // exhibit is one file of the bundle.
 type exhibit struct {
 	name  string
-	value any // []byte as it is, anything else as JSON
+	value any // []byte is text, anything else JSON
 }
 
+// pastFacts is how many full records of the history are packed as facts.
+const pastFacts = 20
+
 // exhibits are all that can be had; what could not is said in missing.json.
-func exhibits(ctx context.Context, a *app, cfg hub.Config, check func(netcheck.Targets) netcheck.Report) []exhibit {
+func exhibits(ctx context.Context, a *app, cfg hub.Config, secrets *redactor, check func(netcheck.Targets) netcheck.Report) []exhibit {
 	missing := map[string]string{}
 	list := []exhibit{{"version.json", map[string]string{
 		"version": buildinfo.Version(), "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH,
@@ -91,18 +97,47 @@ func exhibits(ctx context.Context, a *app, cfg hub.Config, check func(netcheck.T
 		}
 		list = append(list, exhibit{name, value})
 	}
-	text, err := os.ReadFile(a.configFile())
-	add("hub.yaml", text, err) // names files of secrets, never holds one
+	file := func(name, path string) {
+		text, err := os.ReadFile(path)
+		add(name, text, err)
+	}
+	file("hub.yaml", a.configFile()) // names files of secrets, never holds one
+	file("hub.log", logTailFile(cfg.StateDir))
+	if older := logTailFile(cfg.StateDir) + ".1"; exists(older) {
+		file("hub.log.1", older)
+	}
 
 	facts, past := askHub(ctx, a, cfg)
 	in := diagnosisInput(cfg, facts, check(targets(cfg, facts, nil)))
 	report := diagnostics.Diagnose(in)
 	remember(&report, past)
+	report = clean(secrets, report) // before lines are broken
 	add("diagnosis.json", report, nil)
-	var b bytes.Buffer
-	add("diagnosis.txt", &b, diagnostics.WriteText(&b, report, diagnostics.TextOptions{}))
-	var saved bytes.Buffer
-	add("facts.json", &saved, diagnostics.SaveFacts(&saved, in))
+	text := func(name string, write func(io.Writer) error) {
+		var b bytes.Buffer
+		err := write(&b)
+		add(name, b.Bytes(), err)
+	}
+	text("diagnosis.txt", func(w io.Writer) error { return diagnostics.WriteText(w, report, diagnostics.TextOptions{}) })
+	add("facts.json", factsOf(in), nil)
+
+	now := time.Now()
+	if h, err := pastOf(ctx, cfg.StateDir, now.AddDate(0, 0, -14), now); err != nil {
+		missing["history.json"] = err.Error()
+	} else {
+		h = clean(secrets, h)
+		add("history.json", h, nil)
+		text("history.txt", func(w io.Writer) error {
+			return diagnostics.WriteHistoryText(w, h, diagnostics.TextOptions{Zone: time.Local})
+		})
+	}
+	then, err := hub.PastInputs(cfg.StateDir, pastFacts)
+	for _, in := range then {
+		add("facts/"+in.At.UTC().Format("2006-01-02T15-04-05.000Z")+".json", factsOf(in), nil)
+	}
+	if err != nil {
+		missing["facts/"] = err.Error()
+	}
 
 	admin, err := hub.DialAdmin(cfg.StateDir)
 	if err != nil {
@@ -110,6 +145,8 @@ func exhibits(ctx context.Context, a *app, cfg hub.Config, check func(netcheck.T
 	} else {
 		status, err := admin.Status(ctx)
 		add("status.json", status, err)
+		metrics, err := admin.Metrics(ctx)
+		add("metrics.txt", metrics, err)
 		seen, err := admin.Diagnosis(ctx)
 		add("diagnosis-of-the-hub.json", seen, err)
 		tills, err := admin.Tills(ctx)
@@ -120,24 +157,38 @@ func exhibits(ctx context.Context, a *app, cfg hub.Config, check func(netcheck.T
 	return append(list, exhibit{"missing.json", missing})
 }
 
-// archive packs the exhibits, in their order.
-func archive(now time.Time, list []exhibit) ([]byte, error) {
+// factsOf is a facts file, as `hub diagnose --offline-facts` reads it.
+func factsOf(in diagnostics.Input) json.RawMessage {
+	var b bytes.Buffer
+	if err := diagnostics.SaveFacts(&b, in); err != nil {
+		return json.RawMessage(`{}`) // it holds nothing that JSON cannot say
+	}
+	return b.Bytes()
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// archive packs the exhibits, in their order, without secrets.
+func archive(now time.Time, list []exhibit, secrets *redactor) ([]byte, error) {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
 	for _, e := range list {
-		w, err := z.CreateHeader(&zip.FileHeader{Name: "storehub-bundle/" + e.name, Method: zip.Deflate, Modified: now})
-		if err != nil {
-			return nil, err
+		content, text := e.value.([]byte)
+		if text {
+			content = []byte(secrets.text(string(bytes.ToValidUTF8(content, []byte("?")))))
+		} else {
+			var raw bytes.Buffer
+			if err := writeJSON(&raw, e.value); err != nil {
+				return nil, errors.Join(err, z.Close())
+			}
+			content = secrets.document(raw.Bytes())
 		}
-		switch v := e.value.(type) {
-		case []byte:
-			_, err = w.Write(v)
-		case io.Reader:
-			_, err = io.Copy(w, v)
-		default:
-			enc := json.NewEncoder(w)
-			enc.SetIndent("", "  ")
-			err = enc.Encode(v)
+		w, err := z.CreateHeader(&zip.FileHeader{Name: "storehub-bundle/" + e.name, Method: zip.Deflate, Modified: now})
+		if err == nil {
+			_, err = w.Write(content)
 		}
 		if err != nil {
 			return nil, errors.Join(err, z.Close())

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"archive/zip"
-	"bytes"
 	"io"
 	"os"
 	"path/filepath"
@@ -39,30 +37,21 @@ func TestBundleHoldsNoSecret(t *testing.T) {
 	}
 	a := &app{ctx: t.Context(), stderr: io.Discard, config: s.ConfigFile}
 	// No network is asked: what it answers holds none of these secrets.
-	list := exhibits(t.Context(), a, cfg, func(netcheck.Targets) netcheck.Report { return netcheck.Report{Started: time.Now()} })
-	b, err := archive(time.Now(), list)
+	text, err := os.ReadFile(s.ConfigFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
+	secrets := newRedactor(cfg, text)
+	list := exhibits(t.Context(), a, cfg, secrets, func(netcheck.Targets) netcheck.Report { return netcheck.Report{Started: time.Now()} })
+	b, err := archive(time.Now(), list, secrets)
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := map[string]string{}
-	for _, file := range z.File {
-		r, err := file.Open()
-		if err != nil {
-			t.Fatal(err)
-		}
-		content, err := io.ReadAll(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		found[strings.TrimPrefix(file.Name, "storehub-bundle/")] = string(content)
-	}
+	found := unzip(t, b)
 	for name, want := range map[string]string{
 		"version.json": `"go"`, "hub.yaml": "state_dir", "diagnosis.json": `"verdict"`, "diagnosis.txt": "store 0001", "facts.json": `"schema"`,
-		"status.json": `"can_take_payments"`, "diagnosis-of-the-hub.json": `"verdict"`, "tills.json": "Demo till", "checklist.json": `"outages"`, "missing.json": "{}",
+		"status.json": `"can_take_payments"`, "diagnosis-of-the-hub.json": `"verdict"`, "tills.json": "Demo till", "checklist.json": `"outages"`, "history.json": `"seconds"`,
+		"history.txt": "store 0001", "metrics.txt": "storehub_build_info", "missing.json": `"hub.log"`,
 	} {
 		if !strings.Contains(found[name], want) {
 			t.Errorf("%s lacks %q:\n%s", name, want, found[name])
@@ -87,7 +76,7 @@ func TestBundleWithoutAHubSaysWhatIsMissing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list := exhibits(t.Context(), a, cfg, func(netcheck.Targets) netcheck.Report { return netcheck.Report{Started: time.Now()} })
+	list := exhibits(t.Context(), a, cfg, newRedactor(cfg, nil), func(netcheck.Targets) netcheck.Report { return netcheck.Report{Started: time.Now()} })
 	missing, _ := list[len(list)-1].value.(map[string]string)
 	if !strings.Contains(missing["status.json"], "no hub is running") {
 		t.Errorf("missing: %v", missing)

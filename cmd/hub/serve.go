@@ -39,7 +39,9 @@ func (*serveCmd) Run(a *app) error {
 	if err := cfg.Complete(); err != nil {
 		return cli.Usage("`hub config check` says what else is missing", "%s: %w", a.configFile(), err)
 	}
-	log := logger(cfg.Log, a.stderr)
+	tail := openLogTail(cfg.StateDir)
+	defer tail.Close()
+	log := logger(cfg.Log, io.MultiWriter(tail, a.stderr))
 	slog.SetDefault(log)
 	return service.Run(a.ctx, serviceName, func(ctx context.Context, ready func(string)) error {
 		return serve(ctx, cfg, log, ready)

@@ -162,10 +162,15 @@ func (p *page) symptoms(r Report, code string) {
 	}
 }
 
+// para hangs under its head, or stands below it where that leaves no room.
 func (p *page) para(head, s string) {
-	for i, l := range wrap(clean(s), p.width-len(head)) {
+	if p.width-utf8.RuneCountInString(head) < 24 {
+		p.line(head)
+		head = "     "
+	}
+	for i, l := range wrap(clean(s), p.width-utf8.RuneCountInString(head)) {
 		if i > 0 {
-			head = strings.Repeat(" ", len(head))
+			head = strings.Repeat(" ", utf8.RuneCountInString(head))
 		}
 		p.line(head + l)
 	}

@@ -31,12 +31,33 @@ func sample() Report {
 }
 
 func TestWriteText(t *testing.T) {
-	for name, o := range map[string]TextOptions{"text_wide.txt": {Width: 110}, "text_narrow.txt": {Width: 48}, "text_color.txt": {Color: true}} {
+	for name, o := range map[string]TextOptions{"text_wide.txt": {Width: 120}, "text_narrow.txt": {Width: 40}, "text_color.txt": {Color: true}} {
 		var b bytes.Buffer
 		if err := WriteText(&b, sample(), o); err != nil {
 			t.Fatal(err)
 		}
 		golden(t, name, b.Bytes())
+	}
+}
+
+// A phone's terminal has 40 columns. What can be broken stays within them.
+func TestNothingIsWiderThanAPhone(t *testing.T) {
+	flapping := sample()
+	flapping.Causes[0].Flapping = &Flapping{Times: 5, Since: at.Add(-30 * time.Hour), LastSeen: at.Add(-5 * time.Minute), Severity: Critical}
+	flapping.Causes[0].LastDay = &Recurrence{Times: 4, Seconds: 3000}
+	var b bytes.Buffer
+	if err := WriteText(&b, flapping, TextOptions{Width: 40}); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "text_phone.txt", b.Bytes())
+	now := minutes(102)
+	if err := WriteHistoryText(&b, Recall(pastMorning(), minutes(-5), now, now), TextOptions{Width: 40, Zone: cet}); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(b.String()) {
+		if line = strings.TrimRight(line, "\n"); utf8.RuneCountInString(line) > 40 && strings.Contains(strings.TrimSpace(line[10:]), " ") {
+			t.Errorf("%q", line)
+		}
 	}
 }
 

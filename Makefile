@@ -94,6 +94,10 @@ soak: apt ## the queue's long proofs, hours: 1,000 kills, every byte flipped (SO
 bench-queue: ## durable enqueue beside five other stores and a bare file; recovery, drain (docs/benchmarks.md)
 	go -C bench/queue run . $(BENCHFLAGS)
 
+.PHONY: bench-traffic
+bench-traffic: apt ## count the bytes of one look at a healthy network, in a shop of namespaces (as root)
+	go test ./internal/lab -count=1 -timeout 15m -v -run '^TestExam$$' -args -exam healthy
+
 .PHONY: lab-exam
 lab-exam: apt ## put every fault into a shop of namespaces and ask the doctor; prints the table of docs/lab.md (as root)
 	mkdir -p dist

@@ -36,6 +36,8 @@ type Outcome struct {
 	Built time.Duration // the shop
 	Took  time.Duration // the doctor
 	Total time.Duration
+
+	Traffic Traffic // while the doctor looked
 }
 
 // tools are the programs a lab is built with, and Debian's packages of them.
@@ -208,9 +210,13 @@ func (t Task) ask(r Row, id string, public, inspector *authority) (o Outcome) {
 	if t.Facts != "" {
 		facts = filepath.Join(t.Facts, r.Name+".facts.json")
 	}
+	before, uncounted := s.traffic()
 	began := time.Now()
 	report, exit, err := s.doctor(t.Hub, facts)
 	o.Took = time.Since(began)
+	if after, err := s.traffic(); err == nil && uncounted == nil {
+		o.Traffic = after.less(before)
+	}
 	if err != nil {
 		o.Wrong = err.Error()
 		return o

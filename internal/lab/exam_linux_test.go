@@ -67,6 +67,9 @@ func TestExam(t *testing.T) {
 	var got []Outcome
 	err := Exam(t.Context(), task, func(o Outcome) {
 		got = append(got, o)
+		if o.Row == "healthy" {
+			cheap(t, o.Traffic)
+		}
 		if o.Wrong != "" {
 			t.Errorf("%s: %s (%.1f s)", o.Row, o.Wrong, o.Took.Seconds())
 		} else {
@@ -89,6 +92,17 @@ func TestExam(t *testing.T) {
 		if err := os.WriteFile(*examTable, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// cheap holds a look at a healthy network, every five minutes as shipped, to what a
+// shop's line does not notice.
+func cheap(t *testing.T, passed Traffic) {
+	t.Helper()
+	hour := 12 * float64(passed.WAN) / 1e6
+	t.Logf("one look: %d bytes on the hub's cable, %d of them on the shop's line; %.2f MB an hour", passed.LAN, passed.WAN, hour)
+	if passed.WAN == 0 || hour > 3 {
+		t.Errorf("%.2f MB an hour", hour)
 	}
 }
 

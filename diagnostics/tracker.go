@@ -10,6 +10,8 @@ const (
 	// cause from then on, whether it is there at the moment or not.
 	flapTimes  = 3
 	flapWithin = time.Hour
+	// flapLeast: what is over sooner is one exchange that failed, and no spell.
+	flapLeast = 5 * time.Second
 	// calmAfter: for so long without a sign, it has ended.
 	calmAfter = 30 * time.Minute
 	// steadyAfter: for so long without a break, it is there.
@@ -147,9 +149,10 @@ func (k *tracked) settle(at time.Time) {
 	})
 	var stood time.Duration
 	short := 0 // a longer one is told as what it is
-	for _, s := range k.spells {
+	for i, s := range k.spells {
 		d := s.to.Sub(s.from)
-		if stood += d; d < steadyAfter {
+		open := k.present && i == len(k.spells)-1
+		if stood += d; d < steadyAfter && (open || d >= flapLeast) {
 			short++
 		}
 	}
@@ -159,7 +162,7 @@ func (k *tracked) settle(at time.Time) {
 	case steady || calm:
 		k.flapping = false
 	case !k.flapping && short >= flapTimes && stood >= k.hold:
-		k.flapping, k.times, k.first = true, len(k.spells), k.spells[0].from
+		k.flapping, k.times, k.first = true, short, k.spells[0].from
 	}
 	if calm {
 		k.spells = nil

@@ -108,6 +108,19 @@ func TestWhatComesAndGoesIsOneCauseAndNoStorm(t *testing.T) {
 	}
 }
 
+// An exchange that fails now and then is no outage that comes and goes, and does
+// not explain what stands beside it.
+func TestOneExchangeThatFailsIsNoSpell(t *testing.T) {
+	var tr Tracker
+	var r Report
+	for i := range 20 {
+		r, _ = tr.Update(flaky(float64(i)/60, i%2 == 0)) // every other second
+	}
+	if r.Verdict != Ready || len(r.Causes) != 0 {
+		t.Errorf("%s %+v", r.Verdict, r.Causes)
+	}
+}
+
 func TestWhatStaysNoLongerFlaps(t *testing.T) {
 	var tr Tracker
 	for i := range 5 {

@@ -50,7 +50,7 @@ var rooms = map[string][]string{
 	"internal/sandbox/stripemock": {},
 	"internal/pgcluster":          {},
 	"internal/try":                {"doors", "hq", "hq/stripeapi", "hub", "internal/sandbox"},
-	"internal/lab":                {"diagnostics"},
+	"internal/lab":                {"diagnostics", "netcheck"},
 	"internal/storesim":           {"doors", "hq", "hub", "internal/sandbox", "internal/try"},
 }
 
@@ -83,6 +83,7 @@ var owners = map[string][]string{
 	"github.com/insomniacslk/dhcp":    {"netcheck"},
 	"github.com/beevik/ntp":           {"netcheck"},
 	"github.com/mdlayher/arp":         {"netcheck"},
+	"github.com/mdlayher/wifi":        {"netcheck"},
 	"github.com/miekg/dns":            {"netcheck", "internal/lab"},
 	"golang.org/x/sys/windows/svc":    {"internal/service"},
 	"go.uber.org/goleak":              {},

@@ -56,6 +56,7 @@ func find(in Input, table []rule) []finding {
 			continue
 		}
 		if p := table[i].match(f); p != nil {
+			doubt(f, table[i].code, p)
 			found = append(found, finding{&table[i], p})
 		}
 	}

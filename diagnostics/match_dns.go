@@ -69,17 +69,32 @@ func matchDNSUnreliable(f *facts) *proof {
 		p.evidence = append(p.evidence, line)
 		p.targets = append(p.targets, str(first, "resolver"))
 	}
+	if first := f.probe("resolver/1"); first.Status != netcheck.Fail && first.Code != "dns_slow" && len(resolved(f)) > 0 {
+		for _, r := range f.under("dns/") {
+			if str(r, "said") == "silent" && r.Name != "dns/private" && !hushed(f, str(r, "host")) {
+				p.evidence = append(p.evidence, fmt.Sprintf("three questions about %s were lost, and others about it answered", str(r, "host")))
+				p.targets = append(p.targets, str(first, "resolver"))
+			}
+		}
+	}
 	if len(p.evidence) == 0 {
 		return nil
 	}
 	return p
 }
 
+// hushed says whether silence about a name is the resolver's way with that name, and
+// not loss: it was never answered about it, or never silent otherwise.
+func hushed(f *facts, name string) bool {
+	first := f.probe("resolver/1")
+	return slices.Contains(strs(first, "silent_about"), name) || num(first, "lost") == 0
+}
+
 // matchDNSBlocks: some names are hidden while others resolve.
 func matchDNSBlocks(f *facts) *proof {
 	p := &proof{confidence: 0.95, severity: Info}
 	for _, r := range f.under("dns/") {
-		if r.Name == "dns/private" || r.Status != netcheck.Fail {
+		if r.Name == "dns/private" || r.Status != netcheck.Fail || str(r, "said") == "silent" && !hushed(f, str(r, "host")) {
 			continue
 		}
 		name := str(r, "host")

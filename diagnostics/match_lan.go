@@ -176,6 +176,18 @@ func matchNoGateway(f *facts) *proof {
 	return p
 }
 
+// perhapsOwnFilter are findings that this machine's own packet filter can feign.
+var perhapsOwnFilter = []string{"wan_down", "dns_down", "https_blocked", "firewall_blocks_stripe", "ntp_blocked", "reader_port_blocked"}
+
+// doubt says with a finding that the own filter was not ruled out, where asking
+// beneath it needs rights that were not there.
+func doubt(f *facts, code string, p *proof) {
+	if r := f.probe("host_firewall"); r.Status == netcheck.Unknown && slices.Contains(perhapsOwnFilter, code) {
+		p.confidence = min(p.confidence, 0.7)
+		p.evidence = append(p.evidence, "not known: "+r.Detail)
+	}
+}
+
 // matchHostFirewall: the machine itself said that it may not.
 func matchHostFirewall(f *facts) *proof {
 	p := &proof{confidence: 0.85}

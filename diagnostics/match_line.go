@@ -79,7 +79,7 @@ func matchClock(f *facts) *proof {
 // cutOff are the hosts whose handshake was cut, and their follow-up.
 func cutOff(f *facts) (byName, sick []netcheck.Result) {
 	for _, v := range f.visits() {
-		if str(v, "stage") != "tls" || !slices.Contains([]string{"silent", "reset", "closed"}, str(v, "problem")) {
+		if str(v, "stage") != "tls" || !slices.Contains([]string{"silent", "reset", "closed"}, str(v, "problem")) || perhapsSize(f, v) {
 			continue
 		}
 		s := f.probe("sni/" + strings.TrimPrefix(v.Name, "https/"))
@@ -92,6 +92,12 @@ func cutOff(f *facts) (byName, sick []netcheck.Result) {
 	return byName, sick
 }
 
+// perhapsSize says of a stalled handshake that its packets may have been too large:
+// this system could not ask in smaller ones.
+func perhapsSize(f *facts, v netcheck.Result) bool {
+	return f.probe("mtu").Status == netcheck.Unknown && str(v, "stage") == "tls" && str(v, "problem") == "silent"
+}
+
 // matchHTTPSBlocked: nothing gets a handshake, yet other traffic passes.
 func matchHTTPSBlocked(f *facts) *proof {
 	asked := 0
@@ -100,6 +106,9 @@ func matchHTTPSBlocked(f *facts) *proof {
 			continue
 		}
 		asked++
+		if perhapsSize(f, v) {
+			return nil
+		}
 		if v.Status == netcheck.Pass || v.Status == netcheck.Warn || str(v, "issuer") != "" || str(v, "problem") == "not_tls" || str(v, "problem") == "alert" {
 			return nil
 		}

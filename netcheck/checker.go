@@ -53,6 +53,7 @@ type checker struct {
 	offers        []dhcpOffer
 	macs          map[netip.Addr][]string // who answered ARP; nil: not asked
 	askedARP      []netip.Addr            // who was asked
+	arpError      error                   // why nobody was
 	addrs         map[string][]netip.Addr // what the shop's DNS says
 	public        map[string][]netip.Addr // what a public resolver says
 	hosts         map[string]*visit
@@ -80,6 +81,9 @@ func (c *checker) note(f func()) {
 
 // cannot says of a question that this system cannot be asked it, or not by us.
 func (c *checker) cannot(err error) string {
+	if err == nil {
+		return "the LAN was not asked by ARP"
+	}
 	if !errors.Is(err, errUnsupported) {
 		return err.Error()
 	}
@@ -188,9 +192,10 @@ func (c *checker) plan() []probe {
 		probe{name: "ways", needs: []string{"route"}, after: lookups, budget: budgetLocal, run: c.probeWays},
 		probe{name: "multicast", needs: []string{"ipv4"}, after: []string{"arp"}, budget: mdnsWindow + budgetLocal, run: c.probeMulticast},
 		probe{name: "ipv6", needs: []string{"link"}, after: []string{"ipv4"}, budget: budgetFollowUp, run: c.probeIPv6},
+		probe{name: "wifi", needs: []string{"link"}, after: []string{"ipv4"}, budget: budgetLocal, run: c.probeWiFi},
 		probe{name: "mask", needs: []string{"ipv4"}, after: []string{"arp", "dhcp"}, budget: budgetLocal, run: c.probeMask},
 		probe{name: "hops", needs: []string{"gateway"}, after: visits, budget: budgetFollowUp, run: c.probeHops},
-		probe{name: "rate", needs: []string{"gateway"}, after: visits, budget: budgetConnect, run: c.probeRate},
+		probe{name: "rate", needs: []string{"gateway"}, after: append(slices.Clone(visits), "path"), budget: budgetConnect, run: c.probeRate},
 		probe{name: "path", needs: []string{"gateway"}, after: visits, budget: 2 * pathRound, run: c.probePath},
 		probe{name: "clock", needs: []string{"gateway"}, after: append(append(slices.Clone(visits), ntp...), "portal"), budget: budgetLocal, run: c.probeClock},
 	)

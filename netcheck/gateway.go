@@ -33,6 +33,7 @@ func (c *checker) probeARP(ctx context.Context) Result {
 	}
 	macs, err := c.sys.ARP(ctx, k, own.Addr(), targets)
 	if err != nil {
+		c.note(func() { c.arpError = err })
 		return Result{Status: Unknown, Detail: "ask the LAN by ARP: " + c.cannot(err)}
 	}
 	// A second card in the same LAN answers for this machine's own address.

@@ -28,6 +28,13 @@ func (c *checker) probeHostFirewall(ctx context.Context) Result {
 	if len(knocks) == 0 {
 		return Result{}
 	}
+	if c.macs == nil {
+		return Result{Status: Unknown, Detail: "whether this machine's own packet filter blocks: " + c.cannot(c.arpError)}
+	}
+	knocks = slices.DeleteFunc(knocks, func(k knock) bool { return len(c.macs[k.next]) == 0 })
+	if len(knocks) == 0 {
+		return Result{}
+	}
 	type said struct {
 		Result
 		asked bool
@@ -78,7 +85,7 @@ func (c *checker) knocks() (out []knock) {
 		q[0] = 4<<3 | 3 // version 4, client (RFC 5905)
 		out = append(out, knock{dst: c.silent.clocks[0], next: c.gateway, payload: q})
 	}
-	return slices.DeleteFunc(out, func(k knock) bool { return !k.dst.Addr().Is4() || len(c.macs[k.next]) == 0 })
+	return slices.DeleteFunc(out, func(k knock) bool { return !k.dst.Addr().Is4() })
 }
 
 // silence is who was asked and did not answer.

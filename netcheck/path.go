@@ -19,11 +19,15 @@ const (
 	clearLoss = 3
 	// pathRound leaves room for a lost SYN and the round trip after it.
 	pathRound = 2500 * time.Millisecond
+	// tooSlow is the contract's median, in milliseconds.
+	tooSlow = 300
 	// busy is how late this machine may be itself before its figures say
 	// nothing of the line.
 	busy = 200 * time.Millisecond
-	// busyLoss is the same for a loss, which shows by a second and more.
-	busyLoss = 600 * time.Millisecond
+	// busyLoss is the same for a loss, which shows by a second and more, and busyJitter
+	// for unevenness, which a busy machine makes by itself.
+	busyLoss   = 400 * time.Millisecond
+	busyJitter = 40 * time.Millisecond
 )
 
 // probePath measures round trips by opening connections: it needs no right that
@@ -49,7 +53,14 @@ func (c *checker) probePath(ctx context.Context) Result {
 	c.note(func() { c.pathLost = losses(took) })
 	r := judgePath(took)
 	r.Evidence["host"] = nearest.name
-	if late > busyLoss && r.Code != "" || late > busy && r.Code == "wan_slow" {
+	bound := busyLoss
+	switch median, _ := r.Evidence["rtt_median_ms"].(float64); {
+	case r.Code == "wan_slow" && median > tooSlow:
+		bound = busy
+	case r.Code == "wan_slow":
+		bound = busyJitter
+	}
+	if late > bound && r.Code != "" {
 		r = Result{Status: Unknown, Evidence: r.Evidence, Detail: fmt.Sprintf("this machine was too busy to measure: %v late itself", late.Round(time.Millisecond))}
 	}
 	return r
@@ -131,7 +142,7 @@ func judgePath(took []time.Duration) Result {
 	case lost >= clearLoss && loss >= 5:
 		return Result{Status: Warn, Code: "wan_lossy", Evidence: ev,
 			Detail: fmt.Sprintf("%d of %d connections lost a packet", lost, len(took))}
-	case median > 300:
+	case median > tooSlow:
 		return Result{Status: Warn, Code: "wan_slow", Evidence: ev, Detail: fmt.Sprintf("a round trip takes %.0f ms", median)}
 	case p95-median > 100:
 		return Result{Status: Warn, Code: "wan_slow", Evidence: ev, Detail: fmt.Sprintf("round trips vary by %.0f ms", p95-median)}

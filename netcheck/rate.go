@@ -97,9 +97,12 @@ const (
 func (c *checker) rateDown(ctx context.Context, v *visit) (Result, bool) {
 	best, measured := 0.0, 0
 	for range downTries {
-		bytes, span, err := c.greeting(ctx, v)
+		bytes, span, late, err := c.greeting(ctx, v)
 		if err != nil || bytes < 2*firstPacket {
 			break // too little to be pulled apart
+		}
+		if late > span/4 {
+			continue // this machine pulled it apart itself
 		}
 		measured++
 		rate := float64(bytes-firstPacket) * 8 / max(ms(span), 0.001)
@@ -114,16 +117,33 @@ func (c *checker) rateDown(ctx context.Context, v *visit) (Result, bool) {
 		Detail: fmt.Sprintf("the way down carries about %.0f kbit/s", best)}, true
 }
 
-// greeting does one handshake and says how much came and in which time.
-func (c *checker) greeting(ctx context.Context, v *visit) (int, time.Duration, error) {
+// greeting does one handshake and says how much came, in which time, and how late
+// this machine was itself meanwhile, at worst.
+func (c *checker) greeting(ctx context.Context, v *visit) (bytes int, span, late time.Duration, err error) {
 	conn, err := c.dial(ctx, "tcp", v.addr)
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	defer conn.Close()
 	g := &arrivals{Conn: conn}
+	done, worst := make(chan struct{}), make(chan time.Duration, 1)
+	go func() {
+		const beat = 2 * time.Millisecond
+		var most time.Duration
+		for last := time.Now(); ; {
+			select {
+			case <-done:
+				worst <- max(most, time.Since(last)-beat)
+				return
+			case <-time.After(beat):
+				now := time.Now()
+				most, last = max(most, now.Sub(last)-beat), now
+			}
+		}
+	}()
+	defer func() { close(done); late = <-worst }()
 	err = tls.Client(g, &tls.Config{ServerName: v.name, RootCAs: c.roots, NextProtos: []string{"http/1.1"}, Time: c.now}).HandshakeContext(ctx)
-	return g.bytes, g.last.Sub(g.first), err
+	return g.bytes, g.last.Sub(g.first), 0, err
 }
 
 // arrivals notes when the first and the last bytes came.

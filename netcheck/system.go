@@ -97,6 +97,8 @@ type system interface {
 	// RawUDP says how often dst answered a datagram that was sent tries times
 	// beneath this machine's packet filter.
 	RawUDP(ctx context.Context, c card, self netip.Addr, next net.HardwareAddr, dst netip.AddrPort, payload []byte, tries int) (int, error)
+	// Radios are the associations of this machine's Wi-Fi cards.
+	Radios() ([]radio, error)
 	// Unicast and Multicast are two ears for multicast DNS: a port of our own, and the
 	// group on that card.
 	Unicast(self netip.Addr) (net.PacketConn, error)

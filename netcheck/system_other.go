@@ -56,6 +56,7 @@ func (portable) Refuses(context.Context, card) (netip.Addr, error) {
 func (portable) ARP(context.Context, card, netip.Addr, []netip.Addr) (map[netip.Addr][]string, error) {
 	return nil, errUnsupported
 }
+func (portable) Radios() ([]radio, error)                        { return nil, errUnsupported }
 func (portable) Unicast(self netip.Addr) (net.PacketConn, error) { return openUnicast(self) }
 func (portable) Multicast(k card) (net.PacketConn, error)        { return openMulticast(k) }
 func (portable) DialMSS(context.Context, string, int) (net.Conn, error) {

@@ -66,6 +66,7 @@ type world struct {
 	impostor  string                                                  // an address where somebody else answers on 443
 	found     map[string]netip.Addr                                   // where hardware addresses are now
 	readersOK bool
+	radios    []radio
 	leaves    *sync.Map                      // certificates by name and signer
 	mdns      func(many bool) net.PacketConn // nil: none to be had
 	visits    *atomic.Int32                  // pages that were asked for
@@ -212,6 +213,7 @@ func (w *world) RawUDP(_ context.Context, _ card, _ netip.Addr, _ net.HardwareAd
 	}
 	return 0, nil
 }
+func (w *world) Radios() ([]radio, error) { return w.radios, nil }
 func (w *world) Unicast(netip.Addr) (net.PacketConn, error) {
 	if w.mdns == nil {
 		return nil, errUnsupported

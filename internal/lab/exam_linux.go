@@ -25,6 +25,7 @@ type Task struct {
 	Rows    []string // names of rows; none is all
 	Distant int      // how often to ask in the healthy shop behind a long, lossy line
 	Labs    int      // shops side by side; 0 is one
+	Nobody  bool     // the doctor runs as a user without any right
 	Facts   string   // a folder to save what the doctor saw, "" is nowhere
 }
 
@@ -41,14 +42,14 @@ type Outcome struct {
 }
 
 // tools are the programs a lab is built with, and Debian's packages of them.
-var tools = map[string]string{"ip": "iproute2", "nft": "nftables", "dnsmasq": "dnsmasq-base", "busybox": "busybox-static", "ethtool": "ethtool", "unshare": "util-linux"}
+var tools = map[string]string{"ip": "iproute2", "nft": "nftables", "dnsmasq": "dnsmasq-base", "busybox": "busybox-static", "ethtool": "ethtool", "unshare": "util-linux", "setpriv": "util-linux"}
 
 // Ready says why no lab can be built here, if so.
 func Ready() error {
 	if os.Geteuid() != 0 {
 		return errors.New("build a lab: it needs root for its namespaces")
 	}
-	for _, t := range []string{"ip", "nft", "dnsmasq", "busybox", "ethtool", "unshare"} {
+	for _, t := range []string{"ip", "nft", "dnsmasq", "busybox", "ethtool", "unshare", "setpriv"} {
 		if _, err := exec.LookPath(t); err != nil {
 			return fmt.Errorf("build a lab: %s is missing (Debian's %s)", t, tools[t])
 		}
@@ -196,6 +197,12 @@ func (t Task) ask(r Row, id string, public, inspector *authority) (o Outcome) {
 	}
 	defer s.close()
 	o.Built = time.Since(start)
+	if t.Nobody {
+		if err := s.toNobody(&t); err != nil {
+			o.Wrong = err.Error()
+			return o
+		}
+	}
 	if r.HealthyFirst {
 		if _, _, err := s.doctor(t.Hub, ""); err != nil {
 			o.Wrong = "in health: " + err.Error()
@@ -224,8 +231,28 @@ func (t Task) ask(r Row, id string, public, inspector *authority) (o Outcome) {
 	for _, c := range loud(report) {
 		o.Said = append(o.Said, c.Code)
 	}
-	o.Wrong = judge(r, report, exit)
+	if t.Nobody {
+		o.Wrong = judgeNobody(r, report)
+	} else {
+		o.Wrong = judge(r, report, exit)
+	}
 	return o
+}
+
+// nobody is the user without any right.
+const nobody = "65534"
+
+// toNobody lets that user see the shop's files and the program, and write where
+// the doctor remembers.
+func (s *Shop) toNobody(t *Task) error {
+	s.nobody = true
+	program, err := os.ReadFile(t.Hub)
+	if err != nil {
+		return err
+	}
+	t.Hub = filepath.Join(s.dir, "hub")
+	id, _ := strconv.Atoi(nobody)
+	return errors.Join(os.WriteFile(t.Hub, program, 0o755), os.Chmod(s.dir, 0o755), os.Chown(filepath.Join(s.dir, "state"), id, id))
 }
 
 // doctor runs `hub diagnose` on the hub as a user would.
@@ -241,7 +268,11 @@ func (s *Shop) doctor(hub, facts string) (r diagnostics.Report, exit int, err er
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
 	defer cancel()
-	args := []string{"netns", "exec", s.ns("hub"), hub, "diagnose", "--config", conf, "--format", "json"}
+	args := []string{"netns", "exec", s.ns("hub")}
+	if s.nobody {
+		args = append(args, "setpriv", "--reuid", nobody, "--regid", nobody, "--clear-groups", "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs")
+	}
+	args = append(args, hub, "diagnose", "--config", conf, "--format", "json")
 	if facts != "" {
 		args = append(args, "--save-facts", facts)
 	}

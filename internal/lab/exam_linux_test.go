@@ -24,6 +24,7 @@ var (
 	examTable   = flag.String("table", "", "write the table of outcomes to that file as well")
 	examHub     = flag.String("hub", "", "the program; it is built when empty")
 	record      = flag.Bool("record", false, "with -exam all: keep what was seen in "+recording)
+	examNobody  = flag.Bool("nobody", false, "the doctor runs as a user without any right")
 	saveFacts   = flag.String("save-facts", "", "a folder to save what the doctor saw")
 )
 
@@ -44,7 +45,7 @@ func TestExam(t *testing.T) {
 	if err := Ready(); err != nil {
 		t.Fatal(err)
 	}
-	task := Task{Hub: *examHub, Labs: *examLabs, Distant: *examDistant, Facts: absolute(t, *saveFacts)}
+	task := Task{Hub: *examHub, Labs: *examLabs, Distant: *examDistant, Nobody: *examNobody, Facts: absolute(t, *saveFacts)}
 	switch *examRows {
 	case "":
 		task.Rows = short
@@ -52,15 +53,7 @@ func TestExam(t *testing.T) {
 	default:
 		task.Rows = strings.Split(*examRows, ",")
 	}
-	if task.Hub == "" {
-		task.Hub = filepath.Join(t.TempDir(), "hub")
-		build := exec.CommandContext(t.Context(), "go", "build", "-o", task.Hub, "storehub/cmd/hub")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("build hub: %v: %s", err, out)
-		}
-	}
-	task.Hub = absolute(t, task.Hub)
+	task.Hub = program(t)
 	if *record {
 		task.Facts = t.TempDir()
 	}
@@ -104,6 +97,36 @@ func cheap(t *testing.T, passed Traffic) {
 	if passed.WAN == 0 || hour > 3 {
 		t.Errorf("%.2f MB an hour", hour)
 	}
+}
+
+// TestExamAsNobody asks a few rows of a doctor without any right.
+func TestExamAsNobody(t *testing.T) {
+	if err := Ready(); err != nil {
+		t.Fatal(err)
+	}
+	err := Exam(t.Context(), Task{Hub: program(t), Labs: *examLabs, Nobody: true, Rows: shortNobody}, func(o Outcome) {
+		if o.Wrong != "" {
+			t.Errorf("%s: %s (%.1f s)", o.Row, o.Wrong, o.Took.Seconds())
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// program is the one to examine: -hub, or one built for the test.
+func program(t *testing.T) string {
+	t.Helper()
+	if *examHub != "" {
+		return absolute(t, *examHub)
+	}
+	path := filepath.Join(t.TempDir(), "hub")
+	c := exec.CommandContext(t.Context(), "go", "build", "-o", path, "storehub/cmd/hub")
+	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("build hub: %v: %s", err, out)
+	}
+	return path
 }
 
 // keep records the shops that were judged right.

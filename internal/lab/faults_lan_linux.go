@@ -18,7 +18,7 @@ var lanRows = []Row{
 	{Name: "dhcp-died", Does: "the router's DHCP dies while leases live", Code: "dhcp_silent", HealthyFirst: true,
 		done: func(s *Shop) error { return s.dhcpdPool(nil) }},
 	{Name: "self-assigned", Does: "the hub gave itself a 169.254 address", Code: "no_ipv4", done: func(s *Shop) error { return s.byHand("169.254.7.9/16", "") }},
-	{Name: "pool-empty", Does: "the router's only address is taken", Code: "dhcp_pool_exhausted", done: emptyPool},
+	{Name: "pool-empty", Does: "the router's only address is taken", Code: "dhcp_pool_exhausted", Nobody: []string{"no_ipv4"}, done: emptyPool},
 	{Name: "dhcp-rogue", Does: "a second box gives out another network", Code: "dhcp_second_server", Target: "192.168.77.1", done: rogueDHCP},
 	{Name: "dhcp-rogue-slow", Does: "a second box gives out another network, a second later", Code: "dhcp_second_server", Target: "192.168.77.1", done: func(s *Shop) error {
 		return errors.Join(s.rogue("192.168.77.1/24"), s.spoilPort("rogue", impairment{delay: 500 * time.Millisecond}), s.secondDHCP("--no-ping", "--dhcp-range=192.168.77.100,192.168.77.150,12h"))
@@ -29,7 +29,7 @@ var lanRows = []Row{
 	{Name: "gateway-by-dhcp-elsewhere", Does: "DHCP names a router that is not there", Code: "gateway_silent", Target: "192.168.50.254", done: func(s *Shop) error {
 		return errors.Join(s.dhcpd("--dhcp-option=3,192.168.50.254"), s.lease("hub", "eth0"))
 	}},
-	{Name: "static-elsewhere", Does: "the hub has an address of the next network by hand, and still the right router", Code: "address_wrong_subnet", done: func(s *Shop) error { return s.byHand("192.168.51.21/24", gatewayIP) }},
+	{Name: "static-elsewhere", Does: "the hub has an address of the next network by hand, and still the right router", Code: "address_wrong_subnet", Nobody: []string{"wrong_netmask"}, done: func(s *Shop) error { return s.byHand("192.168.51.21/24", gatewayIP) }},
 	{Name: "beside-the-router", Does: "the hub's cable is in the provider's box", Code: "address_not_private", Target: "198.18.0.77", done: func(s *Shop) error {
 		return errors.Join(s.ip("sw", "link set p-hub nomaster", "link set p-hub master br-wan"), s.byHand("198.18.0.77/24", "198.18.0.1"), s.resolver("hub", providerDNS))
 	}},
@@ -43,7 +43,7 @@ var lanRows = []Row{
 		return errors.Join(s.ip("router", "addr add 9.20.0.1/24 dev lan0"), s.byHand("9.20.0.21/24", "9.20.0.1"))
 	}},
 	{Name: "address-twice", Does: "a second device has the hub's address", Code: "address_conflict", Target: "02:50:00:00:01:25", done: func(s *Shop) error { return s.rogue(hubIP + "/24") }},
-	{Name: "reader-twice", Does: "a second device has a reader's address", Code: "address_conflict", Target: reader1IP, done: func(s *Shop) error { return s.rogue(reader1IP + "/24") }},
+	{Name: "reader-twice", Does: "a second device has a reader's address", Code: "address_conflict", Nobody: []string{"reader_port_closed"}, Target: reader1IP, done: func(s *Shop) error { return s.rogue(reader1IP + "/24") }},
 	{Name: "gateway-twice", Does: "a second device has the router's address", Code: "gateway_spoofed", Target: "02:50:00:00:01:25", done: func(s *Shop) error { return s.rogue(gatewayIP + "/24") }},
 	{Name: "no-route", Does: "the hub has no default route", Code: "no_default_gateway", done: func(s *Shop) error { return s.ip("hub", "route del default") }},
 	{Name: "no-route-by-dhcp", Does: "the router's DHCP names no router", Code: "no_default_gateway", done: func(s *Shop) error {
@@ -55,7 +55,7 @@ var lanRows = []Row{
 	{Name: "gateway-elsewhere", Does: "the hub's route leads to an address where nobody is", Code: "gateway_silent", done: func(s *Shop) error {
 		return s.ip("hub", "route replace default via 192.168.50.254 dev eth0")
 	}},
-	{Name: "old-address", Does: "the hub has an address of its last shop, by hand", Code: "address_wrong_subnet", done: func(s *Shop) error { return s.byHand("192.168.5.21/24", "192.168.5.1") }},
+	{Name: "old-address", Does: "the hub has an address of its last shop, by hand", Code: "address_wrong_subnet", Nobody: []string{"gateway_silent"}, done: func(s *Shop) error { return s.byHand("192.168.5.21/24", "192.168.5.1") }},
 	{Name: "mask-narrow", Does: "the hub's mask by hand cuts off router and readers", Code: "wrong_netmask", done: func(s *Shop) error { return s.byHand(hubIP+"/30", gatewayIP) }},
 	{Name: "mask-by-dhcp", Does: "the router gives out a mask that cuts itself off", Code: "wrong_netmask", done: func(s *Shop) error {
 		return errors.Join(s.dhcpd("--dhcp-option=1,255.255.255.252"), s.lease("hub", "eth0"))
@@ -64,14 +64,14 @@ var lanRows = []Row{
 	{Name: "two-uplinks", Does: "the hub is on the guest network as well", Code: "multiple_uplinks", done: func(s *Shop) error {
 		return errors.Join(s.secondCard(), s.ip("hub", "route add default via 192.168.60.1 dev eth1 metric 600"))
 	}},
-	{Name: "own-filter-drop", Does: "the hub's own firewall drops HTTPS", Code: "host_firewall", done: func(s *Shop) error { return s.ownFilter("drop") }},
-	{Name: "own-filter-reject", Does: "the hub's own firewall refuses HTTPS", Code: "host_firewall", done: func(s *Shop) error { return s.ownFilter("reject") }},
+	{Name: "own-filter-drop", Does: "the hub's own firewall drops HTTPS", Code: "host_firewall", Nobody: feigned, done: func(s *Shop) error { return s.ownFilter("drop") }},
+	{Name: "own-filter-reject", Does: "the hub's own firewall refuses HTTPS", Code: "host_firewall", Nobody: feigned, done: func(s *Shop) error { return s.ownFilter("reject") }},
 	{Name: "isolation", Does: "the access point keeps its clients apart", Code: "client_isolation", done: isolate},
 	{Name: "reader-off", Does: "a reader has no power", Code: "reader_offline", Target: reader1IP, done: readerOff},
 	{Name: "reader2-off", Does: "the other reader has no power", Code: "reader_offline", Target: reader2IP, done: func(s *Shop) error {
 		return errors.Join(s.ip("sw", "link set p-reader2 down"), s.forget())
 	}},
-	{Name: "reader-moved", Does: "a reader has another address since this morning", Code: "reader_moved", Target: reader1IP, HealthyFirst: true, done: func(s *Shop) error {
+	{Name: "reader-moved", Does: "a reader has another address since this morning", Code: "reader_moved", Nobody: []string{"reader_offline"}, Target: reader1IP, HealthyFirst: true, done: func(s *Shop) error {
 		return errors.Join(s.ip("reader1", "addr del "+reader1IP+"/24 dev eth0", "addr add 192.168.50.150/24 dev eth0"), s.forget())
 	}},
 	{Name: "reader-refuses", Does: "a reader's software is down", Code: "reader_port_closed", Target: reader1IP, done: readerRefuses},

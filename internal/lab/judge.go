@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"storehub/diagnostics"
+	"storehub/netcheck"
 )
 
 // judge says why a report is the wrong answer to a row; "" is right.
@@ -57,6 +58,27 @@ func judge(r Row, got diagnostics.Report, exit int) string {
 		}
 	}
 	return ""
+}
+
+// judgeNobody judges what a user without rights was told. Such a user may learn
+// less, and then is told how to learn more; what is said is right all the same.
+func judgeNobody(r Row, got diagnostics.Report) string {
+	causes := loud(got)
+	right := slices.Concat([]string{r.Code, r.Or}, r.Both, r.Beside, r.Nobody)
+	for _, c := range causes {
+		if !slices.Contains(right, c.Code) {
+			return "blames " + c.Code
+		}
+	}
+	if len(causes) > 0 || r.Benign() {
+		return ""
+	}
+	for _, p := range got.Probes {
+		if p.Status == netcheck.Unknown && strings.Contains(p.Detail, "run as root or ask the running hub") {
+			return ""
+		}
+	}
+	return "blames nothing, and does not say who could tell"
 }
 
 // loud are the causes that stand in a shop's way.

@@ -40,6 +40,7 @@ type Shop struct {
 	inspector *authority
 
 	readersAt []string // what the hub's configuration names
+	nobody    bool     // the doctor has no rights
 	hq        string   // and where headquarters is, if anywhere
 
 	ended chan struct{}

@@ -26,13 +26,12 @@ const orderVar = "BENCH_QUEUE_ORDER"
 
 // order is what a child is to do.
 type order struct {
-	Do        string // "enqueue", "fill", "recover", "age", "number"
+	Do        string // "enqueue", "fill", "recover", "number"
 	Store     string
 	Dir       string
 	Producers int
 	Seconds   float64 // enqueue
 	N         int     // fill, recover, number: how many
-	Records   bool    // fill: the queue's are no money
 }
 
 // ordered returns the order in the environment, if there is one.
@@ -60,8 +59,6 @@ func obey(o order) {
 			err = fill(c, o)
 		case "recover":
 			err = recoverStore(c, o)
-		case "age":
-			err = age(o)
 		case "number":
 			err = number(c, o)
 		default:
@@ -158,9 +155,6 @@ func fill(c contestant, o order) error {
 	if err != nil {
 		return err
 	}
-	if q, ok := s.(*queue); ok {
-		q.records = o.Records
-	}
 	peak := watchMemory()
 	began := time.Now()
 	if _, err := produce(s, o.Producers, func(n int64) bool { return n <= int64(o.N) }); err != nil {
@@ -227,30 +221,6 @@ func recoverStore(c contestant, o order) error {
 		}
 	}
 	return tell(r)
-}
-
-// aged is the answer to "age".
-type aged struct {
-	Held int   `json:"held"`       // operations that are still kept
-	Disk int64 `json:"disk_bytes"` // with the store open
-}
-
-// age opens a drained queue when nothing has to be kept any more, and looks at it a
-// minute later.
-func age(o order) error {
-	q, err := openKeeping(o.Dir, 1)
-	if err != nil {
-		return err
-	}
-	time.Sleep(time.Minute)
-	a := aged{Held: q.held()}
-	if a.Disk, err = allocated(o.Dir); err != nil {
-		return err
-	}
-	if err := q.Close(); err != nil {
-		return err
-	}
-	return tell(a)
 }
 
 // number puts numbered payloads and prints each number once it is acknowledged.

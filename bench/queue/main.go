@@ -41,7 +41,6 @@ type plan struct {
 	Life      []string `json:"life"`
 	Waiting   int      `json:"waiting"`
 	Sustained float64  `json:"sustained"`
-	Retention bool     `json:"retention"`
 
 	dir, json string
 }
@@ -60,8 +59,7 @@ func parse(args []string) (plan, error) {
 	fs.IntVar(&p.Rounds, "rounds", 5, "how many runs each figure is the median of")
 	fs.IntVar(&p.Waiting, "waiting", 100_000, "how many wait when the recovery begins")
 	fs.Float64Var(&p.Sustained, "sustained", 0, "how long a sustained run of the first store and of the queue lasts, with the most producers; 0: none")
-	fs.BoolVar(&p.Retention, "retention", false, "put records, which are kept as long as there is room; after the drain take that room, and look at the disk a minute later")
-	long := fs.Bool("long", false, "every figure: -sustained 60 -waiting 1000000 -retention")
+	long := fs.Bool("long", false, "every figure: -sustained 60 -waiting 1000000")
 	fs.StringVar(&p.dir, "dir", os.TempDir(), "where the stores are made: on the disk to be measured")
 	fs.StringVar(&p.json, "json", "", "write all figures of all runs to this file")
 	if err := fs.Parse(args); err != nil {
@@ -71,7 +69,7 @@ func parse(args []string) (plan, error) {
 		return p, fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
 	if *long {
-		p.Sustained, p.Waiting, p.Retention = 60, 1_000_000, true
+		p.Sustained, p.Waiting = 60, 1_000_000
 	}
 	p.Stores = strings.Split(*stores, ",")
 	if *life != "none" {
@@ -123,7 +121,6 @@ type lifeRun struct {
 	filled
 	Disk int64 `json:"disk_bytes"`
 	recovered
-	Aged     *aged   `json:"aged,omitempty"`
 	OtherCPU float64 `json:"other_cpu_cores"`
 }
 
@@ -221,7 +218,7 @@ func (r *result) life(ctx context.Context, dir string) error {
 		err := in(dir, func(dir string) error {
 			load := watchLoad()
 			defer func() { run.OtherCPU = load() }()
-			if err := fillAndKill(ctx, order{Do: "fill", Store: name, Dir: dir, Producers: 64, N: r.Plan.Waiting, Records: r.Plan.Retention}, &run.filled); err != nil {
+			if err := fillAndKill(ctx, order{Do: "fill", Store: name, Dir: dir, Producers: 64, N: r.Plan.Waiting}, &run.filled); err != nil {
 				return err
 			}
 			var err error
@@ -231,15 +228,7 @@ func (r *result) life(ctx context.Context, dir string) error {
 			if err := forget(dir); err != nil {
 				return fmt.Errorf("drop %s from the page cache: %w", filepath.Base(dir), err)
 			}
-			if err := ask(ctx, order{Do: "recover", Store: name, Dir: dir, N: r.Plan.Waiting}, &run.recovered); err != nil {
-				return err
-			}
-			if !r.Plan.Retention || run.Drain == nil {
-				return nil
-			}
-			fmt.Fprintf(os.Stderr, "\r\033[Ka minute after retention: %s", name)
-			run.Aged = &aged{}
-			return ask(ctx, order{Do: "age", Store: name, Dir: dir}, run.Aged)
+			return ask(ctx, order{Do: "recover", Store: name, Dir: dir, N: r.Plan.Waiting}, &run.recovered)
 		})
 		if err != nil {
 			return err

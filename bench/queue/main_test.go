@@ -294,7 +294,7 @@ func TestTableGolden(t *testing.T) {
 				recovered: recovered{OpenMS: 1, FirstMS: 2, RssOpen: -1, Found: 1000}, OtherCPU: 0.1},
 			{Store: "queue", filled: filled{PerSecond: 4000, RssAnon: 15 << 20, RssIdle: 14 << 20}, Disk: 2 << 20,
 				recovered: recovered{OpenMS: 11, FirstMS: 12, RssOpen: 9 << 20, Found: 1000, DiskDrained: 3 << 20, DiskClosed: 1 << 20,
-					Drain: &drained{PerSecond: 80000, Begin: 90000, End: 70000}}, Aged: &aged{Held: 1, Disk: 1 << 20}, OtherCPU: -1},
+					Drain: &drained{PerSecond: 80000, Begin: 90000, End: 70000}}, OtherCPU: -1},
 		},
 	}
 	for round := 1; round <= 3; round++ {

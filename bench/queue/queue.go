@@ -19,17 +19,10 @@ type queue struct {
 	q    *offlinequeue.Queue
 	run  string // keys do not repeat when the directory is opened again
 	next atomic.Uint64
-
-	records bool // what is put may go before its days are over
 }
 
-func openQueue(dir string) (store, error) { return openKeeping(dir, 0) }
-
-// openKeeping opens a queue that keeps so many bytes of what has ended; 0: for its days.
-func openKeeping(dir string, bytes int64) (*queue, error) {
-	q, err := offlinequeue.Open(dir, offlinequeue.Options{
-		Log: slog.New(slog.DiscardHandler), MaxBytes: 1 << 40, RetentionBytes: bytes,
-	})
+func openQueue(dir string) (store, error) {
+	q, err := offlinequeue.Open(dir, offlinequeue.Options{Log: slog.New(slog.DiscardHandler), MaxBytes: 1 << 40})
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +35,7 @@ func (s *queue) Put(ctx context.Context, payload []byte) error {
 	_, err := s.q.Put(ctx, offlinequeue.Op{
 		ID: s.run + "-" + strconv.FormatUint(n, 10), Hash: "4d967a30111bf29f0eba01c448b375c1629b2fed01cdfcc3aed91f1b57d5dd5e",
 		Kind: "capture", Ref: "ref " + strconv.FormatUint(n%1000, 10), Amount: &amount, Currency: "eur",
-		Data: payload, Till: "till 1", Mode: "test", Money: !s.records,
+		Data: payload, Till: "till 1", Mode: "test", Money: true,
 	})
 	return err
 }
@@ -60,16 +53,6 @@ func (s *queue) each(f func([]byte) bool) error {
 }
 
 func (s *queue) Close() error { return s.q.Close() }
-
-// held counts what is kept, as the queue says it.
-func (s *queue) held() (n int) {
-	for _, states := range s.q.Stats().Operations {
-		for _, of := range states {
-			n += of
-		}
-	}
-	return n
-}
 
 // pending counts what waits, as the queue says it.
 func (s *queue) pending() int {

@@ -143,9 +143,6 @@ func (r *result) renderLife(b *bytes.Buffer) {
 		fmt.Fprintf(b, "\n### Drain\n\n")
 		b.WriteString("| store | ops/s | first tenth | last tenth | disk MiB drained | disk MiB closed |\n|---|--:|--:|--:|--:|--:|\n")
 		fmt.Fprintf(b, "| %s | %.0f | %.0f | %.0f | %.0f | %.0f |\n", rowOf(l.Store), d.PerSecond, d.Begin, d.End, mib(l.DiskDrained), mib(l.DiskClosed))
-		if l.Aged != nil {
-			fmt.Fprintf(b, "\nOne minute after retention has ended %s on disk; %s held.\n", size(l.Aged.Disk)+" MiB are", count(l.Aged.Held, "operation"))
-		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -138,6 +139,26 @@ func TestAFullDiskIsSaidAndIsAFinding(t *testing.T) {
 	s.hub.monitor.refresh()
 	if got := codes(s.hub.monitor.current().Causes); !strings.Contains(strings.Join(got, " "), "queue_full") {
 		t.Errorf("causes: %v", got)
+	}
+}
+
+// With queue.mirror set nothing is promised that is not on both disks: a stick that is
+// not in is said to the till, in the diagnosis, the status and the metrics.
+func TestAMirrorThatIsAwayIsSaidAndIsAFinding(t *testing.T) {
+	s := open(t, newFakeHQ(), t.TempDir(), func(c *Config, _ *Parts) { c.Queue.Mirror = filepath.Join(t.TempDir(), "stick") })
+	status, body := s.ask("POST", "/v1/operations", s.credential, `{"kind":"capture","ref":"pi_1"}`, "Idempotency-Key", "k")
+	if status != http.StatusInsufficientStorage || !strings.Contains(body, `"queue_mirror_away"`) {
+		t.Fatalf("%d %s", status, body)
+	}
+	s.hub.monitor.refresh()
+	if got := codes(s.hub.monitor.current().Causes); !strings.Contains(strings.Join(got, " "), "queue_mirror_away") {
+		t.Errorf("causes: %v", got)
+	}
+	if away := s.hub.status().Queue.MirrorAway; !strings.Contains(away, "stick") {
+		t.Errorf("status: %q", away)
+	}
+	if got := series(t, s.addr.Metrics); !strings.Contains(got, "storehub_queue_mirror_level 0\n") {
+		t.Error("storehub_queue_mirror_level is not 0")
 	}
 }
 

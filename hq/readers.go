@@ -3,6 +3,7 @@ package hq
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/url"
 	"sync"
 	"time"
@@ -82,7 +83,7 @@ func (s *Server) readerList(ctx context.Context, st record) (ReaderList, error) 
 	return e.list, nil
 }
 
-// fetchReaders reads Stripe's list unless another goroutine just did.
+// fetchReaders reads Stripe's list unless another goroutine or replica just did.
 func (s *Server) fetchReaders(ctx context.Context, p readerPlace, e *readerEntry, fresh time.Duration) error {
 	e.fetch.Lock()
 	defer e.fetch.Unlock()
@@ -92,22 +93,81 @@ func (s *Server) fetchReaders(ctx context.Context, p readerPlace, e *readerEntry
 	if !at.IsZero() && s.now().Sub(at) < fresh {
 		return nil
 	}
-	st, err := s.stripe(p.mode)
+	list, err := s.sharedReaders(ctx, p, fresh)
 	if err != nil {
 		return err
+	}
+	e.mu.Lock()
+	e.list = list
+	e.mu.Unlock()
+	return nil
+}
+
+// sharedReaders takes the list that another replica read, or reads it for all:
+// Stripe's reads are rationed by account, however many replicas there are. While
+// another one is reading, an older list serves.
+func (s *Server) sharedReaders(ctx context.Context, p readerPlace, fresh time.Duration) (ReaderList, error) {
+	if s.db.engine == nil {
+		return s.askReaders(ctx, p)
+	}
+	have, err := s.db.readerList(ctx, p)
+	if err != nil || !have.At.IsZero() && s.now().Sub(have.At) < fresh {
+		return have, err
+	}
+	lease := "readers/" + string(p.mode) + "/" + p.account + "/" + p.location
+	ours, err := s.db.take(ctx, lease, stripeTimeout)
+	if err != nil || !ours && !have.At.IsZero() {
+		return have, err
+	}
+	list, err := s.askReaders(ctx, p)
+	if err == nil {
+		err = s.db.keepReaderList(ctx, p, list)
+	}
+	if ours {
+		err = errors.Join(err, s.db.drop(ctx, lease))
+	}
+	return list, err
+}
+
+func (s *Server) askReaders(ctx context.Context, p readerPlace) (ReaderList, error) {
+	st, err := s.stripe(p.mode)
+	if err != nil {
+		return ReaderList{}, err
 	}
 	list, err := st.Readers(ctx, p.account, p.location)
 	s.heard(ctx, "readers", err)
 	if err != nil {
-		return err
+		return ReaderList{}, err
 	}
 	if list == nil {
 		list = []json.RawMessage{}
 	}
-	e.mu.Lock()
-	e.list = ReaderList{At: s.now().UTC(), Readers: list}
-	e.mu.Unlock()
-	return nil
+	return ReaderList{At: s.now().UTC(), Readers: list}, nil
+}
+
+// readerList is what any replica read last; its time is zero if none did.
+func (d *database) readerList(ctx context.Context, p readerPlace) (ReaderList, error) {
+	var at int64
+	var b []byte
+	err := d.r.QueryRowContext(ctx, `SELECT at, list FROM reader_lists WHERE mode = ? AND account = ? AND location = ?`, p.mode, p.account, p.location).Scan(&at, &b)
+	if isNoRows(err) {
+		return ReaderList{}, nil
+	}
+	if err != nil {
+		return ReaderList{}, err
+	}
+	l := ReaderList{At: fromMS(at)}
+	return l, json.Unmarshal(b, &l.Readers)
+}
+
+func (d *database) keepReaderList(ctx context.Context, p readerPlace, l ReaderList) error {
+	b, err := json.Marshal(l.Readers)
+	if err != nil {
+		return err
+	}
+	_, err = d.w.ExecContext(ctx, `INSERT INTO reader_lists (mode, account, location, at, list) VALUES (?1, ?2, ?3, ?4, ?5)
+		ON CONFLICT (mode, account, location) DO UPDATE SET at = ?4, list = ?5`, p.mode, p.account, p.location, ms(l.At), b)
+	return err
 }
 
 // runReaders keeps the lists fresh that hubs ask for.

@@ -150,3 +150,22 @@ func TestMoney_2_1_AReplicaLostInMidCallIsTakenOver(t *testing.T) {
 		})
 	}
 }
+
+// TestReplicasReadStripesReadersOnce: what one of them read serves the others.
+func TestReplicasReadStripesReadersOnce(t *testing.T) {
+	onPostgreSQL(t)
+	slow := func(o *hq.Options) { o.Poll = time.Hour }
+	s := newShop(t, slow)
+	other := s.replica(slow)
+	first, err := s.client.Readers(t.Context())
+	if err != nil || len(first.Readers) != 1 {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	second, err := other.Readers(t.Context())
+	if err != nil || len(second.Readers) != 1 || string(second.Readers[0]) != string(first.Readers[0]) || first.At.Sub(second.At).Abs() > time.Millisecond {
+		t.Errorf("%+v, %v; want what the other one read", second, err)
+	}
+	if n := figure(t, other, `storehub_hq_stripe_requests_total{call="readers",result="ok"}`); n != "absent" {
+		t.Errorf("the second replica asked Stripe %s times", n)
+	}
+}

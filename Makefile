@@ -90,6 +90,13 @@ soak: apt ## the queue's long proofs, hours: 1,000 kills, every byte flipped (SO
 	go test ./offlinequeue -count=1 -v -timeout 0 -run '^(TestNothingAcknowledgedIsLost|TestWhatIsAcknowledgedIsOnBothDisks|TestOneFlippedByte|TestQueueAgainstAMap)' \
 	  -args -soak -stride $(SOAKSTRIDE) -rapid.checks 1000
 
+SIMOPERATIONS ?= 5000
+SIMSTORES ?= 20
+.PHONY: sim-hq
+sim-hq: apt ## exactly once with replicas and a database that are killed, for SIMOPERATIONS (default 5000) of SIMSTORES (20)
+	CGO_ENABLED=1 go test ./hq -race -v -timeout 0 -database postgres -run TestMoney_2_1_ExactlyOnce \
+	  -simoperations $(SIMOPERATIONS) -simstores $(SIMSTORES)
+
 .PHONY: bench-queue
 bench-queue: ## durable enqueue beside five other stores and a bare file; recovery, drain (docs/benchmarks.md)
 	go -C bench/queue run . $(BENCHFLAGS)

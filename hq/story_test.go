@@ -32,6 +32,9 @@ var mock *stripemock.Mock
 // TestMain holds every request that reaches the sandbox against Stripe's own
 // description of its API.
 func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "replica" {
+		os.Exit(serveReplica(os.Args[2]))
+	}
 	flag.Parse()
 	goleak.VerifyTestMain(mirrored{m})
 }

@@ -72,6 +72,7 @@ var testsMay = map[string][]string{
 var owners = map[string][]string{
 	"github.com/dgraph-io/badger":     {"offlinequeue"},
 	"github.com/stripe/stripe-go":     {"hq/stripeapi"},
+	"filippo.io/age":                  {"hq"},
 	"modernc.org/sqlite":              {"hq"},
 	"github.com/jackc/pgx":            {"hq/postgres", "internal/pgcluster"},
 	"github.com/prometheus":           {"hub", "hq"},

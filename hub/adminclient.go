@@ -16,6 +16,7 @@ import (
 
 	"storehub/diagnostics"
 	"storehub/doors"
+	"storehub/hq"
 	"storehub/readers"
 )
 
@@ -80,6 +81,11 @@ func (a *Admin) Operations(ctx context.Context, state doors.State, limit int) ([
 // Operation is one of them.
 func (a *Admin) Operation(ctx context.Context, id string) (doors.Operation, error) {
 	return get[doors.Operation](ctx, a, "/queue/"+url.PathEscape(id))
+}
+
+// Export is the open part of the queue.
+func (a *Admin) Export(ctx context.Context) (hq.Export, error) {
+	return get[hq.Export](ctx, a, "/export")
 }
 
 // Verify has the hub prove that nothing was lost.

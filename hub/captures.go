@@ -179,11 +179,7 @@ func (s sender) Send(ctx context.Context, b offlinequeue.Batch) (offlinequeue.Re
 	defer cancel()
 	sub := hq.Submission{Epoch: b.Epoch, Head: b.Head, Operations: make([]hq.Submitted, 0, len(b.Ops))}
 	for _, q := range b.Ops {
-		sub.Operations = append(sub.Operations, hq.Submitted{
-			Number: q.Number, ID: q.ID, Kind: doors.Kind(q.Kind), Ref: q.Ref, Amount: q.Amount, Currency: q.Currency,
-			Data: q.Data, Till: q.Till, Mode: doors.Mode(q.Mode), CreatedAt: q.Created,
-			AgeMS: max(s.now().Sub(q.Created).Milliseconds(), 0), Settled: settled(q),
-		})
+		sub.Operations = append(sub.Operations, submitted(q, s.now()))
 	}
 	r, err := s.hq.Submit(ctx, sub)
 	if err != nil {

@@ -20,6 +20,7 @@ type storeCmd struct {
 	Add  storeAddCmd  `cmd:"" help:"Record a store and print the one-time code for its hub."`
 	List storeListCmd `cmd:"" help:"List the stores."`
 
+	Import    storeImportCmd    `cmd:"" help:"Take in what a hub could not send, as it was sealed by hub queue export."`
 	Move      storeMoveCmd      `cmd:"" help:"Give a store another Location, account or mode."`
 	Remove    storeRemoveCmd    `cmd:"" help:"Take a store out of service."`
 	Configure storeConfigureCmd `cmd:"" help:"Change a store's record and policies, or revoke its hub."`

@@ -1,18 +1,23 @@
 package storesim
 
 import (
+	"bytes"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"filippo.io/age"
 	_ "modernc.org/sqlite"
 
 	"storehub/doors"
+	"storehub/hq"
 	"storehub/hub"
 )
 
@@ -224,4 +229,65 @@ func TestStory_ProofWithoutTheHub(t *testing.T) {
 	s.Boot()
 	pos.WantOutcome(doors.Capture, pi, doors.Succeeded)
 	s.WantCapturedOnce(pi, 1500)
+}
+
+// The line stays down, and what is open is carried to headquarters by hand, twice; then
+// the line is back and the hub delivers it too. Each sale is captured once.
+func TestStory_CarriedByHandAndDeliveredToo(t *testing.T) {
+	s := open(t)
+	pos := s.Till()
+	first, second := pos.Authorise(1400), pos.Authorise(1600)
+	s.CutInternet()
+	pos.WantCapture(first, http.StatusAccepted)
+	pos.WantCapture(second, http.StatusAccepted)
+	a, err := hub.DialAdmin(s.config().StateDir)
+	s.must("reach hub", err)
+	e, err := a.Export(t.Context())
+	s.must("export queue", err)
+	s.must("stop hub", s.sys.StopHub())
+	stored, err := hub.ExportStored(s.config())
+	s.must("export queue of a stopped hub", err)
+	if len(e.Operations) != 2 || len(stored.Operations) != 2 || stored.Operations[0].ID != e.Operations[0].ID || e.Operations[0].Ref != first {
+		t.Fatalf("exported %+v, and %+v from the disk", e, stored)
+	}
+	key, err := age.GenerateX25519Identity()
+	s.must("make key", err)
+	var sealed bytes.Buffer
+	s.must("seal", hq.Seal(&sealed, e, key.Recipient().String()))
+	if strings.Contains(sealed.String(), first) {
+		t.Error("it is not sealed")
+	}
+	other, err := age.GenerateX25519Identity()
+	s.must("make key", err)
+	if _, err := hq.Unseal(bytes.NewReader(sealed.Bytes()), strings.NewReader(other.String())); err == nil {
+		t.Error("another's key opens it")
+	}
+	if _, err := hq.Unseal(bytes.NewReader(sealed.Bytes()[:sealed.Len()-60]), strings.NewReader(key.String())); err == nil {
+		t.Error("half of it is taken")
+	}
+	// Beside a headquarters that runs, as the command does it.
+	beside, err := hq.NewServer(hq.Options{Database: "sqlite:" + filepath.Join(filepath.Dir(s.sys.ConfigFile), "hq.db"), Now: s.sys.Sandbox.Now})
+	s.must("open headquarters' database", err)
+	for _, want := range []hq.Imported{{New: 2}, {Known: 2}} {
+		opened, err := hq.Unseal(bytes.NewReader(sealed.Bytes()), strings.NewReader(key.String()))
+		s.must("open export", err)
+		if n, err := beside.Import(t.Context(), opened); err != nil || n != want {
+			t.Errorf("import: %+v (%v), want %+v", n, err, want)
+		}
+	}
+	e.Store = "9999"
+	if _, err := beside.Import(t.Context(), e); !errors.Is(err, doors.ErrNotFound) {
+		t.Errorf("import for a store there is not: %v", err)
+	}
+	s.must("close it", beside.Close())
+	s.Until("Stripe has captured both", func() bool {
+		return len(s.Effects(first, "captured")) == 1 && len(s.Effects(second, "captured")) == 1
+	})
+	s.MendInternet()
+	s.Boot()
+	for pi, amount := range map[string]int64{first: 1400, second: 1600} {
+		pos.WantOutcome(doors.Capture, pi, doors.Succeeded)
+		s.WantCapturedOnce(pi, amount)
+	}
+	s.wantProved()
 }

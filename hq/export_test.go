@@ -74,3 +74,13 @@ func (s *Server) Backlog(t *testing.T) (tries int, next time.Duration) {
 
 // Hurry lets the ledger look for what is due, as an event would.
 func (s *Server) Hurry() { s.hurry() }
+
+// StoreRoutes is the table of what a store's credential opens.
+func StoreRoutes() (list []string) {
+	for _, r := range storeRoutes {
+		if !r.open {
+			list = append(list, r.method+" "+r.path)
+		}
+	}
+	return list
+}

@@ -125,7 +125,7 @@ func plan(rng *rand.Rand, h *hub, n int) []hq.Submitted {
 	if rng.IntN(8) == 0 {
 		return []hq.Submitted{ask(doors.Heartbeat, "beat", 0)}
 	}
-	amount := int64(1000 + rng.IntN(100_000))
+	amount := int64(100 * (10 + rng.IntN(1000))) // whole: a test card declines some others
 	pi := h.authorised(amount)
 	switch rng.IntN(6) {
 	case 0:

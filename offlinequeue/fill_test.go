@@ -105,7 +105,7 @@ func smallDisk(t *testing.T, mib int) string {
 	if err != nil {
 		t.Logf("memory instead of ext4: %v", err)
 		if err := run("mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%dm", mib), "tmpfs", dir); err != nil {
-			t.Skip(err)
+			t.Fatal(err)
 		}
 	}
 	t.Cleanup(func() {

@@ -50,7 +50,7 @@ func (*serveCmd) Run(a *app) error {
 
 // serve runs the hub, with headquarters beside it if the configuration wants that.
 func serve(ctx context.Context, cfg hub.Config, log *slog.Logger, ready func(string)) (err error) {
-	parts := hub.Parts{Log: log, Version: buildinfo.Version(), Machine: fingerprint()}
+	parts := hub.Parts{Log: log, Version: buildinfo.Version(), Machine: hub.Fingerprint()}
 	var office *headquarters
 	if cfg.HQ.Embedded {
 		if office, err = embed(ctx, cfg, log); err != nil {

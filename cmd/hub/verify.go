@@ -72,7 +72,7 @@ func (a *app) verification() (hub.Verification, error) {
 	case !errors.Is(notRunning, hub.ErrNotRunning):
 		return hub.Verification{}, notRunning
 	}
-	v, err := hub.VerifyStored(a.ctx, c, buildinfo.Version(), fingerprint())
+	v, err := hub.VerifyStored(a.ctx, c, buildinfo.Version(), hub.Fingerprint())
 	if errors.Is(err, fs.ErrNotExist) {
 		err = notRunning // there is no queue either
 	}

@@ -259,7 +259,8 @@ func (s *System) enrol(ctx context.Context) error {
 			return err
 		}
 		c := &hq.Client{URL: s.HQURL, Version: s.o.Version}
-		got, err := c.Enrol(ctx, hq.EnrolRequest{Code: code, Fingerprint: "try", Version: s.o.Version})
+		// This machine's, so that `hub serve` may go on with the same configuration.
+		got, err := c.Enrol(ctx, hq.EnrolRequest{Code: code, Fingerprint: hub.Fingerprint(), Version: s.o.Version})
 		if err != nil {
 			return err
 		}

@@ -184,6 +184,6 @@ func timeZone() string {
 
 // checked is a key as it is remembered: not to be read from it.
 func checked(key stripeapi.Key) string {
-	sum := sha256.Sum256([]byte("storehub stripe key\x00"+string(key)))
+	sum := sha256.Sum256([]byte("storehub stripe key\x00" + string(key)))
 	return hex.EncodeToString(sum[:])
 }

@@ -110,6 +110,12 @@ lab-exam: apt ## put every fault into a shop of namespaces and ask the doctor; p
 	mkdir -p dist
 	go test ./internal/lab -count=1 -timeout 30m -v -run '^TestExam$$' -args -exam all -distant 20 -labs 2 -table $(CURDIR)/dist/lab-exam.md
 
+.PHONY: lab-compare
+lab-compare: apt ## put the doctor beside blackbox_exporter and a person's usual tools; prints a table of docs/lab.md (as root)
+	$(MAKE) --no-print-directory apt APT="prometheus-blackbox-exporter:prometheus-blackbox-exporter dig:bind9-dnsutils curl:curl ping:iputils-ping"
+	mkdir -p dist
+	go test ./internal/lab -count=1 -timeout 30m -v -run '^TestCompare$$' -args -compare -labs 1 -table $(CURDIR)/dist/lab-compare.md
+
 .PHONY: platforms
 platforms: ## build hub and hq for every platform, stripped, into dist/, and say how large they are
 	@mkdir -p dist

@@ -27,6 +27,7 @@ type Task struct {
 	Labs    int      // shops side by side; 0 is one
 	Nobody  bool     // the doctor runs as a user without any right
 	Facts   string   // a folder to save what the doctor saw, "" is nowhere
+	Compare bool     // other tools look after the doctor
 }
 
 // Outcome is the answer to one row.
@@ -39,6 +40,8 @@ type Outcome struct {
 	Total time.Duration
 
 	Traffic Traffic // while the doctor looked
+
+	Blackbox, Person Seen // where others were asked
 }
 
 // tools are the programs a lab is built with, and Debian's packages of them.
@@ -203,6 +206,12 @@ func (t Task) ask(r Row, id string, public, inspector *authority) (o Outcome) {
 			return o
 		}
 	}
+	if t.Compare {
+		if err := s.startBlackbox(); err != nil {
+			o.Wrong = err.Error()
+			return o
+		}
+	}
 	if r.HealthyFirst {
 		if _, _, err := s.doctor(t.Hub, ""); err != nil {
 			o.Wrong = "in health: " + err.Error()
@@ -235,6 +244,12 @@ func (t Task) ask(r Row, id string, public, inspector *authority) (o Outcome) {
 		o.Wrong = judgeNobody(r, report)
 	} else {
 		o.Wrong = judge(r, report, exit)
+	}
+	if t.Compare {
+		if o.Blackbox, err = s.blackbox(); err != nil {
+			o.Wrong = err.Error()
+		}
+		o.Person = s.person()
 	}
 	return o
 }
@@ -277,8 +292,7 @@ func (s *Shop) doctor(hub, facts string) (r diagnostics.Report, exit int, err er
 		args = append(args, "--save-facts", facts)
 	}
 	c := exec.CommandContext(ctx, "ip", args...)
-	// The lab's authority alone is trusted, whatever this machine trusts.
-	c.Env = []string{"PATH=" + os.Getenv("PATH"), "SSL_CERT_FILE=" + filepath.Join(s.dir, "ca.pem"), "SSL_CERT_DIR=" + filepath.Join(s.dir, "empty")}
+	c.Env = s.trusting()
 	var out, complaint bytes.Buffer
 	c.Stdout, c.Stderr = &out, &complaint
 	err = c.Run()

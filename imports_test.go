@@ -40,6 +40,7 @@ var rooms = map[string][]string{
 
 	"internal/buildinfo": {},
 	"internal/cli":       {},
+	"internal/freeport":  {},
 	"internal/mdns":      {},
 	"internal/service":   {"systemd"},
 	"internal/yamlfile":  {},
@@ -48,8 +49,8 @@ var rooms = map[string][]string{
 	// Simulation: for hub try and for tests, never on the way of a real payment.
 	"internal/sandbox":            {},
 	"internal/sandbox/stripemock": {},
-	"internal/pgcluster":          {},
-	"internal/try":                {"doors", "hq", "hq/stripeapi", "hub", "internal/sandbox"},
+	"internal/pgcluster":          {"internal/freeport"},
+	"internal/try":                {"doors", "hq", "hq/stripeapi", "hub", "internal/freeport", "internal/sandbox"},
 	"internal/lab":                {"diagnostics", "netcheck"},
 	"internal/storesim":           {"doors", "hq", "hub", "internal/sandbox", "internal/try"},
 }

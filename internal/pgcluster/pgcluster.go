@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"storehub/internal/freeport"
 )
 
 // Cluster is one running server.
@@ -83,13 +85,16 @@ func (c *Cluster) prepare() error {
 	if out, err := init.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, out)
 	}
-	// Another process may take the port in between: then the server says so.
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := freeport.Address()
 	if err != nil {
 		return err
 	}
-	c.port = l.Addr().(*net.TCPAddr).Port
-	return l.Close()
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
+	c.port, err = strconv.Atoi(port)
+	return err
 }
 
 func (c *Cluster) command(name string, args ...string) *exec.Cmd {

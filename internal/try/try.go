@@ -22,12 +22,13 @@ import (
 	"storehub/hq"
 	"storehub/hq/stripeapi"
 	"storehub/hub"
+	"storehub/internal/freeport"
 	"storehub/internal/sandbox"
 )
 
 // Options tell Start what is not the default. The zero value is good.
 type Options struct {
-	Listen   string       // the hub's address; "" is 127.0.0.1:0
+	Listen   string       // the hub's address; "" and 127.0.0.1:0 are a free port
 	StateDir string       // kept across a restart; "": a temporary one, removed by Close
 	Log      *slog.Logger // nil: nothing is logged
 	Version  string
@@ -85,8 +86,10 @@ const store = "0001"
 // Start brings everything up: when it returns, the hub answers and has polled its
 // readers once.
 func Start(ctx context.Context, o Options) (_ *System, err error) {
-	if o.Listen == "" {
-		o.Listen = "127.0.0.1:0"
+	if o.Listen == "" || o.Listen == "127.0.0.1:0" {
+		if o.Listen, err = freeport.Address(); err != nil {
+			return nil, err
+		}
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -137,7 +140,7 @@ func Start(ctx context.Context, o Options) (_ *System, err error) {
 // chosen here, before headquarters listens.
 func (s *System) startSandbox() error {
 	var err error
-	if s.hqListen, err = freeAddress(); err != nil {
+	if s.hqListen, err = freeport.Address(); err != nil {
 		return err
 	}
 	s.Sandbox, err = sandbox.New(sandbox.Options{
@@ -426,15 +429,4 @@ func (s *System) Close() error {
 		errs = append(errs, os.RemoveAll(s.dir))
 	}
 	return errors.Join(errs...)
-}
-
-// freeAddress is a loopback address nobody listens at. It is taken a moment
-// later; on a machine where somebody else is faster, the start fails in words.
-func freeAddress() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer ln.Close()
-	return ln.Addr().String(), nil
 }

@@ -98,6 +98,15 @@ func refuseCardData(body []byte) error {
 	})
 }
 
+// RefuseCardData looks at the data of an operation as the doors look at what a till
+// sends: for one that did not come through them.
+func RefuseCardData(op Operation) error {
+	if len(op.Data) == 0 {
+		return nil
+	}
+	return refuseCardData(encodeJSON(map[string]json.RawMessage{"data": op.Data}))
+}
+
 func v1PutOperation(d *door, q *ask) (answer, error) {
 	key, err := q.idempotencyKey(true)
 	if err != nil {

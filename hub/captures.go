@@ -34,19 +34,30 @@ func (h *Hub) Put(ctx context.Context, t doors.Till, key string, op doors.Operat
 	op.ID = doors.OperationID(h.cfg.Store, t.Mode, t.Name, key)
 	op.Till, op.Mode = t.Name, t.Mode
 	stored, err := h.queue.Put(ctx, toQueue(op, h.now()))
-	switch {
-	case errors.Is(err, offlinequeue.ErrReused):
-		return doors.Operation{}, doors.ErrKeyReused.With("the key belongs to operation %s, which asks for something else", op.ID)
-	case errors.Is(err, offlinequeue.ErrFull):
-		h.full.Store(time.Now().UnixNano())
-		return doors.Operation{}, doors.ErrQueueFull
-	case errors.Is(err, offlinequeue.ErrMirror):
-		return doors.Operation{}, doors.ErrMirrorAway
-	case err != nil:
-		h.log.Error("store operation", "id", op.ID, "kind", op.Kind, "err", err)
-		return doors.Operation{}, doors.ErrInternal.With("store operation: %v", err)
+	if err != nil {
+		refusal := notStored(op.ID, err)
+		switch {
+		case errors.Is(err, offlinequeue.ErrFull):
+			h.full.Store(time.Now().UnixNano())
+		case errors.Is(refusal, doors.ErrInternal):
+			h.log.Error("store operation", "id", op.ID, "kind", op.Kind, "err", err)
+		}
+		return doors.Operation{}, refusal
 	}
 	return fromQueue(stored), nil
+}
+
+// notStored gives a failure of the queue to store an operation in the words of the doors.
+func notStored(id string, err error) error {
+	switch {
+	case errors.Is(err, offlinequeue.ErrReused):
+		return doors.ErrKeyReused.With("the key belongs to operation %s, which asks for something else", id)
+	case errors.Is(err, offlinequeue.ErrFull):
+		return doors.ErrQueueFull
+	case errors.Is(err, offlinequeue.ErrMirror):
+		return doors.ErrMirrorAway
+	}
+	return doors.ErrInternal.With("store operation: %v", err)
 }
 
 // Await implements [doors.Backend].

@@ -93,12 +93,18 @@ func deedStored(ctx context.Context, c Config, id string, d Deed,
 
 // withStoredQueue opens the queue of a hub that does not run, to change something in it.
 func withStoredQueue(c Config, f func(*offlinequeue.Queue) error) error {
+	return withQueueIn(c, queueDir(c.StateDir), f)
+}
+
+// withQueueIn is the same; mine is a directory that is there and has to be ours, since
+// what is written now the hub could not read later.
+func withQueueIn(c Config, mine string, f func(*offlinequeue.Queue) error) error {
 	dir := queueDir(c.StateDir)
-	info, err := os.Stat(dir)
+	info, err := os.Stat(mine)
 	if err != nil {
 		return fmt.Errorf("open queue: %w", err)
 	}
-	if !ownedByUs(info) { // what is written now the hub could not read later
+	if !ownedByUs(info) {
 		return fmt.Errorf("open queue %s: it belongs to another user: %w", dir, os.ErrPermission)
 	}
 	q, err := offlinequeue.Open(dir, offlinequeue.Options{MaxBytes: c.Queue.MaxBytes, Mirror: c.Queue.Mirror, Owner: c.Store})

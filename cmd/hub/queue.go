@@ -15,6 +15,7 @@ type queueCmd struct {
 	Show    queueShowCmd    `cmd:"" help:"Show one operation whole."`
 	Verify  queueVerifyCmd  `cmd:"" help:"Prove that nothing was lost, here and at headquarters."`
 	Export  queueExportCmd  `cmd:"" help:"Seal what is open, to carry it to headquarters by hand."`
+	Import  queueImportCmd  `cmd:"" help:"Take in what another hub of this store sealed."`
 	Retry   queueRetryCmd   `cmd:"" help:"Have a parked operation offered to headquarters again."`
 	Resolve queueResolveCmd `cmd:"" help:"Settle that money failed or was undone."`
 }

@@ -291,3 +291,55 @@ func TestStory_CarriedByHandAndDeliveredToo(t *testing.T) {
 	}
 	s.wantProved()
 }
+
+// A hub is replaced while the line is down: what it promised is carried to the new one
+// by hand, before its first start and again while it runs, and delivered from there.
+// Then the first hub's disk is put back, and it delivers the same. Each sale is captured
+// once.
+func TestStory_CarriedToAReplacementAndDeliveredToo(t *testing.T) {
+	s := open(t)
+	pos := s.Till()
+	sold := map[string]int64{pos.Authorise(1400): 1400, pos.Authorise(1600): 1600}
+	s.CutInternet()
+	for pi := range sold {
+		pos.WantCapture(pi, http.StatusAccepted)
+	}
+	c := s.config()
+	s.must("stop hub", s.sys.StopHub())
+	e, err := hub.ExportStored(c)
+	s.must("export queue", err)
+	queue, first, second := filepath.Join(c.StateDir, "queue"), filepath.Join(c.StateDir, "first"), filepath.Join(c.StateDir, "second")
+	s.must("put the disk away", os.Rename(queue, first))
+
+	n, err := hub.ImportStored(t.Context(), c, e)
+	if err != nil || n.New != 2 || n.Known != 0 || len(n.Refused) != 0 {
+		t.Fatalf("import before the first start: %+v (%v)", n, err)
+	}
+	s.Boot()
+	a, err := hub.DialAdmin(c.StateDir)
+	s.must("reach hub", err)
+	if n, err = a.Import(t.Context(), e); err != nil || n.New != 0 || n.Known != 2 {
+		t.Errorf("import while it runs: %+v (%v)", n, err)
+	}
+	other := e
+	other.Store = "9999"
+	if _, err := a.Import(t.Context(), other); !errors.Is(err, doors.ErrInvalidField) {
+		t.Errorf("import of another store: %v", err)
+	}
+	s.MendInternet()
+	for pi := range sold {
+		pos.WantOutcome(doors.Capture, pi, doors.Succeeded)
+	}
+	s.wantProved()
+
+	s.must("stop hub", s.sys.StopHub())
+	s.must("put the new disk away", os.Rename(queue, second))
+	s.must("put the first disk back", os.Rename(first, queue))
+	s.Boot()
+	for pi, amount := range sold {
+		s.Until("headquarters has what the first hub delivers", func() bool {
+			return pos.Operation(doors.Capture, pi).State != doors.Pending
+		})
+		s.WantCapturedOnce(pi, amount)
+	}
+}

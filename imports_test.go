@@ -26,9 +26,10 @@ var rooms = map[string][]string{
 	"diagnostics": {"netcheck", "offlinequeue", "readers"},
 
 	// The conversation with headquarters; Stripe stands behind one package.
-	"hq":           {"doors", "internal/yamlfile"},
-	"hq/stripeapi": {"doors", "hq"},
-	"hq/postgres":  {}, // heavy: cmd/hq alone knows it
+	"hq":             {"doors", "internal/yamlfile"},
+	"hq/stripeapi":   {"doors", "hq"},
+	"hq/conformance": {"doors", "hq"}, // asks what any headquarters must answer
+	"hq/postgres":    {},              // heavy: cmd/hq alone knows it
 
 	// The hub joins the roads.
 	"hub": {"diagnostics", "doors", "hq", "netcheck", "offlinequeue", "readers", "internal/mdns", "internal/yamlfile"},
@@ -36,7 +37,7 @@ var rooms = map[string][]string{
 	// The mains pick a command and wire the parts.
 	"cmd/hub": {"diagnostics", "doors", "hq", "hq/stripeapi", "hub", "netcheck", "offlinequeue", "readers",
 		"internal/buildinfo", "internal/cli", "internal/service", "internal/try", "internal/yamlfile"},
-	"cmd/hq": {"doors", "hq", "hq/postgres", "hq/stripeapi", "internal/buildinfo", "internal/cli", "internal/service", "internal/yamlfile"},
+	"cmd/hq": {"doors", "hq", "hq/conformance", "hq/postgres", "hq/stripeapi", "internal/buildinfo", "internal/cli", "internal/service", "internal/yamlfile"},
 
 	"internal/buildinfo": {},
 	"internal/cli":       {},
@@ -61,6 +62,7 @@ var testsMay = map[string][]string{
 	"hq/postgres":       {"internal/pgcluster"},
 	"hq":                {"hq/postgres", "hq/stripeapi", "internal/pgcluster", "internal/sandbox", "internal/sandbox/stripemock"},
 	"hq/stripeapi":      {"internal/sandbox", "internal/sandbox/stripemock"},
+	"hq/conformance":    {"hq/stripeapi", "internal/sandbox"},
 	"internal/sandbox":  {"internal/sandbox/stripemock"},
 	"internal/storesim": {"internal/sandbox/stripemock", "offlinequeue"},
 	"internal/try":      {"internal/sandbox/stripemock"},

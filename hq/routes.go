@@ -62,6 +62,10 @@ func (s *Server) routes() http.Handler {
 	paths["/stripe/webhook"] = []string{http.MethodPost}
 	mux.HandleFunc("GET /healthz", serveHealth)
 	mux.HandleFunc("GET /readyz", s.serveReady)
+	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(OpenAPI)
+	})
 	mux.Handle("GET /metrics", s.metrics.handler())
 	for p, methods := range paths {
 		mux.HandleFunc(p, func(w http.ResponseWriter, _ *http.Request) {

@@ -24,12 +24,13 @@ func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout
 type commands struct {
 	Config string `help:"Headquarters' configuration file." placeholder:"FILE" env:"STOREHUB_CONFIG" type:"path"`
 
-	Serve      serveCmd      `cmd:"" help:"Run headquarters."`
-	Store      storeCmd      `cmd:"" help:"Keep the record of stores."`
-	Reconcile  reconcileCmd  `cmd:"" help:"Compare a day's orders, operations and Stripe; decide what waits for a person."`
-	Settings   configCmd     `cmd:"" name:"config" help:"Make or check a configuration file."`
-	Version    versionCmd    `cmd:"" help:"Say which build this is."`
-	Completion completionCmd `cmd:"" help:"Write a shell's completion script."`
+	Serve       serveCmd       `cmd:"" help:"Run headquarters."`
+	Store       storeCmd       `cmd:"" help:"Keep the record of stores."`
+	Conformance conformanceCmd `cmd:"" help:"Ask a headquarters everything the wire demands of it."`
+	Reconcile   reconcileCmd   `cmd:"" help:"Compare a day's orders, operations and Stripe; decide what waits for a person."`
+	Settings    configCmd      `cmd:"" name:"config" help:"Make or check a configuration file."`
+	Version     versionCmd     `cmd:"" help:"Say which build this is."`
+	Completion  completionCmd  `cmd:"" help:"Write a shell's completion script."`
 }
 
 // app is what a command may touch.

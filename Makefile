@@ -97,6 +97,11 @@ sim-hq: apt ## exactly once with replicas and a database that are killed, for SI
 	CGO_ENABLED=1 go test ./hq -race -v -timeout 0 -database postgres -run TestMoney_2_1_ExactlyOnce \
 	  -simoperations $(SIMOPERATIONS) -simstores $(SIMSTORES)
 
+SIMDAYS ?= 30
+.PHONY: sim-heartbeats
+sim-heartbeats: apt ## one store's heartbeats for SIMDAYS (default 30), and the rows that headquarters keeps of them
+	go test ./hq -count=1 -v -timeout 0 -run TestMoney_1_1_AMonthOfHeartbeats -simdays $(SIMDAYS)
+
 .PHONY: bench-queue
 bench-queue: ## durable enqueue beside five other stores and a bare file; recovery, drain (docs/benchmarks.md)
 	go -C bench/queue run . $(BENCHFLAGS)

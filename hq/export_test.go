@@ -1,6 +1,7 @@
 package hq
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -74,6 +75,9 @@ func (s *Server) Backlog(t *testing.T) (tries int, next time.Duration) {
 
 // Hurry lets the ledger look for what is due, as an event would.
 func (s *Server) Hurry() { s.hurry() }
+
+// Upkeep prunes once.
+func (s *Server) Upkeep(ctx context.Context) error { return s.upkeep(ctx) }
 
 // StoreRoutes is the table of what a store's credential opens.
 func StoreRoutes() (list []string) {

@@ -152,6 +152,7 @@ func (t *tx) advance(rec record, in Submission) (broken string, forked bool, err
 		return "", false, nil // the receipt tells the hub which epoch holds
 	}
 	base, head := in.Operations[0].Number-1, in.Head
+	proved := true // that the hub's past is ours
 	if rec.fresh {
 		// Whatever the hub still has is where the new chain begins.
 		if err := t.link(rec, base, "", head); err != nil {
@@ -159,14 +160,22 @@ func (t *tx) advance(rec record, in Submission) (broken string, forked bool, err
 		}
 		rec.acceptedThrough = base
 	} else {
-		var known string
-		err := t.QueryRow(`SELECT head FROM chain WHERE store = ? AND epoch = ? AND number = ?`, rec.ID, rec.epoch, base).Scan(&known)
-		switch {
-		case errors.Is(err, sql.ErrNoRows):
-			return "the hub shows a past that headquarters lacks", false, nil
-		case err != nil:
+		known, there, err := t.linkAt(rec, base)
+		if err != nil {
 			return "", false, err
-		case known != head:
+		}
+		pruned := false
+		if !there && base <= rec.acceptedThrough {
+			if pruned, err = t.chainPruned(rec); err != nil {
+				return "", false, err
+			}
+		}
+		switch {
+		case pruned:
+			proved = false // until one of the operations has a number that is still known
+		case !there:
+			return "the hub shows a past that headquarters lacks", false, nil
+		case known.head != head:
 			return "the hub's past is another one than headquarters'", true, nil
 		}
 	}
@@ -179,16 +188,51 @@ func (t *tx) advance(rec record, in Submission) (broken string, forked bool, err
 			rec.acceptedThrough, rec.head = op.Number, head
 			continue
 		}
-		var id string
-		if err := t.QueryRow(`SELECT id FROM chain WHERE store = ? AND epoch = ? AND number = ?`, rec.ID, rec.epoch, op.Number).Scan(&id); err != nil {
+		known, there, err := t.linkAt(rec, op.Number)
+		switch {
+		case err != nil:
 			return "", false, err
-		}
-		if id != op.ID {
+		case !there:
+			continue // kept no more
+		case known.id != op.ID:
 			return "the hub gave a number to another operation", true, nil
+		case known.head != head:
+			return "the hub's past is another one than headquarters'", true, nil
 		}
+		proved = true
+	}
+	if !proved {
+		// A hub never goes back so far: it goes on from what has its receipt.
+		return "the hub gave numbers anew that it gave long ago", true, nil
 	}
 	_, err = t.Exec(`UPDATE stores SET epoch_fresh = 0, accepted_through = ?, head = ? WHERE id = ?`, rec.acceptedThrough, rec.head, rec.ID)
 	return "", false, err
+}
+
+// link is one number of the submit chain, as headquarters keeps it.
+type link struct {
+	id   string // "": where the epoch began
+	head string // after it
+}
+
+// linkAt reads a number of the store's chain, if it is there.
+func (t *tx) linkAt(rec record, number uint64) (l link, there bool, err error) {
+	err = t.QueryRow(`SELECT id, head FROM chain WHERE store = ? AND epoch = ? AND number = ?`, rec.ID, rec.epoch, number).Scan(&l.id, &l.head)
+	if isNoRows(err) {
+		return l, false, nil
+	}
+	return l, err == nil, err
+}
+
+// chainPruned reports whether the beginning of the epoch's chain is kept no more.
+// The oldest number that is kept is then the anchor of those after it.
+func (t *tx) chainPruned(rec record) (bool, error) {
+	var id string
+	err := t.QueryRow(`SELECT id FROM chain WHERE store = ? AND epoch = ? ORDER BY number LIMIT 1`, rec.ID, rec.epoch).Scan(&id)
+	if isNoRows(err) {
+		return false, nil
+	}
+	return id != "", err
 }
 
 func (t *tx) link(rec record, number uint64, id, head string) error {
@@ -203,7 +247,7 @@ func (s *Server) renewEpoch(t *tx, store, why string) error {
 	epoch := randomHex(8)
 	s.log.Warn("a store's epoch ends", "store", store, "why", why, "epoch", epoch)
 	for _, q := range []string{
-		`UPDATE stores SET epoch = ?1, epoch_fresh = 1, accepted_through = 0, head = '', feed_seq = 0 WHERE id = ?2`,
+		`UPDATE stores SET epoch = ?1, epoch_fresh = 1, accepted_through = 0, head = '', feed_seq = 0, feed_read = 0 WHERE id = ?2`,
 		`DELETE FROM feed WHERE store = ?2 AND epoch <> ?1`,
 		`DELETE FROM chain WHERE store = ?2 AND epoch <> ?1`,
 	} {

@@ -54,6 +54,7 @@ type Server struct {
 	refundGap time.Duration
 	workers   int
 	lease     time.Duration
+	keepLines int64       // of feed and chain
 	listening atomic.Bool // other replicas' changes are told by the database
 	metrics   *metrics
 	handler   http.Handler
@@ -83,6 +84,7 @@ func NewServer(o Options) (*Server, error) {
 		refundGap: o.RefundGap,
 		workers:   o.Workers,
 		lease:     o.Lease,
+		keepLines: keepLines,
 		nudge:     make(chan struct{}, 1),
 		closing:   make(chan struct{}),
 	}
@@ -159,6 +161,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.runWakes(ctx) })
 	g.Go(func() error { return s.runReconcile(ctx) })
 	g.Go(func() error { return s.runWatch(ctx) })
+	g.Go(func() error { return s.runUpkeep(ctx) })
 	err := g.Wait()
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return nil

@@ -63,6 +63,7 @@ type record struct {
 	acceptedThrough uint64
 	head            string
 	feedSeq         uint64
+	feedRead        uint64 // the hub has the feed on its disk up to here, and perhaps further
 }
 
 // AddStore records a store and returns its one-time code. For a store that is
@@ -256,9 +257,9 @@ func (p pool) QueryRow(q string, args ...any) *sql.Row {
 func readStore(q queries, where string, arg any, credential ...*[]byte) (record, error) {
 	var r record
 	var hash []byte
-	err := q.QueryRow(`SELECT id, location, mode, account, name, time_zone, day_ends, epoch, epoch_fresh, accepted_through, head, feed_seq,
+	err := q.QueryRow(`SELECT id, location, mode, account, name, time_zone, day_ends, epoch, epoch_fresh, accepted_through, head, feed_seq, feed_read,
 		standing, fingerprint, newcomer, over_amount, uncaptured, trust_key, credential FROM stores WHERE `+where, arg).
-		Scan(&r.ID, &r.Location, &r.Mode, &r.Account, &r.Name, &r.TimeZone, &r.DayEnds, &r.epoch, &r.fresh, &r.acceptedThrough, &r.head, &r.feedSeq,
+		Scan(&r.ID, &r.Location, &r.Mode, &r.Account, &r.Name, &r.TimeZone, &r.DayEnds, &r.epoch, &r.fresh, &r.acceptedThrough, &r.head, &r.feedSeq, &r.feedRead,
 			&r.standing, &r.fingerprint, &r.newcomer, &r.OverAmount, &r.Uncaptured, &r.TrustKey, &hash)
 	for _, c := range credential {
 		*c = hash

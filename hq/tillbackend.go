@@ -243,9 +243,16 @@ func (b tillBackend) Events(ctx context.Context, t doors.Till, after uint64, res
 	}
 	epoch := rec.epoch
 	for {
-		f, err := b.s.feed(ctx, b.store, epoch, after, maxWait)
+		f, err := b.s.lines(ctx, b.store, epoch, after, maxWait, false)
 		if ctx.Err() != nil {
 			return nil
+		}
+		if errors.Is(err, errFeedPruned) {
+			after = f.Items[0].Seq - 1
+			if err := send(doors.Event{Seq: after, Type: "events.gap", Data: struct{}{}}); err != nil {
+				return err
+			}
+			continue
 		}
 		if err != nil {
 			return err

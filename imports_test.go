@@ -58,7 +58,7 @@ var rooms = map[string][]string{
 
 // testsMay lists what _test.go files may import beside what their package may.
 var testsMay = map[string][]string{
-	"cmd/hq":            {"internal/pgcluster"},
+	"cmd/hq":            {"internal/pgcluster", "internal/sandbox"},
 	"hq/postgres":       {"internal/pgcluster"},
 	"hq":                {"hq/postgres", "hq/stripeapi", "internal/pgcluster", "internal/sandbox", "internal/sandbox/stripemock"},
 	"hq/stripeapi":      {"internal/sandbox", "internal/sandbox/stripemock"},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"text/tabwriter"
 	"time"
 
@@ -28,7 +29,8 @@ type storeCmd struct {
 
 type storeAddCmd struct {
 	ID       string `required:"" placeholder:"ID" help:"The store's id, yours to choose."`
-	Location string `required:"" placeholder:"tml_…" help:"Its Terminal Location at Stripe."`
+	Location string `xor:"location" placeholder:"tml_…" help:"Its Terminal Location at Stripe."`
+	Create   string `name:"create-location" xor:"location" placeholder:"FILE" type:"existingfile" help:"Make the Location at Stripe from this file."`
 	Mode     string `enum:"live,test," default:"" help:"live or test; the key's, if left out."`
 	Account  string `placeholder:"acct_…" help:"Connected account, if the store has its own."`
 	Name     string `help:"What people call it."`
@@ -41,7 +43,10 @@ type storeAddCmd struct {
 // Help is an example.
 func (storeAddCmd) Help() string {
 	return "Works while headquarters runs. For a store that is recorded already it prints a new code, for a new machine.\n\n" +
-		"Example:\n\n  hq store add --id 0412 --location tml_… --time-zone America/New_York"
+		"A file for --create-location:\n\n  display_name: High Street\n  address:\n    line1: 5 High Street\n    city: New York\n" +
+		"    state: NY\n    postal_code: \"10001\"\n    country: US\n\n" +
+		"Examples:\n\n  hq store add --id 0412 --location tml_… --time-zone America/New_York\n" +
+		"  hq store add --id 0413 --create-location high-street.yaml --time-zone America/New_York"
 }
 
 // Run records the store on the database itself.
@@ -60,12 +65,15 @@ func (c *storeAddCmd) Run(a *app) error {
 			return err
 		}
 	}
+	st := hq.Store{ID: c.ID, Location: c.Location, Mode: mode, Account: c.Account, Name: c.Name, TimeZone: c.TimeZone, DayEnds: c.DayEnds}
+	if st.Location, err = c.location(a, cfg, st); err != nil {
+		return err
+	}
 	s, err := a.ledger(cfg)
 	if err != nil {
 		return err
 	}
-	code, expires, err := s.AddStore(a.ctx, hq.Store{ID: c.ID, Location: c.Location, Mode: mode, Account: c.Account,
-		Name: c.Name, TimeZone: c.TimeZone, DayEnds: c.DayEnds})
+	code, expires, err := s.AddStore(a.ctx, st)
 	if err == nil && c.Trust != "" {
 		err = s.ConfigureStore(a.ctx, c.ID, hq.Change{TrustKey: &c.Trust})
 	}
@@ -83,6 +91,43 @@ func (c *storeAddCmd) Run(a *app) error {
 	_, err = fmt.Fprintf(a.stdout, "%s\n\ngood once, until %s\nnext, on the store's machine: hub enroll --hq %s --code %s\n",
 		code, expires.Local().Format("2006-01-02 15:04"), url, code)
 	return err
+}
+
+// location is the store's Location, made at Stripe if that was asked for.
+func (c *storeAddCmd) location(a *app, cfg hq.Config, st hq.Store) (string, error) {
+	const hint = "hq store add --help"
+	if c.Create == "" && c.Location == "" {
+		return "", cli.Usage(hint, "read arguments: missing flags: --location=tml_… or --create-location=FILE")
+	}
+	if c.Create == "" {
+		return c.Location, nil
+	}
+	f, err := os.Open(c.Create)
+	if err != nil {
+		return "", cli.Usage(hint, "read place: %w", err)
+	}
+	defer f.Close()
+	place, err := hq.ParsePlace(f, c.Create)
+	if err != nil {
+		return "", cli.Usage(hint, "%w", err)
+	}
+	o, err := options(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return "", err
+	}
+	if o.Engine, err = engine(a.ctx, cfg, o.Log); err != nil {
+		return "", err
+	}
+	s, err := hq.NewServer(o)
+	if err != nil {
+		return "", err
+	}
+	id, err := s.CreateLocation(a.ctx, st, place)
+	if err := errors.Join(err, s.Close()); err != nil {
+		return "", cli.CouldNot("", "%w", err)
+	}
+	fmt.Fprintf(a.stderr, "made Location %s at Stripe\n", id)
+	return id, nil
 }
 
 type storeListCmd struct {

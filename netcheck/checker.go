@@ -2,6 +2,7 @@ package netcheck
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -60,12 +61,25 @@ type checker struct {
 	clocks        []clockReading
 	privateFailed bool
 	silent        silence
-	pathLost      int // connections of the path's samples; -1: not measured
+	readerNames   privateAnswers
+	taken         []taken       // Stripe's hosts that took a connection, in that order
+	far           chan struct{} // closed when even the first of them was far away
+	visited       chan struct{} // closed when all visits have ended
+	sessions      tls.ClientSessionCache
+	pathLost      int    // connections of the path's samples; -1: not measured
+	pathCode      string // what the path was found to be: wan_lossy, wan_slow or ""
+}
+
+// taken is a connection that came about.
+type taken struct {
+	name, addr string
+	connect    time.Duration
 }
 
 func newChecker(t Targets) *checker {
 	c := &checker{t: t, sys: thisSystem(), now: time.Now, connect: new(net.Dialer).DialContext,
-		addrs: map[string][]netip.Addr{}, public: map[string][]netip.Addr{}, hosts: map[string]*visit{}, pathLost: -1, moved: map[netip.Addr]string{}}
+		addrs: map[string][]netip.Addr{}, public: map[string][]netip.Addr{}, hosts: map[string]*visit{}, pathLost: -1, moved: map[netip.Addr]string{},
+		far: make(chan struct{}), visited: make(chan struct{}), sessions: tls.NewLRUClientSessionCache(0)}
 	c.ranges, c.badRanges = readRanges(t.RangesFile)
 	c.memory = recall(t.StateDir, c.now())
 	c.hostsFile = readHostsFile()
@@ -156,12 +170,17 @@ func (c *checker) plan() []probe {
 			p = append(p, probe{name: "dns/" + e.name, needs: []string{"dns", "gateway"}, budget: budgetLookup, run: c.lookupProbe(e.name)})
 		}
 	}
-	p = append(p, probe{name: "dns/private", needs: []string{"dns", "gateway"}, after: lookups, budget: 2 * budgetLookup, run: c.probePrivate})
+	p = append(p,
+		probe{name: "private names", quiet: true, needs: []string{"dns", "gateway"}, budget: budgetLookup, run: c.askPrivate},
+		probe{name: "dns/private", needs: []string{"dns", "gateway"}, after: append(slices.Clone(lookups), "private names"), budget: budgetAgain, run: c.probePrivate})
 	for _, e := range c.endpoints() {
 		visits = append(visits, "https/"+e.String())
 		p = append(p, probe{name: "https/" + e.String(), needs: []string{"gateway", "dns/" + e.name},
 			budget: budgetConnect + budgetTLS + budgetHTTP, run: c.visitProbe(e)})
 	}
+	p = append(p,
+		probe{name: "visits", quiet: true, after: visits, budget: budgetLocal, run: c.endVisits},
+		probe{name: "measurable", quiet: true, after: lookups, budget: budgetConnect + budgetTLS + budgetHTTP + budgetLocal/2, run: c.awaitMeasurable})
 	ntp := []string{}
 	for _, h := range ntpHosts {
 		ntp = append(ntp, "ntp/"+h)
@@ -195,8 +214,8 @@ func (c *checker) plan() []probe {
 		probe{name: "wifi", needs: []string{"link"}, after: []string{"ipv4"}, budget: budgetLocal, run: c.probeWiFi},
 		probe{name: "mask", needs: []string{"ipv4"}, after: []string{"arp", "dhcp"}, budget: budgetLocal, run: c.probeMask},
 		probe{name: "hops", needs: []string{"gateway"}, after: visits, budget: budgetFollowUp, run: c.probeHops},
-		probe{name: "rate", needs: []string{"gateway"}, after: append(slices.Clone(visits), "path"), budget: budgetConnect, run: c.probeRate},
-		probe{name: "path", needs: []string{"gateway"}, after: visits, budget: 2 * pathRound, run: c.probePath},
+		probe{name: "rate", needs: []string{"gateway"}, after: append(slices.Clone(visits), "path"), budget: budgetRate, run: c.probeRate},
+		probe{name: "path", needs: []string{"gateway"}, after: []string{"measurable"}, budget: 2 * pathRound, run: c.probePath},
 		probe{name: "clock", needs: []string{"gateway"}, after: append(append(slices.Clone(visits), ntp...), "portal"), budget: budgetLocal, run: c.probeClock},
 	)
 	for _, h := range required {

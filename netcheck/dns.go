@@ -194,6 +194,31 @@ func (c *checker) lookupProbe(name string) func(context.Context) Result {
 	}
 }
 
+// privateAnswers are what the shop's DNS says of names of readers.
+type privateAnswers struct {
+	test, own answer
+	ownName   string // of this machine's own address; "" where that is not private
+	ownWant   netip.Addr
+}
+
+// askPrivate asks for them beside the public names, so that nobody waits.
+func (c *checker) askPrivate(ctx context.Context) Result {
+	var p privateAnswers
+	// A filter may hide the shop's own range alone.
+	if own := c.main.v4(); len(own) > 0 && c.private(own[0].Addr()) {
+		p.ownWant = own[0].Addr()
+		p.ownName = strings.ReplaceAll(p.ownWant.String(), ".", "-") + strings.TrimPrefix(privateTest, "10-42-42-42")
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { p.test = c.lookup(ctx, privateTest) })
+	if p.ownName != "" {
+		wg.Go(func() { p.own = c.lookup(ctx, p.ownName) })
+	}
+	wg.Wait()
+	c.note(func() { c.readerNames = p })
+	return Result{}
+}
+
 // probePrivate: do names of readers, which lead to private addresses, resolve?
 func (c *checker) probePrivate(ctx context.Context) Result {
 	some := false
@@ -205,23 +230,10 @@ func (c *checker) probePrivate(ctx context.Context) Result {
 	if !some {
 		return Result{Status: Skip, Because: "dns/" + required[0], Detail: "not asked, since no public name resolves"}
 	}
-	// A filter may hide the shop's own range alone.
-	ownName, ownWant := "", netip.Addr{}
-	if p := c.main.v4(); len(p) > 0 && c.private(p[0].Addr()) {
-		ownWant = p[0].Addr()
-		ownName = strings.ReplaceAll(ownWant.String(), ".", "-") + strings.TrimPrefix(privateTest, "10-42-42-42")
+	a, own := c.readerNames.test, c.readerNames.own
+	if a.Rcode == "" {
+		a = c.lookup(ctx, privateTest) // silence may be the line's
 	}
-	var a, own answer
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		if a = c.lookup(ctx, privateTest); a.Rcode == "" {
-			a = c.lookup(ctx, privateTest) // silence may be the line's
-		}
-	})
-	if ownName != "" {
-		wg.Go(func() { own = c.lookup(ctx, ownName) })
-	}
-	wg.Wait()
 	ev := map[string]any{"name": privateTest, "said": a.said(), "want": privateWant.String()}
 	if a.From.IsValid() {
 		ev["resolver"] = host(a.From)
@@ -237,10 +249,10 @@ func (c *checker) probePrivate(ctx context.Context) Result {
 	}
 	// That Stripe serves such a name for every address is observed, not promised: a
 	// public resolver must confirm it.
-	if own.conclusive() && !slices.Contains(own.Addrs, ownWant) {
-		if pub := c.ask(ctx, "udp", netip.AddrPortFrom(publicResolvers[0], 53), ownName); slices.Contains(pub.Addrs, ownWant) {
+	if own.conclusive() && !slices.Contains(own.Addrs, c.readerNames.ownWant) {
+		if pub := c.ask(ctx, "udp", netip.AddrPortFrom(publicResolvers[0], 53), c.readerNames.ownName); slices.Contains(pub.Addrs, c.readerNames.ownWant) {
 			ev["confirmed_by"] = publicResolvers[0].String()
-			return hidden(ownName, own, ownWant)
+			return hidden(c.readerNames.ownName, own, c.readerNames.ownWant)
 		}
 	}
 	return Result{Status: Pass, Detail: a.said(), Evidence: ev}

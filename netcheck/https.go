@@ -44,6 +44,7 @@ type visit struct {
 	connect  time.Duration
 	took     time.Duration // handshake and page
 	answered bool          // any TLS record came back
+	brief    bool          // with a short hello: the long one has passed already
 }
 
 // maxPage is how much of a page is read.
@@ -72,12 +73,25 @@ func (c *checker) visitProbe(e endpoint) func(context.Context) Result {
 		}
 		defer conn.Close()
 		ev["connect_ms"] = ms(v.connect)
+		c.tookConnection(v)
 		if !e.tls {
 			v.stage = "done"
 			return v.result(ev, v.addr+" takes connections")
 		}
 		return c.overTLS(ctx, conn, v, ev)
 	}
+}
+
+// tookConnection tells whoever waits to measure the line.
+func (c *checker) tookConnection(v *visit) {
+	if v.extra {
+		return
+	}
+	c.note(func() {
+		if c.taken = append(c.taken, taken{v.name, v.addr, v.connect}); len(c.taken) == 1 && v.connect > tooFar {
+			close(c.far)
+		}
+	})
 }
 
 // overTLS goes on after the connection. The handshake does not verify, so that a
@@ -88,7 +102,11 @@ func (c *checker) overTLS(ctx context.Context, conn net.Conn, v *visit, ev map[s
 	hctx, cancel := context.WithTimeout(ctx, budgetTLS)
 	defer cancel()
 	watch := &watched{Conn: conn}
-	tc := tls.Client(watch, &tls.Config{ServerName: v.name, InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS10})
+	conf := &tls.Config{ServerName: v.name, InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS10, ClientSessionCache: c.sessions}
+	if v.brief {
+		conf.CurvePreferences = []tls.CurveID{tls.X25519}
+	}
+	tc := tls.Client(watch, conf)
 	err := tc.HandshakeContext(hctx)
 	v.answered = watch.got
 	if err != nil {

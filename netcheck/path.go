@@ -33,12 +33,11 @@ const (
 // probePath measures round trips by opening connections: it needs no right that
 // a service lacks, and no host answers ICMP for certain.
 func (c *checker) probePath(ctx context.Context) Result {
-	var nearest *visit // other hosts may be a continent away, which is no fault of the line
+	var nearest *taken // other hosts may be a continent away, which is no fault of the line
 	c.note(func() {
-		for _, e := range c.endpoints() {
-			v := c.hosts[e.String()]
-			if v != nil && !e.extra && v.stage != "tcp" && (nearest == nil || v.connect < nearest.connect) {
-				nearest = v
+		for i, t := range c.taken {
+			if nearest == nil || t.connect < nearest.connect {
+				nearest = &c.taken[i]
 			}
 		}
 	})
@@ -50,8 +49,8 @@ func (c *checker) probePath(ctx context.Context) Result {
 		more, later := c.sample(ctx, nearest.addr)
 		took, late = append(took, more...), max(late, later)
 	}
-	c.note(func() { c.pathLost = losses(took) })
 	r := judgePath(took)
+	c.note(func() { c.pathLost, c.pathCode = losses(took), r.Code })
 	r.Evidence["host"] = nearest.name
 	bound := busyLoss
 	switch median, _ := r.Evidence["rtt_median_ms"].(float64); {
@@ -64,6 +63,23 @@ func (c *checker) probePath(ctx context.Context) Result {
 		r = Result{Status: Unknown, Evidence: r.Evidence, Detail: fmt.Sprintf("this machine was too busy to measure: %v late itself", late.Round(time.Millisecond))}
 	}
 	return r
+}
+
+// endVisits tells that all visits have ended.
+func (c *checker) endVisits(context.Context) Result {
+	close(c.visited)
+	return Result{}
+}
+
+// awaitMeasurable returns when the line is quiet, or known to be so slow that what
+// goes on beside the samples makes no difference.
+func (c *checker) awaitMeasurable(ctx context.Context) Result {
+	select {
+	case <-c.far:
+	case <-c.visited:
+	case <-ctx.Done():
+	}
+	return Result{}
 }
 
 // sample opens one round of connections. late is how late this machine was

@@ -15,11 +15,13 @@ const (
 	budgetDHCP     = 1800 * time.Millisecond // a server that knows this machine answers at once
 	budgetNoDHCP   = 3800 * time.Millisecond // without an address: dnsmasq pings 3 s before it offers a fresh one
 	budgetLookup   = 3 * time.Second         // a resolver slower than this fails the SDKs too
+	budgetAgain    = 2 * time.Second         // a question that was lost, asked anew
 	budgetResolver = 4300 * time.Millisecond // and is still told from a dead one
 	budgetConnect  = 2500 * time.Millisecond // one lost SYN (1 s) on a satellite line
 	budgetTLS      = 2500 * time.Millisecond // two round trips of such a line
 	budgetHTTP     = 2500 * time.Millisecond // Stripe answers in a fraction of this
 	budgetFollowUp = 1500 * time.Millisecond // asked again only to tell causes apart
+	budgetRate     = 3200 * time.Millisecond // a few handshakes with a distant host
 	budgetGateway  = 3500 * time.Millisecond // the kernel gives up after three ARP requests
 	budgetReader   = 6 * time.Second         // patience, then a search of 254 addresses or three rounds of samples
 	budgetHQ       = 4 * time.Second
@@ -33,6 +35,7 @@ type probe struct {
 	needs  []string
 	after  []string
 	budget time.Duration
+	quiet  bool // it only prepares another one: never reported
 	run    func(context.Context) Result
 }
 
@@ -83,7 +86,7 @@ func execute(ctx context.Context, plan []probe, progress func(Result)) []Result 
 				s.result = ask(ctx, p)
 			}
 			s.result.Name = p.name
-			if s.result.Status != "" && progress != nil {
+			if s.result.Status != "" && progress != nil && !p.quiet {
 				telling.Lock()
 				defer telling.Unlock()
 				progress(s.result)
@@ -93,7 +96,7 @@ func execute(ctx context.Context, plan []probe, progress func(Result)) []Result 
 	wg.Wait()
 	results := make([]Result, 0, len(plan))
 	for _, p := range plan {
-		if r := slots[p.name].result; r.Status != "" {
+		if r := slots[p.name].result; r.Status != "" && !p.quiet {
 			results = append(results, r)
 		}
 	}

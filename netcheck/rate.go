@@ -38,21 +38,17 @@ func (c *checker) probeRate(ctx context.Context) Result {
 	if v == nil || v.connect > tooFar {
 		return Result{} // six exchanges would take longer than all other checks
 	}
-	down, narrow := c.rateDown(ctx, v)
+	tc, down, narrow := c.rateDown(ctx, v)
+	if tc == nil {
+		return Result{Status: Unknown, Detail: "no connection to measure"}
+	}
+	defer tc.Close()
 	if narrow {
+		c.note(func() { c.pathCode = down.Code })
 		return down
 	}
-	conn, err := c.dial(ctx, "tcp", v.addr)
-	if err != nil {
-		return Result{Status: Unknown, Detail: "no connection to measure: " + problem(err)}
-	}
-	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = tc.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	tc := tls.Client(conn, &tls.Config{ServerName: v.name, RootCAs: c.roots, NextProtos: []string{"http/1.1"}, Time: c.now})
-	if err := tc.HandshakeContext(ctx); err != nil {
-		return Result{Status: Unknown, Detail: "no connection to measure: " + problem(err)}
-	}
 	in := bufio.NewReader(tc)
 	exchange := func(pad int) (time.Duration, bool) {
 		start := time.Now()
@@ -78,10 +74,17 @@ func (c *checker) probeRate(ctx context.Context) Result {
 			return Result{Status: Unknown, Detail: v.name + " does not take a padded request to measure the way up by"}
 		}
 		small, padded = append(small, s), append(padded, p)
+		if slices.Min(padded)-slices.Max(small) <= padding*8*time.Millisecond/slowRate {
+			break // more rounds could only make the difference smaller
+		}
 	}
 	// The slowest small one against the fastest padded one: an uneven line is not
 	// a narrow one.
-	return judgeRate(v.name, slices.Max(small), slices.Min(padded))
+	r := judgeRate(v.name, slices.Max(small), slices.Min(padded))
+	if r.Code != "" {
+		c.note(func() { c.pathCode = r.Code })
+	}
+	return r
 }
 
 const (
@@ -90,42 +93,56 @@ const (
 	// downTries is how often a slow greeting is asked again: jitter spreads some of
 	// them, a narrow line all.
 	downTries = 8
+	// distantTries is how often a distant host is asked: they take their time.
+	distantTries = 5
 )
 
 // rateDown measures the way down by the host's greeting: the certificates come as
-// a burst of a few packets, and a narrow line pulls them apart.
-func (c *checker) rateDown(ctx context.Context, v *visit) (Result, bool) {
+// a burst of a few packets, and a narrow line pulls them apart. The last connection
+// stays open for the way up; nil is none.
+func (c *checker) rateDown(ctx context.Context, v *visit) (last *tls.Conn, r Result, narrow bool) {
 	best, measured := 0.0, 0
-	for range downTries {
-		bytes, span, late, err := c.greeting(ctx, v)
-		if err != nil || bytes < 2*firstPacket {
+	tries := downTries
+	if v.connect > distant {
+		tries = distantTries
+	}
+	for range tries {
+		tc, g, late, err := c.greeting(ctx, v)
+		if err != nil {
+			break
+		}
+		if last != nil {
+			last.Close()
+		}
+		last = tc
+		if g.bytes < 2*firstPacket {
 			break // too little to be pulled apart
 		}
+		span := g.last.Sub(g.first)
 		if late > span/4 {
 			continue // this machine pulled it apart itself
 		}
 		measured++
-		rate := float64(bytes-firstPacket) * 8 / max(ms(span), 0.001)
+		rate := float64(g.bytes-firstPacket) * 8 / max(ms(span), 0.001)
 		if best = max(best, rate); best >= slowRate {
-			return Result{}, false
+			return last, Result{}, false
 		}
 	}
-	if measured < downTries/2 {
-		return Result{}, false
+	if measured < (tries+1)/2 {
+		return last, Result{}, false
 	}
-	return Result{Status: Warn, Code: "wan_slow", Evidence: map[string]any{"host": v.name, "down_kbit_s": best, "greetings": measured},
+	return last, Result{Status: Warn, Code: "wan_slow", Evidence: map[string]any{"host": v.name, "down_kbit_s": best, "greetings": measured},
 		Detail: fmt.Sprintf("the way down carries about %.0f kbit/s", best)}, true
 }
 
-// greeting does one handshake and says how much came, in which time, and how late
-// this machine was itself meanwhile, at worst.
-func (c *checker) greeting(ctx context.Context, v *visit) (bytes int, span, late time.Duration, err error) {
+// greeting does one handshake and says what came, and how late this machine was
+// itself meanwhile, at worst.
+func (c *checker) greeting(ctx context.Context, v *visit) (tc *tls.Conn, g arrivals, late time.Duration, err error) {
 	conn, err := c.dial(ctx, "tcp", v.addr)
 	if err != nil {
-		return 0, 0, 0, err
+		return nil, arrivals{}, 0, err
 	}
-	defer conn.Close()
-	g := &arrivals{Conn: conn}
+	clocked := &timed{Conn: conn}
 	done, worst := make(chan struct{}), make(chan time.Duration, 1)
 	go func() {
 		const beat = 2 * time.Millisecond
@@ -141,25 +158,36 @@ func (c *checker) greeting(ctx context.Context, v *visit) (bytes int, span, late
 			}
 		}
 	}()
-	defer func() { close(done); late = <-worst }()
-	err = tls.Client(g, &tls.Config{ServerName: v.name, RootCAs: c.roots, NextProtos: []string{"http/1.1"}, Time: c.now}).HandshakeContext(ctx)
-	return g.bytes, g.last.Sub(g.first), 0, err
+	tc = tls.Client(clocked, &tls.Config{ServerName: v.name, RootCAs: c.roots, NextProtos: []string{"http/1.1"}, Time: c.now})
+	err = tc.HandshakeContext(ctx)
+	close(done)
+	late = <-worst
+	if err != nil {
+		conn.Close()
+		return nil, arrivals{}, 0, err
+	}
+	return tc, clocked.arrivals, late, nil
 }
 
-// arrivals notes when the first and the last bytes came.
+// arrivals are how much came, and when the first and the last of it.
 type arrivals struct {
-	net.Conn
 	bytes       int
 	first, last time.Time
 }
 
-func (a *arrivals) Read(p []byte) (int, error) {
-	n, err := a.Conn.Read(p)
+// timed is a connection that notes them.
+type timed struct {
+	net.Conn
+	arrivals
+}
+
+func (t *timed) Read(p []byte) (int, error) {
+	n, err := t.Conn.Read(p)
 	if n > 0 {
-		if a.last = time.Now(); a.bytes == 0 {
-			a.first = a.last
+		if t.last = time.Now(); t.bytes == 0 {
+			t.first = t.last
 		}
-		a.bytes += n
+		t.bytes += n
 	}
 	return n, err
 }

@@ -18,6 +18,8 @@ const (
 	sluggish = time.Second
 	// brisk is what the others take, when one host alone is sluggish.
 	brisk = 500 * time.Millisecond
+	// distant hosts are visited two at a time, or the round trips would add up.
+	distant = 100 * time.Millisecond
 	// budgetAddress is for one connection to one more address: room for a second SYN.
 	budgetAddress = 1300 * time.Millisecond
 )
@@ -28,7 +30,9 @@ func (c *checker) probeSteady(name string) func(context.Context) Result {
 	return func(ctx context.Context) Result {
 		var first *visit
 		others := brisk
+		poor := false
 		c.note(func() {
+			poor = c.pathCode != "" // then some visits fail by the line
 			first = c.hosts[name]
 			for _, h := range required {
 				if v := c.hosts[h]; h != name && v != nil && v.stage == "done" {
@@ -36,7 +40,7 @@ func (c *checker) probeSteady(name string) func(context.Context) Result {
 				}
 			}
 		})
-		if first == nil || first.stage != "done" || first.problem != "" || first.status >= 500 {
+		if poor || first == nil || first.stage != "done" || first.problem != "" || first.status >= 500 {
 			return Result{} // it was judged already
 		}
 		visits := visitsMore
@@ -45,15 +49,20 @@ func (c *checker) probeSteady(name string) func(context.Context) Result {
 		}
 		said := map[string]int{}
 		slow, sound := 0, 1
-		for range visits {
-			v := &visit{endpoint: first.endpoint, stage: "tcp"}
+		var lost bool
+		var mu sync.Mutex
+		again := func() {
+			v := &visit{endpoint: first.endpoint, stage: "tcp", brief: true}
 			conn, err := c.dial(ctx, "tcp", first.addr)
-			if err != nil {
-				break // the line's trouble, or the time is over
+			if err == nil {
+				c.overTLS(ctx, conn, v, map[string]any{})
+				conn.Close()
 			}
-			c.overTLS(ctx, conn, v, map[string]any{})
-			conn.Close()
+			mu.Lock()
+			defer mu.Unlock()
 			switch {
+			case err != nil:
+				lost = true // the line's trouble, or the time is over
 			case v.stage == "done" && v.status >= 500:
 				said[fmt.Sprintf("HTTP %d", v.status)]++
 			case v.problem != "" && ctx.Err() == nil:
@@ -63,6 +72,17 @@ func (c *checker) probeSteady(name string) func(context.Context) Result {
 					slow++
 				}
 			}
+		}
+		abreast := 1
+		if first.connect > distant {
+			abreast = 2
+		}
+		for done := 0; done < visits && !lost; done += abreast {
+			var wg sync.WaitGroup
+			for range min(abreast, visits-done) {
+				wg.Go(func() { again() })
+			}
+			wg.Wait()
 		}
 		failed := 0
 		for _, n := range said {
@@ -87,6 +107,9 @@ func (v *visit) own() time.Duration { return v.took - 2*v.connect }
 func (c *checker) probeAddresses(ctx context.Context) Result {
 	rest := map[string]netip.AddrPort{}
 	c.note(func() {
+		if c.pathCode == "wan_lossy" {
+			return // silence would prove nothing
+		}
 		for _, h := range required {
 			v := c.hosts[h]
 			if v == nil || v.stage == "tcp" {

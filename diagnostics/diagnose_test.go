@@ -369,3 +369,65 @@ func TestAnyMixtureOfMornings(t *testing.T) {
 		sound(t, in)
 	})
 }
+
+// What the checks' own questions lose on a line that carries little, evenly, is no
+// fault of its own; a line that loses packets looks narrow too, and unevenly so.
+func TestALineThatIsNarrowIsNotLossy(t *testing.T) {
+	line := func(even bool) Input {
+		n := reachable()
+		n.Results = append(n.Results,
+			netcheck.Result{Name: "https/gator.stripe.com", Status: netcheck.Fail, Detail: "gator.stripe.com is silent",
+				Evidence: map[string]any{"host": "gator.stripe.com", "required": true, "stage": "tls", "problem": "silent"}},
+			netcheck.Result{Name: "path", Status: netcheck.Warn, Code: "wan_lossy", Detail: "7 of 20 connections lost a packet"},
+			netcheck.Result{Name: "rate", Status: netcheck.Warn, Code: "wan_slow", Detail: "about 381 kbit/s", Evidence: map[string]any{"even": even}})
+		return Input{At: at, Net: n}
+	}
+	for even, want := range map[bool]string{true: "wan_slow", false: "wan_lossy"} {
+		if got := causes(Diagnose(line(even))); !slices.Equal(got, []string{want}) {
+			t.Errorf("even %v: causes %v, want %s", even, got, want)
+		}
+	}
+}
+
+// Nobody promised that a name below Stripe's wildcard resolves: it is missed only
+// where a public resolver knows it.
+func TestTheSampleOfAWildcardNeedsAWitness(t *testing.T) {
+	const host = "hub.terminal-events.stripe.com"
+	shop := func(more ...netcheck.Result) Input {
+		n := reachable()
+		n.Results = append(n.Results, more...)
+		return Input{At: at, Net: n}
+	}
+	resolved := netcheck.Result{Name: "dns/api.stripe.com", Status: netcheck.Pass, Evidence: map[string]any{"host": "api.stripe.com", "said": "198.137.150.1"}}
+	public := func(said string) netcheck.Result {
+		return netcheck.Result{Name: "public/1.1.1.1", Status: netcheck.Pass, Evidence: map[string]any{"resolver": "1.1.1.1", "said": map[string]any{host: said}}}
+	}
+	hidden := netcheck.Result{Name: "dns/" + host, Status: netcheck.Unknown, Evidence: map[string]any{"host": host, "sample": true, "said": "NXDOMAIN"}}
+	silent := netcheck.Result{Name: "https/" + host, Status: netcheck.Fail, Detail: "silent",
+		Evidence: map[string]any{"host": host, "required": true, "sample": true, "stage": "tcp", "problem": "silent"}}
+	cut := netcheck.Result{Name: "https/" + host, Status: netcheck.Fail, Detail: "reset",
+		Evidence: map[string]any{"host": host, "required": true, "sample": true, "stage": "tls", "problem": "reset"}}
+	cutElsewhere := netcheck.Result{Name: "sni/" + host, Status: netcheck.Fail}
+	cutHere := netcheck.Result{Name: "sni/" + host, Status: netcheck.Warn, Evidence: map[string]any{"other_name_here": "reset"}}
+	tests := []struct {
+		name string
+		in   Input
+		want []string
+	}{
+		{"known to nobody", shop(resolved, hidden, public("NXDOMAIN")), nil},
+		{"nobody else was asked", shop(resolved, hidden), nil},
+		{"known elsewhere", shop(resolved, hidden, public("198.137.150.9")), []string{"dns_blocks_stripe"}},
+		{"known elsewhere as a lie", shop(resolved, hidden, public("0.0.0.0")), nil},
+		{"silent where only the shop's DNS leads", shop(silent, public("NXDOMAIN")), nil},
+		{"silent", shop(silent, public("198.137.150.9")), []string{"firewall_blocks_stripe"}},
+		{"cut off by its owner", shop(cut, cutHere), nil},
+		{"cut off by name", shop(cut, cutElsewhere), []string{"firewall_blocks_stripe"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := causes(Diagnose(tt.in)); !slices.Equal(got, append([]string{}, tt.want...)) {
+				t.Errorf("causes %v, want %v", got, tt.want)
+			}
+		})
+	}
+}

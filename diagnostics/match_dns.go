@@ -2,6 +2,7 @@ package diagnostics
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -94,12 +95,13 @@ func hushed(f *facts, name string) bool {
 func matchDNSBlocks(f *facts) *proof {
 	p := &proof{confidence: 0.95, severity: Info}
 	for _, r := range f.under("dns/") {
-		if r.Name == "dns/private" || r.Status != netcheck.Fail || str(r, "said") == "silent" && !hushed(f, str(r, "host")) {
+		hidden := r.Status == netcheck.Fail || r.Status == netcheck.Unknown && yes(r, "sample") && len(elsewhere(f, str(r, "host"))) > 0
+		if r.Name == "dns/private" || !hidden || str(r, "said") == "silent" && !hushed(f, str(r, "host")) {
 			continue
 		}
 		name := str(r, "host")
 		switch {
-		case yes(r, "required"), name == "js.stripe.com" && f.Integration == "sdk-js":
+		case yes(r, "required"), yes(r, "sample"), name == "js.stripe.com" && f.Integration == "sdk-js":
 			p.severity = Critical
 		case p.severity == Info:
 			p.severity = Warning
@@ -124,6 +126,21 @@ func matchDNSBlocks(f *facts) *proof {
 	}
 	p.ruledOut = []string{"dead DNS: " + strings.Join(others[:min(2, len(others))], " and ") + " resolve"}
 	return p
+}
+
+// elsewhere are the addresses that public resolvers give for a name, where they were
+// asked.
+func elsewhere(f *facts, name string) []string {
+	var out []string
+	for _, r := range f.under("public/") {
+		for _, line := range said(r, "said") {
+			at, is := strings.CutPrefix(line, name+": ")
+			if a, err := netip.ParseAddr(strings.Split(at, " ")[0]); is && err == nil && !a.IsPrivate() && !a.IsLoopback() && !a.IsUnspecified() {
+				out = append(out, at)
+			}
+		}
+	}
+	return out
 }
 
 func matchDNSPrivate(f *facts) *proof {

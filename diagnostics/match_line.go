@@ -54,6 +54,38 @@ func matchWANDown(f *facts) *proof {
 	return p
 }
 
+// narrow says whether the line was found to carry little, evenly: a few questions at
+// once overflow it then, and what they lose is no fault of its own.
+func narrow(f *facts) bool {
+	r := f.probe("rate")
+	return r.Code == "wan_slow" && yes(r, "even")
+}
+
+// crowdedOut says of a silent visit that the other visits may have filled the line.
+func crowdedOut(f *facts, v netcheck.Result) bool {
+	return str(v, "problem") == "silent" && narrow(f) && (str(v, "stage") != "tcp" || len(f.coded("wan_lossy")) > 0)
+}
+
+func matchLossy(f *facts) *proof {
+	if narrow(f) {
+		return nil
+	}
+	return matchCoded("wan_lossy", 0.8)(f)
+}
+
+func matchSlow(f *facts) *proof {
+	p := matchCoded("wan_slow", 0.9)(f)
+	if p == nil {
+		return nil
+	}
+	if narrow(f) {
+		for _, r := range f.coded("wan_lossy") {
+			p.evidence = append(p.evidence, r.Detail+", under the checks' own load")
+		}
+	}
+	return p
+}
+
 // matchMTU: the probe has told size from name already.
 func matchMTU(f *facts) *proof {
 	r := f.probe("mtu")
@@ -79,13 +111,15 @@ func matchClock(f *facts) *proof {
 // cutOff are the hosts whose handshake was cut, and their follow-up.
 func cutOff(f *facts) (byName, sick []netcheck.Result) {
 	for _, v := range f.visits() {
-		if str(v, "stage") != "tls" || !slices.Contains([]string{"silent", "reset", "closed"}, str(v, "problem")) || perhapsSize(f, v) {
+		if str(v, "stage") != "tls" || !slices.Contains([]string{"silent", "reset", "closed"}, str(v, "problem")) || perhapsSize(f, v) || crowdedOut(f, v) {
 			continue
 		}
 		s := f.probe("sni/" + strings.TrimPrefix(v.Name, "https/"))
-		if s.Status == netcheck.Warn && str(s, "other_name_here") == "answered" {
+		switch {
+		case yes(v, "sample") && s.Status != netcheck.Fail: // its owner may cut off a name that was made up
+		case s.Status == netcheck.Warn && str(s, "other_name_here") == "answered":
 			sick = append(sick, v)
-		} else {
+		default:
 			byName = append(byName, v)
 		}
 	}
@@ -128,7 +162,7 @@ func matchFirewall(f *facts) *proof {
 	var blocked []netcheck.Result
 	passing := f.probe("again").Status == netcheck.Warn // they take connections one at a time
 	for _, v := range f.visits() {
-		if v.Status == netcheck.Fail && str(v, "stage") == "tcp" && !passing {
+		if v.Status == netcheck.Fail && str(v, "stage") == "tcp" && !passing && !crowdedOut(f, v) && (!yes(v, "sample") || len(elsewhere(f, str(v, "host"))) > 0) {
 			blocked = append(blocked, v)
 		}
 	}
@@ -140,11 +174,11 @@ func matchFirewall(f *facts) *proof {
 	}
 	for _, v := range append(blocked, byName...) {
 		switch {
-		case yes(v, "required"):
+		case yes(v, "required") && !yes(v, "sample"):
 			p.severity = Critical
 		case str(v, "host") == "js.stripe.com" && f.Integration == "sdk-js":
 			p.severity = Critical // a browser till loads the SDK from there
-		case p.severity == Info:
+		case p.severity != Critical:
 			p.severity = Warning
 		}
 		if slices.Contains(p.targets, str(v, "host")) {
@@ -234,13 +268,13 @@ func matchStripeFailing(f *facts) *proof {
 	}
 	_, sick := cutOff(f)
 	for _, v := range f.visits() {
-		if yes(v, "extra") || !yes(v, "required") {
+		if yes(v, "extra") || yes(v, "sample") || !yes(v, "required") {
 			continue
 		}
 		switch {
 		case v.Code == "stripe_failing":
 			add(v, v.Detail)
-		case str(v, "stage") == "http":
+		case str(v, "stage") == "http" && !crowdedOut(f, v):
 			add(v, v.Detail)
 		case str(v, "certificate") == "expired" && f.probe("clock").Status == netcheck.Pass:
 			add(v, fmt.Sprintf("%s shows a certificate that ended %s", str(v, "host"), str(v, "not_after")))

@@ -22,7 +22,7 @@ func (c *checker) doubted() []string {
 		return nil
 	}
 	var names []string
-	for _, h := range required {
+	for _, h := range slices.Concat(required, []string{events}) {
 		v := c.hosts[h]
 		if len(c.addrs[h]) == 0 || v != nil && (v.stage == "tcp" || v.problem == "untrusted" || v.problem == "wrong_name") {
 			names = append(names, h)

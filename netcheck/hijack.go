@@ -14,7 +14,7 @@ func (c *checker) probeHijack(ctx context.Context) Result {
 	var v *visit
 	var local, public []netip.Addr
 	c.note(func() {
-		for _, h := range required {
+		for _, h := range slices.Concat(required, []string{events}) {
 			d := c.hosts[h]
 			if d == nil || d.proven || d.stage == "done" || len(c.public[h]) == 0 {
 				continue

@@ -59,6 +59,9 @@ func (c *checker) visitProbe(e endpoint) func(context.Context) Result {
 	return func(ctx context.Context) Result {
 		var addrs []netip.Addr
 		c.note(func() { addrs = c.addrs[e.name] })
+		if e.name == events && len(addrs) == 0 {
+			return Result{}
+		}
 		v := &visit{endpoint: e, stage: "tcp"}
 		ev := map[string]any{"host": e.name, "required": c.isRequired(e.name), "addresses": text(addrs)}
 		if e.extra {
@@ -94,6 +97,18 @@ func (c *checker) tookConnection(v *visit) {
 	})
 }
 
+// sessionsWith are those with that host at that address.
+func (c *checker) sessionsWith(v *visit) (cache tls.ClientSessionCache) {
+	c.note(func() {
+		key := v.name + " " + v.addr
+		if c.sessions[key] == nil {
+			c.sessions[key] = tls.NewLRUClientSessionCache(1)
+		}
+		cache = c.sessions[key]
+	})
+	return cache
+}
+
 // overTLS goes on after the connection. The handshake does not verify, so that a
 // certificate that proves nothing can still be named; proof is a second step.
 func (c *checker) overTLS(ctx context.Context, conn net.Conn, v *visit, ev map[string]any) Result {
@@ -102,7 +117,7 @@ func (c *checker) overTLS(ctx context.Context, conn net.Conn, v *visit, ev map[s
 	hctx, cancel := context.WithTimeout(ctx, budgetTLS)
 	defer cancel()
 	watch := &watched{Conn: conn}
-	conf := &tls.Config{ServerName: v.name, InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS10, ClientSessionCache: c.sessions}
+	conf := &tls.Config{ServerName: v.name, InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS10, ClientSessionCache: c.sessionsWith(v)}
 	if v.brief {
 		conf.CurvePreferences = []tls.CurveID{tls.X25519}
 	}
@@ -156,6 +171,13 @@ func (v *visit) result(ev map[string]any, detail string) Result {
 	if v.problem != "" {
 		ev["problem"] = v.problem
 		r.Status = Fail
+	}
+	if v.name == events {
+		ev["required"], ev["sample"] = true, true
+		if v.problem != "" && !slices.Contains([]string{"silent", "reset", "closed", "untrusted"}, v.problem) && v.stage != "tcp" {
+			delete(ev, "certificate") // who answers to a name of ours may well answer so
+			r.Status = Warn
+		}
 	}
 	if v.stage == "done" && v.status >= 500 && slices.Contains(required, v.name) {
 		ev["problem"] = "server_error"

@@ -179,3 +179,29 @@ func TestShort(t *testing.T) {
 		}
 	}
 }
+
+// A machine that is late itself can make a line look uneven, and not make it look far
+// or lossy by more than it was late.
+func TestABusyMachineDoubtsWhatItCanHaveMade(t *testing.T) {
+	figures := func(code string, median, jitter float64) Result {
+		return Result{Code: code, Evidence: map[string]any{"rtt_median_ms": median, "jitter_ms": jitter}}
+	}
+	for _, tt := range []struct {
+		r    Result
+		late time.Duration
+		busy bool
+	}{
+		{figures("wan_slow", 800, 5), 250 * time.Millisecond, false},
+		{figures("wan_slow", 320, 5), 60 * time.Millisecond, true},
+		{figures("wan_slow", 40, 230), 60 * time.Millisecond, false},
+		{figures("wan_slow", 40, 130), 20 * time.Millisecond, true},
+		{figures("wan_slow", 40, 130), 10 * time.Millisecond, false},
+		{figures("wan_slow", 40, 900), 250 * time.Millisecond, true},
+		{figures("wan_lossy", 40, 5), 250 * time.Millisecond, false},
+		{figures("wan_lossy", 40, 5), 450 * time.Millisecond, true},
+	} {
+		if got := tooBusy(tt.r, tt.late); got != tt.busy {
+			t.Errorf("%s of %v, %v late: too busy %v", tt.r.Code, tt.r.Evidence, tt.late, got)
+		}
+	}
+}

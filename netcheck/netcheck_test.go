@@ -173,7 +173,17 @@ func TestFaults(t *testing.T) {
 		{"portal", func(w *world) { w.pageCode = 302 }, "portal", Fail, "captive_portal", "http://portal.example/login"},
 		{"page cut off", func(w *world) { w.host["api.stripe.com"] = "cut" }, api, Fail, "", "does not answer"},
 		{"fails now and then", func(w *world) { w.host["api.stripe.com"] = "503 later" }, "steady/api.stripe.com", Warn, "stripe_failing", "HTTP 503"},
-		{"steady", func(*world) {}, "steady/api.stripe.com", Pass, "", " visits were answered"},
+		{"events hidden", func(w *world) { w.say = saying(events, dns.RcodeNameError, "") }, "dns/" + events, Unknown, "", "NXDOMAIN"},
+		{"events nowhere", func(w *world) {
+			w.say = func(name string, _ bool) (int, string) {
+				if name == events {
+					return dns.RcodeNameError, ""
+				}
+				return asIs, ""
+			}
+		}, "public/1.1.1.1", Pass, "", ""},
+		{"events of another name", func(w *world) { w.cert[events] = "wrong" }, "https/" + events, Warn, "", "wrong name"},
+		{"steady", func(*world) {}, "steady/api.stripe.com", Pass, "", "visits were answered"},
 		{"hosts by another router", func(w *world) { w.way = "eth1" }, "ways", Warn, "vpn_route", "eth1"},
 		{"default route without a router", func(w *world) { w.paths[0].Gateway = netip.Addr{} }, "route", Pass, "", "straight out by eth0"},
 		{"reader hidden by the mask", func(w *world) {

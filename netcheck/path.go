@@ -21,13 +21,12 @@ const (
 	pathRound = 2500 * time.Millisecond
 	// tooSlow is the contract's median, in milliseconds.
 	tooSlow = 300
-	// busy is how late this machine may be itself before its figures say
-	// nothing of the line.
-	busy = 200 * time.Millisecond
-	// busyLoss is the same for a loss, which shows by a second and more, and busyJitter
-	// for unevenness, which a busy machine makes by itself.
-	busyLoss   = 400 * time.Millisecond
-	busyJitter = 40 * time.Millisecond
+	// tooUneven is the contract's jitter, in milliseconds.
+	tooUneven = 100
+	// busy is how late this machine may be itself before its figures say nothing of
+	// the line, and busyLoss the same for a loss, which shows by a second and more.
+	busy     = 200 * time.Millisecond
+	busyLoss = 400 * time.Millisecond
 )
 
 // probePath measures round trips by opening connections: it needs no right that
@@ -50,19 +49,23 @@ func (c *checker) probePath(ctx context.Context) Result {
 		took, late = append(took, more...), max(late, later)
 	}
 	r := judgePath(took)
-	c.note(func() { c.pathLost, c.pathCode = losses(took), r.Code })
 	r.Evidence["host"] = nearest.name
-	bound := busyLoss
-	switch median, _ := r.Evidence["rtt_median_ms"].(float64); {
-	case r.Code == "wan_slow" && median > tooSlow:
-		bound = busy
-	case r.Code == "wan_slow":
-		bound = busyJitter
-	}
-	if late > bound && r.Code != "" {
+	if r.Code != "" && tooBusy(r, late) {
 		r = Result{Status: Unknown, Evidence: r.Evidence, Detail: fmt.Sprintf("this machine was too busy to measure: %v late itself", late.Round(time.Millisecond))}
 	}
+	c.note(func() { c.pathLost, c.pathCode = losses(took), r.Code })
 	return r
+}
+
+// tooBusy says whether a machine that was that late itself may have made what was
+// found of the line.
+func tooBusy(r Result, late time.Duration) bool {
+	if r.Code == "wan_lossy" {
+		return late > busyLoss
+	}
+	median, _ := r.Evidence["rtt_median_ms"].(float64)
+	jitter, _ := r.Evidence["jitter_ms"].(float64)
+	return median-ms(late) <= tooSlow && (late > busy || jitter-2*ms(late) <= tooUneven)
 }
 
 // endVisits tells that all visits have ended.
@@ -160,7 +163,7 @@ func judgePath(took []time.Duration) Result {
 			Detail: fmt.Sprintf("%d of %d connections lost a packet", lost, len(took))}
 	case median > tooSlow:
 		return Result{Status: Warn, Code: "wan_slow", Evidence: ev, Detail: fmt.Sprintf("a round trip takes %.0f ms", median)}
-	case p95-median > 100:
+	case p95-median > tooUneven:
 		return Result{Status: Warn, Code: "wan_slow", Evidence: ev, Detail: fmt.Sprintf("round trips vary by %.0f ms", p95-median)}
 	}
 	return Result{Status: Pass, Evidence: ev, Detail: fmt.Sprintf("round trip %.0f ms, jitter %.0f ms, %d of %d lost", median, p95-median, lost, len(took))}

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"slices"
@@ -93,6 +94,10 @@ const (
 	// downTries is how often a slow greeting is asked again: jitter spreads some of
 	// them, a narrow line all.
 	downTries = 8
+	// evenly is how much the greetings' rates differ on a narrow line at most; those of
+	// a line that loses packets differ by far more.
+	evenly     = 1.5
+	clearTries = 3
 	// distantTries is how often a distant host is asked: they take their time.
 	distantTries = 5
 )
@@ -101,7 +106,9 @@ const (
 // a burst of a few packets, and a narrow line pulls them apart. The last connection
 // stays open for the way up; nil is none.
 func (c *checker) rateDown(ctx context.Context, v *visit) (last *tls.Conn, r Result, narrow bool) {
-	best, measured := 0.0, 0
+	best, worst, measured := 0.0, math.Inf(1), 0
+	lossy := false
+	c.note(func() { lossy = c.pathCode == "wan_lossy" }) // then it is losses that pull them apart
 	tries := downTries
 	if v.connect > distant {
 		tries = distantTries
@@ -118,20 +125,26 @@ func (c *checker) rateDown(ctx context.Context, v *visit) (last *tls.Conn, r Res
 		if g.bytes < 2*firstPacket {
 			break // too little to be pulled apart
 		}
+		// This machine may have pulled it apart, or together, by as much as it was late.
 		span := g.last.Sub(g.first)
-		if late > span/4 {
-			continue // this machine pulled it apart itself
+		rate := func(span time.Duration) float64 { return float64(g.bytes-firstPacket) * 8 / max(ms(span), 0.001) }
+		if rate(span+late) >= slowRate {
+			return last, Result{}, false
+		}
+		if rate(span-late) >= slowRate {
+			continue
 		}
 		measured++
-		rate := float64(g.bytes-firstPacket) * 8 / max(ms(span), 0.001)
-		if best = max(best, rate); best >= slowRate {
-			return last, Result{}, false
+		best, worst = max(best, rate(span)), min(worst, rate(span))
+		if measured == clearTries && best < slowRate/2 && best < evenly*worst && !lossy {
+			tries = measured // so narrow and so even that more would say the same
+			break
 		}
 	}
 	if measured < (tries+1)/2 {
 		return last, Result{}, false
 	}
-	return last, Result{Status: Warn, Code: "wan_slow", Evidence: map[string]any{"host": v.name, "down_kbit_s": best, "greetings": measured},
+	return last, Result{Status: Warn, Code: "wan_slow", Evidence: map[string]any{"host": v.name, "down_kbit_s": best, "greetings": measured, "even": best < evenly*worst},
 		Detail: fmt.Sprintf("the way down carries about %.0f kbit/s", best)}, true
 }
 

@@ -23,8 +23,6 @@ const (
 	linkFar    = 250 * time.Millisecond
 	// linkEven is what a clean neighbour keeps to at the same time.
 	linkEven = 30 * time.Millisecond
-	// linkBusy is how late this machine may be itself before unevenness says nothing.
-	linkBusy = 40 * time.Millisecond
 )
 
 // readerLink measures the link of a reader that took a connection, and where it is
@@ -53,7 +51,7 @@ func (c *checker) readerLink(ctx context.Context, addr string, first time.Durati
 	case clean == "":
 		r.Status, r.Detail = Unknown, fmt.Sprintf("%s %s, and so does all else on the LAN, or nothing else answers", addr, poor)
 		return r
-	case late > linkBusy:
+	case losses(took) >= linkLost && late > busyLoss, losses(took) < linkLost && !outlasts(took, late):
 		r.Status, r.Detail = Unknown, fmt.Sprintf("%s %s, but this machine was too busy to measure: %v late itself", addr, poor, late.Round(time.Millisecond))
 		return r
 	}
@@ -103,6 +101,13 @@ func linkFault(took []time.Duration) string {
 		return fmt.Sprintf("takes %.0f ms to answer", ms(median))
 	}
 	return ""
+}
+
+// outlasts says whether samples are uneven or late by more than a machine that was
+// that late itself can have made them.
+func outlasts(took []time.Duration, late time.Duration) bool {
+	median, spread := middle(took)
+	return late < busy && (spread-2*late > linkUneven || median-late > linkFar)
 }
 
 // middle is the median and how far the slow end is from it, without what was lost.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -62,7 +63,11 @@ func (linuxSystem) Cards() ([]card, error) {
 }
 
 func virtualName(name string) bool {
-	for _, p := range []string{"docker", "br-", "virbr", "cni", "lxc", "podman"} {
+	if id, is := strings.CutPrefix(name, "br-"); is { // docker's are called by twelve digits
+		_, err := strconv.ParseUint(id, 16, 64)
+		return err == nil && len(id) == 12
+	}
+	for _, p := range []string{"docker", "virbr", "cni", "lxc", "podman"} {
 		if strings.HasPrefix(name, p) {
 			return true
 		}

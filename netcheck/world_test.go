@@ -33,7 +33,7 @@ import (
 func TestMain(m *testing.M) {
 	inNamespace() // a child of TestInANamespace does its work and ends here
 	flag.Parse()
-	if err := flag.Set("test.parallel", "12"); err != nil { // they wait for silence; they hardly compute
+	if err := flag.Set("test.parallel", "8"); err != nil { // they wait for silence; they hardly compute
 		panic(err)
 	}
 	goleak.VerifyTestMain(m)
@@ -89,7 +89,7 @@ const (
 // addrOf is where each host of this world lives.
 var addrOf = func() map[string]string {
 	out := map[string]string{}
-	for i, h := range append(append(slices.Clone(required), recommended...), "time.android.com", "2.android.pool.ntp.org",
+	for i, h := range append(append(slices.Clone(required), recommended...), events, "time.android.com", "2.android.pool.ntp.org",
 		"connectivitycheck.gstatic.com", "captive.apple.com", "pos.example.org") {
 		out[h] = fmt.Sprintf("8.20.0.%d", 10+i)
 	}
@@ -345,7 +345,7 @@ func (w *world) converse(conn net.Conn) {
 		}
 		status := http.StatusOK
 		switch n := w.visits.Add(1); {
-		case w.host[name] == "503", w.host[name] == "503 later" && n > int32(len(required)+len(recommended)):
+		case w.host[name] == "503", w.host[name] == "503 later" && n > int32(len(required)+len(recommended)+1):
 			status = http.StatusServiceUnavailable
 		case w.host[name] == "cut":
 			fmt.Fprint(tc, "HTTP/1.1 200 x\r\nContent-Length: 1000000\r\n\r\n{")

@@ -18,7 +18,7 @@ var lanRows = []Row{
 	{Name: "dhcp-died", Does: "the router's DHCP dies while leases live", Code: "dhcp_silent", HealthyFirst: true,
 		done: func(s *Shop) error { return s.dhcpdPool(nil) }},
 	{Name: "self-assigned", Does: "the hub gave itself a 169.254 address", Code: "no_ipv4", done: func(s *Shop) error { return s.byHand("169.254.7.9/16", "") }},
-	{Name: "pool-empty", Does: "the router's only address is taken", Code: "dhcp_pool_exhausted", Nobody: []string{"no_ipv4"}, done: emptyPool},
+	{Name: "pool-empty", Does: "the router's only address is taken", Code: "dhcp_pool_exhausted", Nobody: []string{"no_ipv4"}, done: func(s *Shop) error { return emptyPool(s, false) }},
 	{Name: "dhcp-rogue", Does: "a second box gives out another network", Code: "dhcp_second_server", Target: "192.168.77.1", done: rogueDHCP},
 	{Name: "dhcp-rogue-slow", Does: "a second box gives out another network, a second later", Code: "dhcp_second_server", Target: "192.168.77.1", done: func(s *Shop) error {
 		return errors.Join(s.rogue("192.168.77.1/24"), s.spoilPort("rogue", impairment{delay: 500 * time.Millisecond}), s.secondDHCP("--no-ping", "--dhcp-range=192.168.77.100,192.168.77.150,12h"))
@@ -97,13 +97,13 @@ func (s *Shop) rogue(addr string) error {
 	return s.ip("rogue", "link set eth0 up", "addr add "+addr+" dev eth0")
 }
 
-func emptyPool(s *Shop) error {
+func emptyPool(s *Shop, humble bool) error {
 	s.stop("dnsmasq")
 	if err := os.Remove(filepath.Join(s.dir, "leases")); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return errors.Join(
-		s.dhcpdPool(&pool{first: "192.168.50.100", last: "192.168.50.100", lease: "12h", strangers: true}),
+		s.dhcpdPool(&pool{first: "192.168.50.100", last: "192.168.50.100", lease: "12h", strangers: true, humble: humble}),
 		s.ip("rogue", "link set eth0 up"), s.lease("rogue", "eth0"), s.newcomer())
 }
 

@@ -7,7 +7,7 @@ import (
 )
 
 // Rows is the whole exam.
-var Rows = slices.Concat(lanRows, readerRows, ownRows, dnsRows, nameRows, lineRows, filterRows, stripeRows, pairRows, benignRows, oddRows)
+var Rows = slices.Concat(lanRows, readerRows, ownRows, dnsRows, nameRows, lineRows, filterRows, stripeRows, fieldRows, pairRows, benignRows, oddRows, soundRows)
 
 // pairRows are two faults at once, and both have to be named.
 var pairRows = []Row{
@@ -24,11 +24,15 @@ var pairRows = []Row{
 	pair("hijack-ntp", "dns-hijack", "ntp-refuses"),
 	pair("hole-reader", "mtu-hole", "reader-refuses"),
 	pair("uplinks-stripe", "two-uplinks", "stripe-503"),
+	pair("events-reader", "events-drop", "reader-off"),
+	pair("slow-names-ntp", "dns-slow-1200", "udp-dropped"),
+	pair("rogue-firewall", "dhcp-rogue-dns", "firewall-two"),
+	pair("narrow-reader", "line-narrow", "reader-refuses"),
 }
 
 // pair makes one row of two; both codes have to be named and nothing beside.
 func pair(name, a, b string) Row {
-	singles := slices.Concat(lanRows, readerRows, ownRows, dnsRows, nameRows, lineRows, filterRows, stripeRows, []Row{
+	singles := slices.Concat(lanRows, readerRows, ownRows, dnsRows, nameRows, lineRows, filterRows, stripeRows, fieldRows, []Row{
 		// For a router that filters names already: one dnsmasq, two faults.
 		{Name: "lease-short-too", Does: "and leases last 2 minutes", Code: "dhcp_lease_short", done: func(s *Shop) error {
 			p := usualPool

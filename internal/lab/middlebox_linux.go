@@ -196,7 +196,10 @@ func (h hearOnly) Read(b []byte) (int, error)  { return h.from.Read(b) }
 func (h hearOnly) Write(b []byte) (int, error) { return len(b), nil }
 
 // loginPage answers every page over HTTP with the way to its own.
-func (s *Shop) loginPage() error {
+func (s *Shop) loginPage() error { return errors.Join(s.loginServer(), s.catch("80", plainBox)) }
+
+// loginServer is the box that answers so, and catches nothing yet.
+func (s *Shop) loginServer() error {
 	ln, err := s.listen("router", ":"+plainBox)
 	if err != nil {
 		return err
@@ -204,7 +207,7 @@ func (s *Shop) loginPage() error {
 	s.serveHTTP(ln, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		http.Redirect(rw, r, "http://router.lan/welcome", http.StatusFound)
 	}), nil)
-	return s.catch("80", plainBox)
+	return nil
 }
 
 // loginTLS answers HTTPS with a certificate of the login page's own making.

@@ -184,6 +184,7 @@ func (s *Shop) byHand(addr, gateway string) error {
 type pool struct {
 	first, last, lease string
 	strangers          bool // the hub's own address is not kept for it
+	humble             bool // it does not speak for the whole network
 }
 
 var usualPool = pool{first: "192.168.50.100", last: "192.168.50.199", lease: "12h"}
@@ -197,7 +198,10 @@ func (s *Shop) dhcpdPool(p *pool, more ...string) error {
 		"--interface=lan0", "--interface=guest0", "--except-interface=lo", "--host-record=router.lan," + gatewayIP, "--server=" + providerDNS,
 		"--dhcp-leasefile=" + filepath.Join(s.dir, "leases")}
 	if p != nil {
-		args = append(args, "--dhcp-authoritative", "--no-ping", "--dhcp-range=interface:lan0,"+p.first+","+p.last+","+p.lease,
+		if !p.humble {
+			args = append(args, "--dhcp-authoritative")
+		}
+		args = append(args, "--no-ping", "--dhcp-range=interface:lan0,"+p.first+","+p.last+","+p.lease,
 			"--dhcp-range=interface:guest0,192.168.60.100,192.168.60.199,12h")
 		if !p.strangers {
 			args = append(args, "--dhcp-host=02:50:00:00:01:21,"+hubIP)

@@ -19,12 +19,13 @@ const (
 
 // names is the internet's telephone book.
 var names = map[string][]string{
-	"api.stripe.com":     {"198.19.1.10", "198.19.1.11"},
-	"files.stripe.com":   {"198.19.1.15"},
-	"armada.stripe.com":  {"198.19.1.20"},
-	"gator.stripe.com":   {"198.19.1.21"},
-	"js.stripe.com":      {"198.19.1.40"},
-	"api.emms.bbpos.com": {"198.19.2.10"},
+	"api.stripe.com":               {"198.19.1.10", "198.19.1.11"},
+	"files.stripe.com":             {"198.19.1.15"},
+	"armada.stripe.com":            {"198.19.1.20"},
+	"gator.stripe.com":             {"198.19.1.21"},
+	"js.stripe.com":                {"198.19.1.40"},
+	"*.terminal-events.stripe.com": {"198.19.1.30"},
+	"api.emms.bbpos.com":           {"198.19.2.10"},
 	"stripe-point-of-sale-us-west-2.s3.us-west-2.amazonaws.com": {"198.19.3.10"},
 	"time.android.com":              {"198.19.4.10"},
 	"2.android.pool.ntp.org":        {"198.19.4.20"},
@@ -144,6 +145,9 @@ func lookup(name string) []netip.Addr {
 		if a, err := netip.ParseAddr(strings.Join(m[1:], ".")); err == nil {
 			return []netip.Addr{a}
 		}
+	}
+	if strings.HasSuffix(name, ".terminal-events.stripe.com") {
+		name = "*.terminal-events.stripe.com"
 	}
 	var out []netip.Addr
 	for _, a := range names[name] {

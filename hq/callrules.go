@@ -15,6 +15,7 @@ import (
 type callRule struct {
 	manager  bool     // not for scope pos
 	testOnly bool     // off in live mode (money.md 1.5)
+	reads    bool     // changes nothing: what changes something goes first
 	keyed    bool     // needs an Idempotency-Key and is recorded before it is made
 	need     []string // parameters that must be there
 	may      []string // others that are passed on; a final [] stands for any subkeys
@@ -46,7 +47,7 @@ var callRules = map[doors.Call]callRule{
 			"capture_method": {"manual"}, "payment_method_types[]": {"card_present"}},
 		check: checkCreate, after: keepCreated,
 	},
-	doors.RetrievePaymentIntent: {need: []string{"payment_intent"}, may: []string{"expand[]"}, check: checkOwnIntent},
+	doors.RetrievePaymentIntent: {reads: true, need: []string{"payment_intent"}, may: []string{"expand[]"}, check: checkOwnIntent},
 	doors.UpdatePaymentIntent:   {need: []string{"payment_intent"}, may: []string{"receipt_email"}, check: checkOwnIntent},
 	doors.CreateSetupIntent: {
 		may:      []string{"description", "payment_method_types[]", "metadata[]"},
@@ -56,10 +57,10 @@ var callRules = map[doors.Call]callRule{
 	doors.AttachPaymentMethod: {testOnly: true, need: []string{"payment_method"}},
 	doors.CreateLocation: {manager: true, testOnly: true, need: []string{"display_name", "address[country]"},
 		may: []string{"address[]", "phone", "metadata[]"}, after: keepLocation},
-	doors.ListLocations:        {check: fillLocations},
+	doors.ListLocations:        {reads: true, check: fillLocations},
 	doors.RegisterReader:       {manager: true, need: []string{"registration_code"}, may: []string{"label", "metadata[]"}, check: fillLocation},
-	doors.RetrieveReader:       {need: []string{"reader"}, check: checkOwnReader},
-	doors.ListReaders:          {check: fillLocation},
+	doors.RetrieveReader:       {reads: true, need: []string{"reader"}, check: checkOwnReader},
+	doors.ListReaders:          {reads: true, check: fillLocation},
 	doors.ProcessPaymentIntent: {keyed: true, need: []string{"reader", "payment_intent"}, may: []string{"process_config[]"}, check: checkAction},
 	doors.CancelAction:         {need: []string{"reader"}, check: checkOwnReader},
 	doors.RefundPayment:        {manager: true, keyed: true, need: []string{"reader", "payment_intent"}, may: []string{"amount", "metadata[]"}, check: checkAction},

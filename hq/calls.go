@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"math"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"time"
@@ -23,7 +25,7 @@ func (s *Server) connectionToken(ctx context.Context, st record, t doors.Till) (
 	if err != nil {
 		return nil, err
 	}
-	raw, err := stripe.ConnectionToken(ctx, st.Account, st.Location)
+	raw, err := stripe.ConnectionToken(WithPriority(ctx, ForTokens, time.Time{}), st.Account, st.Location)
 	s.heard(ctx, "connection_token", err)
 	if err != nil {
 		return nil, refusalFrom(err)
@@ -67,6 +69,9 @@ func (s *Server) call(ctx context.Context, st record, t doors.Till, name doors.C
 	case len(key) > 255:
 		return nil, doors.ErrKeyMissing.With("the Idempotency-Key is longer than 255 characters")
 	}
+	if !rule.reads {
+		ctx = WithPriority(ctx, ForMoney, s.now()) // a customer waits
+	}
 	c := &call{name: name, rule: rule, st: st, till: t, stripe: stripe}
 	if c.params, err = rule.filter(params); err != nil {
 		return nil, err
@@ -101,7 +106,7 @@ func (s *Server) ask(ctx context.Context, c *call, key string) (json.RawMessage,
 	for pause := 250 * time.Millisecond; ; pause *= 2 {
 		raw, err := c.stripe.Call(ctx, c.st.Account, c.name, key, c.params)
 		s.heard(ctx, string(c.name), err)
-		if err == nil || judgeAnswer(err) != inDoubt ||
+		if err == nil || judgeAnswer(err) != inDoubt || refusedHere(err) ||
 			refusalOf(err, http.StatusUnauthorized) || refusalOf(err, http.StatusForbidden) {
 			return raw, err
 		}
@@ -140,7 +145,10 @@ func refusalFrom(err error) error {
 		r = *doors.ErrKeyReused
 	case e.Status == http.StatusTooManyRequests:
 		r = *doors.ErrRateLimited
-		r.RetryAfter = 1
+		r.RetryAfter = int(math.Ceil(e.RetryAfter.Seconds()))
+		if e.RetryAfter == 0 { // Stripe does not say
+			r.RetryAfter = 1 + rand.N(4)
+		}
 	case e.Status >= 500:
 		r = *doors.ErrStripeSilent.With("Stripe answered %d", e.Status)
 	default:

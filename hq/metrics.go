@@ -31,7 +31,7 @@ func newMetrics(s *Server) *metrics {
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "storehub_hq_request_duration_seconds",
 			Help: "Time to answer, by route; the feed waits on purpose.", Buckets: []float64{.01, .05, .1, .25, .5, 1, 2, 4, 6, 10, 60}}, []string{"route"}),
 		toStripe: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "storehub_hq_stripe_requests_total",
-			Help: "Requests to Stripe, by call and result (ok, refused, failing, silent)."}, []string{"call", "result"}),
+			Help: "Requests to Stripe, by call and result (ok, refused, failing, silent; limited: refused here, before Stripe was asked)."}, []string{"call", "result"}),
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "storehub_hq_events_total",
 			Help: "Stripe's events, by what became of them."}, []string{"result"}),
 	}
@@ -69,6 +69,8 @@ func (m *metrics) stripe(call string, err error) {
 	case err == nil:
 	case !errors.As(err, &e):
 		result = "silent"
+	case e.Ours:
+		result = "limited"
 	case e.Status >= 500 || e.Status == http.StatusTooManyRequests:
 		result = "failing"
 	default:

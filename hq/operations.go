@@ -99,17 +99,22 @@ func orNull(t time.Time) any {
 	return t.UnixMilli()
 }
 
-// due lists what can be acted on now, most urgent first. Order is kept per line:
-// an operation waits for every earlier open one of its line, but a cancel goes
-// past those that only rest, which it is meant to end.
-func (d *database) due(ctx context.Context, now time.Time, limit int) ([]operation, error) {
+// due lists what can be acted on now, the earliest deadline first; or, for fresh,
+// what was recorded since then, the oldest first. Order is kept per line: an
+// operation waits for every earlier open one of its line, but a cancel goes past
+// those that only rest, which it is meant to end.
+func (d *database) due(ctx context.Context, now, fresh time.Time, limit int) ([]operation, error) {
+	order := `CASE WHEN deadline > 0 THEN deadline ELSE mentioned_at + ?2 END, seq`
+	if !fresh.IsZero() {
+		order = `?2 + seq`
+	}
 	rows, err := d.r.QueryContext(ctx, `SELECT `+operationColumns+` FROM operations o
-		WHERE next_look <= ?1 AND NOT EXISTS (
+		WHERE next_look <= ?1 AND recorded_at >= ?4 AND NOT EXISTS (
 			SELECT 1 FROM operations e WHERE e.store = o.store AND e.line = o.line AND e.seq < o.seq
 			AND e.next_look IS NOT NULL AND (e.resting = 0 OR o.kind <> 'cancel'))
 		AND NOT EXISTS (SELECT 1 FROM leases WHERE name = 'line/' || o.store || '/' || o.line AND expires_at > `+d.clock()+`)
-		ORDER BY CASE WHEN deadline > 0 THEN deadline ELSE mentioned_at + ?2 END, seq LIMIT ?3`,
-		ms(now), assumedLife.Milliseconds(), limit)
+		ORDER BY `+order+` LIMIT ?3`,
+		ms(now), assumedLife.Milliseconds(), limit, ms(fresh))
 	if err != nil {
 		return nil, err
 	}

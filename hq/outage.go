@@ -26,6 +26,9 @@ func (s *Server) heard(ctx context.Context, call string, err error) {
 		return // called off by us: it says nothing
 	}
 	var answer *StripeError
+	if errors.As(err, &answer) && answer.Ours {
+		return // Stripe was not asked
+	}
 	answered := err == nil || errors.As(err, &answer) && answer.Status < 500 && answer.Status != http.StatusTooManyRequests
 	if !s.silences.note(call, answered) {
 		return

@@ -41,6 +41,10 @@ type StripeError struct {
 	Message     string
 	RequestID   string
 	Replayed    bool // Idempotent-Replayed: true
+	// Ours: headquarters refused itself, before Stripe was asked, because the rights
+	// to ask are used up. RetryAfter is when it may be worth asking again.
+	Ours       bool
+	RetryAfter time.Duration
 }
 
 // Error gives Stripe's code and sentence.
@@ -123,6 +127,12 @@ func judgeAnswer(err error) verdict {
 func refusalOf(err error, status int) bool {
 	var e *StripeError
 	return errors.As(err, &e) && e.Status == status
+}
+
+// refusedHere reports whether Stripe was not even asked.
+func refusedHere(err error) bool {
+	var e *StripeError
+	return errors.As(err, &e) && e.Ours
 }
 
 // troubleReason is the code a till sees while Stripe does not help.

@@ -61,8 +61,8 @@ func rest(reason, message string) step {
 
 // runLedger acts on what is due until ctx ends, one operation per line at a time.
 func (s *Server) runLedger(ctx context.Context) error {
-	type place struct{ store, line string }
 	busy := map[place]bool{}
+	var turns turns
 	done := make(chan place)
 	defer func() {
 		for len(busy) > 0 {
@@ -84,7 +84,11 @@ func (s *Server) runLedger(ctx context.Context) error {
 		if len(busy) < s.workers {
 			now := s.now()
 			// Twice the workers: a line that is busy may be listed with two operations.
-			ops, err := s.db.due(ctx, now, 4*s.workers)
+			ops, err := s.db.due(ctx, now, time.Time{}, 4*s.workers)
+			var fresh []operation
+			if err == nil && len(ops) == 4*s.workers { // else all of them are there
+				fresh, err = s.db.due(ctx, now, now.Add(-freshAge), 2*s.workers)
+			}
 			if err == nil {
 				var next time.Time
 				if next, err = s.db.nextLook(ctx, now); err == nil && !next.IsZero() {
@@ -101,11 +105,8 @@ func (s *Server) runLedger(ctx context.Context) error {
 			if len(ops) > s.workers-len(busy) && s.db.engine != nil {
 				s.db.engine.Tell(workName)
 			}
-			for _, o := range ops {
-				p := place{o.store, o.line}
-				if busy[p] || len(busy) >= s.workers {
-					continue
-				}
+			for _, o := range turns.pick(ops, fresh, busy, s.workers-len(busy), now) {
+				p := o.place()
 				busy[p] = true
 				go func() {
 					s.work(ctx, o)
@@ -115,6 +116,50 @@ func (s *Server) runLedger(ctx context.Context) error {
 		}
 		timer.Reset(wait)
 	}
+}
+
+// place is one line of a store, on which one operation at a time is looked at.
+type place struct{ store, line string }
+
+func (o operation) place() place { return place{o.store, o.line} }
+
+// The order in which operations are looked at (money.md 3.2): the earliest deadline
+// first, and one in freshShare from what was recorded just now, so that a backlog
+// of a day does not keep a customer waiting; but not while something lapses soon.
+const (
+	freshAge   = 5 * time.Minute
+	freshShare = 4
+)
+
+// turns counts looks: each freshShare-th is a fresh operation's.
+type turns int
+
+// pick chooses at most so many of those that are due, by deadline, and of the fresh
+// ones, none on a line that is busy and no two on one line.
+func (n *turns) pick(due, fresh []operation, busy map[place]bool, most int, now time.Time) (picked []operation) {
+	taken := map[place]bool{}
+	next := func(list *[]operation) (operation, bool) {
+		for len(*list) > 0 {
+			if o := (*list)[0]; !busy[o.place()] && !taken[o.place()] {
+				return o, true
+			}
+			*list = (*list)[1:]
+		}
+		return operation{}, false
+	}
+	for len(picked) < most {
+		o, ok := next(&due)
+		if f, any := next(&fresh); any && (!ok || *n%freshShare == freshShare-1 && !o.urgent(now)) {
+			o, ok = f, true
+		}
+		if !ok {
+			break
+		}
+		*n++
+		taken[o.place()] = true
+		picked = append(picked, o)
+	}
+	return picked
 }
 
 // work takes one look at an operation. When it could not write down what it saw,
@@ -139,6 +184,7 @@ func (s *Server) work(ctx context.Context, o operation) {
 }
 
 func (s *Server) look(ctx context.Context, o operation) error {
+	ctx = WithPriority(ctx, o.priority(s.now()), o.mustEnd())
 	st, err := s.stripe(o.Mode)
 	if err != nil {
 		return s.settle(ctx, o, step{reason: "stripe_key_missing", message: err.Error(), trouble: true})

@@ -1,7 +1,6 @@
 package stripeapi
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -293,73 +292,6 @@ func TestKeyFiles(t *testing.T) {
 		if m, err := key.Mode(); m != want || (err == nil) != (want != "") {
 			t.Errorf("%q is of mode %q, %v", string(key), m, err)
 		}
-	}
-}
-
-func TestLimitServesABurstThenPacesThenRefuses(t *testing.T) {
-	l := Limit("test", 10)
-	a, b := &bucket{}, &bucket{}
-	now := time.Unix(1_790_000_000, 0)
-	for i := range 10 {
-		if wait, ok := l.alone(a, now); !ok || wait > 0 {
-			t.Fatalf("request %d of the burst waits %s, %v", i, wait, ok)
-		}
-	}
-	for i := range 60 {
-		want := time.Duration(i+1) * 100 * time.Millisecond
-		if wait, ok := l.alone(a, now); !ok || wait != want {
-			t.Fatalf("request %d after the burst waits %s, %v; want %s", i, wait, ok, want)
-		}
-	}
-	if _, ok := l.alone(a, now); ok {
-		t.Error("a request that would wait longer than 6 s is not refused")
-	}
-	if wait, ok := l.alone(b, now); !ok || wait > 0 {
-		t.Error("one endpoint's load slows another")
-	}
-	if wait, ok := l.alone(a, now.Add(time.Minute)); !ok || wait > 0 {
-		t.Error("a minute later the bucket is not full again")
-	}
-	refused := Limit("test", 1).Wait
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := refused(ctx, "acct_1", "x"); err != nil {
-		t.Errorf("first: %v", err)
-	}
-	if err := refused(ctx, "acct_1", "x"); !errors.Is(err, context.Canceled) {
-		t.Errorf("waits although nobody is there: %v", err)
-	}
-}
-
-// TestMoney_2_7_SharedRightsAreAskedForOneByOne: a crowd that all replicas
-// together have nothing for does not reach the database; where the database does
-// not answer, the replica counts alone.
-func TestMoney_2_7_SharedRightsAreAskedForOneByOne(t *testing.T) {
-	l := Limit("key", 10)
-	asked, answer := 0, error(nil)
-	l.Share(func(_ context.Context, bucket string, gap time.Duration, burst int, longest time.Duration) (time.Duration, bool, error) {
-		asked++
-		if bucket != "key acct_1 GET /v1/x" || gap != 100*time.Millisecond || burst != 10 || longest != 6*time.Second {
-			t.Errorf("%s %s %d %s", bucket, gap, burst, longest)
-		}
-		return 0, false, answer
-	})
-	for range 100 {
-		var busy *hq.StripeError
-		if err := l.Wait(t.Context(), "acct_1", "GET /v1/x"); !errors.As(err, &busy) || busy.Status != http.StatusTooManyRequests {
-			t.Fatal(err)
-		}
-	}
-	if asked > 50 {
-		t.Errorf("the database was asked %d times for nothing", asked)
-	}
-	answer = errors.New("connection refused")
-	l = Limit("key", 10)
-	l.Share(func(context.Context, string, time.Duration, int, time.Duration) (time.Duration, bool, error) {
-		return 0, false, answer
-	})
-	if err := l.Wait(t.Context(), "acct_1", "GET /v1/x"); err != nil {
-		t.Errorf("counting alone: %v", err)
 	}
 }
 

@@ -33,10 +33,6 @@ type Options struct {
 	// Nil knows nothing.
 	Known func() (down bool, sentence string)
 
-	// RefundLimit is what a till of scope pos may give back at once, in minor
-	// units. Zero: refunds want a manager.
-	RefundLimit int64
-
 	// Log gets one line per refusal. Nil: no log.
 	Log *slog.Logger
 

@@ -71,6 +71,34 @@ type Till struct {
 	Mode  Mode   `json:"mode"`
 }
 
+// MayPut refuses what the till's scope may not ask for.
+func MayPut(t Till, op Operation, refundLimit int64) error {
+	switch {
+	case t.Scope != ScopeManager && t.Scope != ScopePOS:
+		return ErrForbidden.With("scope %s may not store operations", t.Scope)
+	case op.Kind == Refund:
+		return MayRefund(t, op.Amount, refundLimit)
+	}
+	return nil
+}
+
+// MayRefund refuses what only a manager may: to refund beyond the shop's limit, in
+// minor units, or an amount that is not said.
+func MayRefund(t Till, amount *int64, limit int64) error {
+	const words = "This refund needs a manager."
+	switch {
+	case t.Scope == ScopeManager:
+		return nil
+	case t.Scope != ScopePOS || limit <= 0:
+		return ErrForbidden.With("refunds need scope manager").Operator("Refunds need a manager.")
+	case amount == nil:
+		return ErrForbidden.With("a refund without an amount needs scope manager").Operator(words)
+	case *amount > limit:
+		return ErrForbidden.With("refunds above %d need scope manager", limit).Operator(words)
+	}
+	return nil
+}
+
 // Operation is one thing the shop was promised, as it is stored, sent and shown.
 // Amount is in minor units of Currency; nil means "all of it".
 type Operation struct {

@@ -120,25 +120,11 @@ func v1PutOperation(d *door, q *ask) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if op.Kind == Refund {
-		if err := d.mayRefund(q, op.Amount); err != nil {
-			return answer{}, err
-		}
-	}
 	stored, err := d.put(q, key, op)
 	if err != nil {
 		return answer{}, err
 	}
 	return answer{status: http.StatusAccepted, body: encodeJSON(operationForTill(stored))}, nil
-}
-
-// mayRefund holds a till to the shop's limit; "all of it" is above every limit.
-func (d *door) mayRefund(q *ask, amount *int64) error {
-	if q.till.Scope == ScopeManager || amount != nil && *amount <= d.o.RefundLimit {
-		return nil
-	}
-	return ErrForbidden.With("a refund above the till's limit of %d wants scope manager", d.o.RefundLimit).
-		Operator("Only a manager may refund this.")
 }
 
 func v1Operation(d *door, q *ask) (answer, error) {

@@ -65,36 +65,6 @@ func TestListShowsStatesAndNeverAMaskedReason(t *testing.T) {
 	}
 }
 
-func TestRefundWantsAManagerAboveTheLimit(t *testing.T) {
-	for _, c := range []struct {
-		who, body string
-		limit     int64
-		want      int
-	}{
-		{asPOS, `{"kind":"refund","ref":"pi_1","amount":1}`, 0, http.StatusForbidden},
-		{asPOS, `{"kind":"refund","ref":"pi_1","amount":500}`, 500, http.StatusAccepted},
-		{asPOS, `{"kind":"refund","ref":"pi_1","amount":501}`, 500, http.StatusForbidden},
-		{asPOS, `{"kind":"refund","ref":"pi_1"}`, 500, http.StatusForbidden},
-		{asManager, `{"kind":"refund","ref":"pi_1"}`, 0, http.StatusAccepted},
-	} {
-		h := Handler(newShop(), Options{RefundLimit: c.limit})
-		if w := call(h, post, "/v1/operations", c.body, c.who, jsonBody, withKey); w.Code != c.want {
-			t.Errorf("%s %s limit %d: got %d", c.who[:27], c.body, c.limit, w.Code)
-		}
-		if !strings.Contains(c.body, "refund") {
-			continue
-		}
-		atReader := strings.Replace(c.body, `"kind":"refund","ref"`, `"payment_intent"`, 1)
-		want := c.want
-		if want == http.StatusAccepted {
-			want = http.StatusOK
-		}
-		if w := call(h, post, "/v1/readers/tmr_1/refund_payment", atReader, c.who, jsonBody, withKey); w.Code != want {
-			t.Errorf("at the reader: %s %s limit %d: got %d", c.who[:27], atReader, c.limit, w.Code)
-		}
-	}
-}
-
 func TestReaderActionsBecomeStripesParameters(t *testing.T) {
 	for _, c := range []struct{ name, path, body string }{
 		{"register", "/v1/readers", `{"registration_code":"simulated-wpe","label":"Lane 1"}`},

@@ -123,13 +123,6 @@ func v1RefundPayment(d *door, q *ask) (answer, error) {
 	if err := setAmount(params, "amount", body.Amount); err != nil {
 		return answer{}, err
 	}
-	var amount *int64
-	if n, err := strconv.ParseInt(params.Get("amount"), 10, 64); err == nil {
-		amount = &n
-	}
-	if err := d.mayRefund(q, amount); err != nil {
-		return answer{}, err
-	}
 	return d.keyed(q, RefundPayment, key, params)
 }
 

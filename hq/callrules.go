@@ -63,7 +63,7 @@ var callRules = map[doors.Call]callRule{
 	doors.ListReaders:          {reads: true, check: fillLocation},
 	doors.ProcessPaymentIntent: {keyed: true, need: []string{"reader", "payment_intent"}, may: []string{"process_config[]"}, check: checkAction},
 	doors.CancelAction:         {need: []string{"reader"}, check: checkOwnReader},
-	doors.RefundPayment:        {manager: true, keyed: true, need: []string{"reader", "payment_intent"}, may: []string{"amount", "metadata[]"}, check: checkAction},
+	doors.RefundPayment:        {keyed: true, need: []string{"reader", "payment_intent"}, may: []string{"amount", "metadata[]"}, check: checkAction},
 	doors.SetReaderDisplay:     {need: []string{"reader", "type"}, may: []string{"cart[]"}, check: checkOwnReader},
 	doors.PresentPaymentMethod: {testOnly: true, need: []string{"reader"},
 		may: []string{"type", "card_present[]", "interac_present[]", "card[]", "amount_tip"}, check: checkOwnReader},
@@ -252,8 +252,16 @@ func checkOwnReader(ctx context.Context, s *Server, c *call) error {
 }
 
 func checkAction(ctx context.Context, s *Server, c *call) error {
+	var amount *int64
 	if a := c.params.Get("amount"); a != "" {
-		if _, err := doors.ParseAmount(a); err != nil {
+		n, err := doors.ParseAmount(a)
+		if err != nil {
+			return err
+		}
+		amount = &n
+	}
+	if c.name == doors.RefundPayment {
+		if err := doors.MayRefund(c.till, amount, c.st.RefundLimit); err != nil {
 			return err
 		}
 	}

@@ -49,6 +49,7 @@ func (s *Server) Stores(ctx context.Context) ([]StoreRecord, error) {
 type Change struct {
 	Name, TimeZone, DayEnds          *string
 	OverAmount, Uncaptured, TrustKey *string
+	RefundLimit                      *int64
 	// Revoke ends the hub's credential: "drain" lets it hand over what it
 	// promised, held for a person, and nothing else; "now" lets it do nothing.
 	// What headquarters has accepted is still done. A new enrolment ends it.
@@ -63,6 +64,9 @@ func (c Change) apply(rec *record) error {
 		if f.from != nil {
 			*f.to = *f.from
 		}
+	}
+	if c.RefundLimit != nil {
+		rec.RefundLimit = *c.RefundLimit
 	}
 	switch {
 	case !slices.Contains([]string{OverCapture, OverHold}, rec.OverAmount):
@@ -98,8 +102,8 @@ func (s *Server) ConfigureStore(ctx context.Context, id string, c Change) error 
 		if rec.Store, err = s.completeStore(rec.Store); err != nil {
 			return err
 		}
-		if _, err := t.Exec(`UPDATE stores SET name = ?, time_zone = ?, day_ends = ?, over_amount = ?, uncaptured = ?, trust_key = ?, standing = ? WHERE id = ?`,
-			rec.Name, rec.TimeZone, rec.DayEnds, rec.OverAmount, rec.Uncaptured, rec.TrustKey, rec.standing, id); err != nil {
+		if _, err := t.Exec(`UPDATE stores SET name = ?, time_zone = ?, day_ends = ?, over_amount = ?, uncaptured = ?, trust_key = ?, standing = ?, refund_limit = ? WHERE id = ?`,
+			rec.Name, rec.TimeZone, rec.DayEnds, rec.OverAmount, rec.Uncaptured, rec.TrustKey, rec.standing, rec.RefundLimit, id); err != nil {
 			return err
 		}
 		if rec.standing != hubRevoked {

@@ -123,6 +123,8 @@ func (s *Server) completeStore(st Store) (Store, error) {
 		return st, fmt.Errorf("account %q: want acct_…", st.Account)
 	case !dayEnds.MatchString(st.DayEnds):
 		return st, fmt.Errorf("day_ends %q: want HH:MM", st.DayEnds)
+	case st.RefundLimit < 0 || st.RefundLimit > 99_999_999:
+		return st, fmt.Errorf("refund_limit %d: want 0 to 99999999, in minor units (1000 is 10.00)", st.RefundLimit)
 	}
 	if _, err := time.LoadLocation(st.TimeZone); err != nil || st.TimeZone == "Local" {
 		return st, fmt.Errorf("time_zone %q: want an IANA name such as Europe/Berlin", st.TimeZone)
@@ -257,9 +259,9 @@ func (p pool) QueryRow(q string, args ...any) *sql.Row {
 func readStore(q queries, where string, arg any, credential ...*[]byte) (record, error) {
 	var r record
 	var hash []byte
-	err := q.QueryRow(`SELECT id, location, mode, account, name, time_zone, day_ends, epoch, epoch_fresh, accepted_through, head, feed_seq, feed_read,
+	err := q.QueryRow(`SELECT id, location, mode, account, name, time_zone, day_ends, epoch, epoch_fresh, accepted_through, head, feed_seq, feed_read, refund_limit,
 		standing, fingerprint, newcomer, over_amount, uncaptured, trust_key, credential FROM stores WHERE `+where, arg).
-		Scan(&r.ID, &r.Location, &r.Mode, &r.Account, &r.Name, &r.TimeZone, &r.DayEnds, &r.epoch, &r.fresh, &r.acceptedThrough, &r.head, &r.feedSeq, &r.feedRead,
+		Scan(&r.ID, &r.Location, &r.Mode, &r.Account, &r.Name, &r.TimeZone, &r.DayEnds, &r.epoch, &r.fresh, &r.acceptedThrough, &r.head, &r.feedSeq, &r.feedRead, &r.RefundLimit,
 			&r.standing, &r.fingerprint, &r.newcomer, &r.OverAmount, &r.Uncaptured, &r.TrustKey, &hash)
 	for _, c := range credential {
 		*c = hash

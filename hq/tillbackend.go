@@ -61,12 +61,6 @@ func (b tillBackend) Stripe(ctx context.Context, t doors.Till, c doors.Call, key
 
 // Put implements [doors.Backend].
 func (b tillBackend) Put(ctx context.Context, t doors.Till, key string, op doors.Operation) (doors.Operation, error) {
-	switch {
-	case t.Scope == doors.ScopeMonitor:
-		return op, doors.ErrForbidden.With("scope monitor may not store operations")
-	case t.Scope != doors.ScopeManager && op.Kind == doors.Refund:
-		return op, doors.ErrForbidden.With("refunds need scope manager").Operator("Refunds need a manager.")
-	}
 	var kept operation
 	err := b.s.db.tx(ctx, func(tr *tx) error {
 		rec, err := readStore(tr, `id = ?`, b.store)
@@ -75,6 +69,9 @@ func (b tillBackend) Put(ctx context.Context, t doors.Till, key string, op doors
 		}
 		if t.Mode != rec.Mode {
 			return doors.ErrModeMismatch.With("the till is of mode %q, the store of mode %q", t.Mode, rec.Mode)
+		}
+		if err := doors.MayPut(t, op, rec.RefundLimit); err != nil {
+			return err
 		}
 		op.CreatedAt = tr.now
 		if kept, err = b.s.recordHere(tr, rec, t.Name, key, op); err != nil {

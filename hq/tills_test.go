@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -239,4 +240,59 @@ func listen(ctx context.Context, t *testing.T, url string) <-chan string {
 		<-done
 	})
 	return lines
+}
+
+// A till refunds up to the store's limit, by an operation and at a reader; the rest is
+// a manager's.
+func TestMoney_1_5_ATillRefundsUpToTheStoresLimit(t *testing.T) {
+	s := newShop(t)
+	s.pair("lane-1 pos shp_one", "office manager shp_two")
+	pi := s.authorised("5000")
+	s.submit(op(doors.Capture, "op_1", pi, 5000))
+	s.want("op_1", doors.Succeeded, "")
+	refund := func(credential, key, amount string) int {
+		t.Helper()
+		body := `{"kind":"refund","ref":"` + pi + `"` + amount + `}`
+		return s.visit("POST", "/v1/operations", credential, key, body).Code
+	}
+	atReader := func(amount string) error {
+		params := url.Values{"reader": {s.reader}, "payment_intent": {pi}, "amount": {amount}}
+		_, err := s.client.Stripe(t.Context(), doors.Till{Name: "lane-1", Scope: doors.ScopePOS, Mode: doors.Test}, doors.RefundPayment, "r"+amount, params)
+		return err
+	}
+	if got := refund("shp_one", "k0", `,"amount":100,"currency":"usd"`); got != http.StatusForbidden {
+		t.Errorf("without a limit: %d", got)
+	}
+	limit := int64(1000)
+	s.configure(hq.Change{RefundLimit: &limit})
+	for _, c := range []struct {
+		credential, key, amount string
+		want                    int
+	}{
+		{"shp_one", "k1", `,"amount":1001,"currency":"usd"`, http.StatusForbidden},
+		{"shp_one", "k2", ``, http.StatusForbidden},
+		{"shp_one", "k3", `,"amount":1000,"currency":"usd"`, http.StatusAccepted},
+		{"shp_two", "k4", `,"amount":1500,"currency":"usd"`, http.StatusAccepted},
+	} {
+		if got := refund(c.credential, c.key, c.amount); got != c.want && (c.want != http.StatusAccepted || got != http.StatusOK) {
+			t.Errorf("%s refunds %s: %d, want %d", c.credential, c.amount, got, c.want)
+		}
+	}
+	if err := atReader("1001"); !isRefusal(err, "forbidden") {
+		t.Errorf("above the limit at a reader: %v", err)
+	}
+	if err := atReader("1000"); isRefusal(err, "forbidden") {
+		t.Errorf("within the limit at a reader: %v", err)
+	}
+	waitFor(t, "the refunds", func() bool {
+		_, n := s.effects(pi, "refunded")
+		return n >= 2500
+	})
+	if st, err := s.client.Store(t.Context()); err != nil || st.RefundLimit != 1000 {
+		t.Errorf("the hub is told %+v, %v", st, err)
+	}
+	wrong := int64(-1)
+	if err := s.server.ConfigureStore(t.Context(), "0412", hq.Change{RefundLimit: &wrong}); err == nil {
+		t.Error("a limit below nothing is taken")
+	}
 }

@@ -47,6 +47,9 @@ type Store struct {
 	Name     string     `json:"name,omitempty"`
 	TimeZone string     `json:"time_zone"`
 	DayEnds  string     `json:"day_ends"` // "04:00"
+	// RefundLimit is what a till of scope pos may refund at once, in minor units of the
+	// payment's currency; 0: nothing.
+	RefundLimit int64 `json:"refund_limit,omitempty"`
 	// HeadKey is what headquarters signs heads of the submit chain with (see [Head]).
 	// A hub keeps the first it hears of, until it is enrolled anew.
 	HeadKey string `json:"head_key,omitempty"`

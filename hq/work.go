@@ -149,7 +149,7 @@ func (n *turns) pick(due, fresh []operation, busy map[place]bool, most int, now 
 	}
 	for len(picked) < most {
 		o, ok := next(&due)
-		if f, any := next(&fresh); any && (!ok || *n%freshShare == freshShare-1 && !o.urgent(now)) {
+		if f, some := next(&fresh); some && (!ok || *n%freshShare == freshShare-1 && !o.urgent(now)) {
 			o, ok = f, true
 		}
 		if !ok {

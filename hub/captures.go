@@ -25,7 +25,7 @@ const submitTimeout = 20 * time.Second
 // Put implements [doors.Backend]: when it returns without an error the operation
 // is on this disk.
 func (h *Hub) Put(ctx context.Context, t doors.Till, key string, op doors.Operation) (doors.Operation, error) {
-	if err := mayPut(t, op.Kind); err != nil {
+	if err := doors.MayPut(t, op, h.refundLimit()); err != nil {
 		return doors.Operation{}, err
 	}
 	if t.Mode == "" {

@@ -36,7 +36,7 @@ var callScopes = map[doors.Call][]doors.Scope{
 	doors.ListReaders:           {doors.ScopePOS, doors.ScopeManager, doors.ScopeMonitor},
 	doors.ProcessPaymentIntent:  {doors.ScopePOS, doors.ScopeManager},
 	doors.CancelAction:          {doors.ScopePOS, doors.ScopeManager},
-	doors.RefundPayment:         {doors.ScopeManager}, // the shop's limit for tills is 0
+	doors.RefundPayment:         {doors.ScopePOS, doors.ScopeManager}, // within the shop's limit
 	doors.SetReaderDisplay:      {doors.ScopePOS, doors.ScopeManager},
 	doors.PresentPaymentMethod:  {doors.ScopePOS, doors.ScopeManager},
 }
@@ -55,15 +55,11 @@ func mayCall(t doors.Till, c doors.Call) error {
 	return nil
 }
 
-// mayPut: a till's refund limit is 0, so that refunds are a manager's.
-func mayPut(t doors.Till, k doors.Kind) error {
-	switch {
-	case t.Scope == doors.ScopeManager:
-		return nil
-	case t.Scope != doors.ScopePOS:
-		return doors.ErrForbidden.With("scope %s may not store operations", t.Scope)
-	case k == doors.Refund:
-		return doors.ErrForbidden.With("refunds need scope manager").Operator("Refunds need a manager.")
+// refundLimit is what a till may refund at once without a manager; nothing until
+// headquarters has said more.
+func (h *Hub) refundLimit() int64 {
+	if s := h.store.Load(); s != nil {
+		return s.RefundLimit
 	}
-	return nil
+	return 0
 }

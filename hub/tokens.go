@@ -33,6 +33,15 @@ func (h *Hub) Stripe(ctx context.Context, t doors.Till, c doors.Call, key string
 	if err := mayCall(t, c); err != nil {
 		return nil, err
 	}
+	if c == doors.RefundPayment {
+		var amount *int64
+		if n, err := doors.ParseAmount(params.Get("amount")); err == nil {
+			amount = &n
+		}
+		if err := doors.MayRefund(t, amount, h.refundLimit()); err != nil {
+			return nil, err
+		}
+	}
 	obj, err := through(ctx, h, func(ctx context.Context) (json.RawMessage, error) {
 		return h.hq.Stripe(ctx, t, c, key, params)
 	})

@@ -227,6 +227,7 @@ type storeConfigureCmd struct {
 	DayEnds    *string `placeholder:"HH:MM" help:"When the shop's day ends."`
 	OverAmount *string `placeholder:"POLICY" help:"When more is to be captured than was authorised: capture_authorised (6 h before it lapses) or hold (a person decides)."`
 	Uncaptured *string `placeholder:"POLICY" help:"With an authorisation that no operation names after 30 min: report, capture_with_order or cancel_without_order."`
+	Refund     *int64  `name:"refund-limit" placeholder:"AMOUNT" help:"What a till may refund at once without a manager, in minor units (1000 is 10.00); 0: nothing."`
 	Trust      *string `name:"trust-metadata" placeholder:"KEY" help:"Metadata key in which the store's own backend writes the store's id; empty: metadata proves nothing."`
 	Revoke     *string `placeholder:"HOW" help:"End the hub's credential: drain (it may hand over what it promised, held for review) or now."`
 }
@@ -241,7 +242,7 @@ func (storeConfigureCmd) Help() string {
 func (c *storeConfigureCmd) Run(a *app) error {
 	err := a.withStores("hq store configure --help", func(s *hq.Server) error {
 		return s.ConfigureStore(a.ctx, c.ID, hq.Change{Name: c.Name, TimeZone: c.TimeZone, DayEnds: c.DayEnds,
-			OverAmount: c.OverAmount, Uncaptured: c.Uncaptured, TrustKey: c.Trust, Revoke: c.Revoke})
+			OverAmount: c.OverAmount, Uncaptured: c.Uncaptured, TrustKey: c.Trust, RefundLimit: c.Refund, Revoke: c.Revoke})
 	})
 	if err == nil {
 		_, err = fmt.Fprintf(a.stdout, "Store %s is changed.\n", c.ID)

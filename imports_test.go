@@ -32,17 +32,18 @@ var rooms = map[string][]string{
 	"hq/postgres":    {},              // heavy: cmd/hq alone knows it
 
 	// The hub joins the roads.
-	"hub": {"diagnostics", "doors", "hq", "netcheck", "offlinequeue", "readers", "internal/mdns", "internal/yamlfile"},
+	"hub": {"diagnostics", "doors", "hq", "netcheck", "offlinequeue", "readers", "internal/mdns", "internal/rehearsal", "internal/yamlfile"},
 
 	// The mains pick a command and wire the parts.
 	"cmd/hub": {"diagnostics", "doors", "hq", "hq/stripeapi", "hub", "netcheck", "offlinequeue", "readers",
-		"internal/buildinfo", "internal/cli", "internal/service", "internal/try", "internal/yamlfile"},
+		"internal/buildinfo", "internal/cli", "internal/rehearsal", "internal/service", "internal/try", "internal/yamlfile"},
 	"cmd/hq": {"doors", "hq", "hq/conformance", "hq/postgres", "hq/stripeapi", "internal/buildinfo", "internal/cli", "internal/service", "internal/yamlfile"},
 
 	"internal/buildinfo": {},
 	"internal/cli":       {},
 	"internal/freeport":  {},
 	"internal/mdns":      {},
+	"internal/rehearsal": {"doors"}, // a till's day, played through any backend of the doors
 	"internal/service":   {"systemd"},
 	"internal/yamlfile":  {},
 	"systemd":            {},
@@ -64,7 +65,7 @@ var testsMay = map[string][]string{
 	"hq/stripeapi":      {"internal/sandbox", "internal/sandbox/stripemock"},
 	"hq/conformance":    {"hq/stripeapi", "internal/sandbox"},
 	"internal/sandbox":  {"internal/sandbox/stripemock"},
-	"internal/storesim": {"internal/sandbox/stripemock", "offlinequeue"},
+	"internal/storesim": {"diagnostics", "internal/rehearsal", "internal/sandbox/stripemock", "offlinequeue"},
 	"internal/try":      {"internal/sandbox/stripemock"},
 	"hub":               {"internal/mdns"},
 	"diagnostics":       {},

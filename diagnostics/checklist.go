@@ -202,7 +202,7 @@ func judgeNetwork(in ChecklistInput, it *Item) {
 }
 
 func judgeRehearsal(in ChecklistInput, it *Item) {
-	how := "Rehearse it with a test till, then sign off: hub checklist --attest " + it.ID + " --by NAME --note TEXT."
+	how := "Run hub rehearse at a test store, or try it with a test till, then sign off: hub checklist --attest " + it.ID + " --by NAME --note TEXT."
 	if it.ID == "outages" {
 		how = "Cut the internet line on a quiet day and follow the plan, then sign off: hub checklist --attest outages --by NAME --note TEXT."
 	}

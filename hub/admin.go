@@ -210,6 +210,7 @@ func (h *Hub) adminHandler(s *servers) http.Handler {
 		return h.register(r.Context(), p)
 	})
 	route("GET /readers", func(r *http.Request) (any, error) { return h.Readers(r.Context(), admin) })
+	mux.HandleFunc("POST /rehearsal", h.serveRehearsal)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { doors.WriteError(w, doors.ErrNotFound) })
 	return mux
 }

@@ -204,3 +204,26 @@ func call[T any](ctx context.Context, a *Admin, method, path string, body io.Rea
 	}
 	return v, nil
 }
+
+// stream asks for an answer that comes in pieces and may take its time; ctx bounds it.
+func (a *Admin) stream(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://hub"+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	slow := &http.Client{Transport: a.http.Transport}
+	resp, err := slow.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask hub: %w", err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	b, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
+	if refusal := doors.ParseError(resp.StatusCode, b); refusal != nil {
+		return nil, refusal
+	}
+	return nil, fmt.Errorf("ask hub: %s", resp.Status)
+}

@@ -59,6 +59,7 @@ type Hub struct {
 	marks     *marks
 	console   *console
 	tokenTest tokenTester
+	stage     rehearsals
 	owners    owners
 	store     atomic.Pointer[hq.Store] // headquarters' record; nil: never told
 	heartbeat atomic.Int64             // UnixNano of the last one that went the whole way

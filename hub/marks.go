@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,6 +33,8 @@ type marks struct {
 type marksFile struct {
 	Last     map[string]time.Time           `json:"last"`
 	SignOffs map[string]diagnostics.SignOff `json:"sign_offs"`
+	// Rehearsals is the last one of each item that a rehearsal can prove.
+	Rehearsals map[string]diagnostics.Trial `json:"rehearsals,omitempty"`
 }
 
 // Attestation is a person's word for an item that no machine can see.
@@ -58,6 +61,9 @@ func openMarks(stateDir string) (*marks, error) {
 	}
 	if m.file.SignOffs == nil {
 		m.file.SignOffs = map[string]diagnostics.SignOff{}
+	}
+	if m.file.Rehearsals == nil {
+		m.file.Rehearsals = map[string]diagnostics.Trial{}
 	}
 	return m, nil
 }
@@ -106,6 +112,23 @@ func (m *marks) set(what string, at time.Time) {
 	}
 }
 
+func (m *marks) last(what string) time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.file.Last[what]
+}
+
+// rehearsed is on disk when it returns.
+func (m *marks) rehearsed(item string, t diagnostics.Trial) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.file.Rehearsals[item] = t
+	if err := m.save(); err != nil {
+		return fmt.Errorf("keep the rehearsal's result: %w", err)
+	}
+	return nil
+}
+
 func (m *marks) flush() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -132,6 +155,7 @@ func (m *marks) fill(in *diagnostics.ChecklistInput) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	in.LastCapture, in.LastReceipt, in.LastEvent = m.file.Last[markCapture], m.file.Last[markReceipt], m.file.Last[markEvent]
+	in.Rehearsals = maps.Clone(m.file.Rehearsals)
 	in.SignOffs = make(map[string]diagnostics.SignOff, len(m.file.SignOffs))
 	for item, s := range m.file.SignOffs {
 		in.SignOffs[item] = s

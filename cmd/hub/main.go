@@ -29,6 +29,7 @@ type commands struct {
 	Try        tryCmd        `cmd:"" help:"Run the whole system on this machine: Stripe sandbox, headquarters, hub, three readers."`
 	Serve      serveCmd      `cmd:"" help:"Run the hub of this store."`
 	Diagnose   diagnoseCmd   `cmd:"" help:"Say what is wrong with payments here, with proof."`
+	Rehearse   rehearseCmd   `cmd:"" help:"Play a till's day with test cards, and prove it for the checklist."`
 	Checklist  checklistCmd  `cmd:"" help:"Check the 15 items of Stripe's Terminal deployment checklist."`
 	Readers    readersCmd    `cmd:"" help:"Look at the store's readers."`
 	Queue      queueCmd      `cmd:"" help:"Look at what was promised to tills, and what became of it."`

@@ -295,6 +295,13 @@ checks:
 
 func (s *System) hubDir() string { return filepath.Join(s.dir, "hub") }
 
+// Doors is what the hub that runs answers its tills with.
+func (s *System) Doors() doors.Backend {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.daemon
+}
+
 // BootHub starts the hub on its directory, after PowerCut for instance, at the
 // address it had before.
 func (s *System) BootHub(ctx context.Context) error {

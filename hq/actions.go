@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/url"
+	"strconv"
 	"time"
 
 	"storehub/doors"
@@ -31,6 +32,10 @@ type action struct {
 // settleAfter is how long a reader action may be on its way before the poller
 // reads what became of it.
 const settleAfter = 5 * time.Second
+
+// stuckAfter: a reader that has asked for a card for so long asks nobody. The next
+// customer must not pay for it.
+const stuckAfter = 3 * time.Minute
 
 const actionColumns = `seq, store, mode, account, key, call, reader, intent, body_hash, created_at, open`
 
@@ -60,6 +65,12 @@ func (s *Server) armReader(ctx context.Context, c *call, key string) (json.RawMe
 		if !resolved {
 			return nil, doors.ErrDecisionPending
 		}
+	}
+	if a.call == doors.RefundPayment {
+		if err := s.notRefundedYet(ctx, c, a); err != nil {
+			return nil, err
+		}
+		c.params.Set("metadata[storehub_op]", key)
 	}
 	if a.seq, err = s.beginAction(ctx, a); err != nil {
 		return nil, err
@@ -123,39 +134,119 @@ func (s *Server) closeAction(ctx context.Context, seq int64) error {
 	})
 }
 
-// resolveAction reads the intent, then the reader, and says whether the action
-// is over. It never cancels.
+// resolveAction reads the intent, then the reader, and says whether the action is
+// over. One that is stuck it calls off, but only while the reader still asks for a
+// card for this very payment and the payment has none; then it reads again: a card
+// may have come in between (money.md 2.6).
 func (s *Server) resolveAction(ctx context.Context, st Stripe, a action) (bool, error) {
-	over := false
-	if a.call == doors.ProcessPaymentIntent {
-		in, err := st.Intent(ctx, a.account, a.intent)
-		s.heard(ctx, "intent", err)
-		if err != nil {
-			return false, err
+	over, cardless, err := s.actionOver(ctx, st, a)
+	if err == nil && !over && cardless && s.now().Sub(a.created) >= stuckAfter {
+		_, err = st.Call(ctx, a.account, doors.CancelAction, a.key+"_cancel", url.Values{"reader": {a.reader}})
+		s.heard(ctx, string(doors.CancelAction), err)
+		if err == nil {
+			s.log.Warn("a reader action was stuck and is called off", "store", a.store, "reader", a.reader, "payment", a.intent)
 		}
-		switch in.Status {
-		case "requires_capture", "succeeded", "canceled":
-			over = true
+		if err == nil || judgeAnswer(err) == definite {
+			over, _, err = s.actionOver(ctx, st, a)
 		}
 	}
-	if !over {
-		raw, err := st.Call(ctx, a.account, doors.RetrieveReader, "", url.Values{"reader": {a.reader}})
-		s.heard(ctx, "retrieve_reader", err)
-		if err != nil {
-			return false, err
-		}
-		var r struct {
-			Action *readerAction `json:"action"`
-		}
-		if err := json.Unmarshal(raw, &r); err != nil {
-			return false, err
-		}
-		over = r.Action == nil || r.Action.Status != "in_progress" || r.Action.intent() != a.intent
-	}
-	if !over {
-		return false, nil
+	if err != nil || !over {
+		return false, err
 	}
 	return true, s.closeAction(ctx, a.seq)
+}
+
+// actionOver reads whether the reader has done with the action; cardless: it asks for
+// a card for a payment that has none.
+func (s *Server) actionOver(ctx context.Context, st Stripe, a action) (over, cardless bool, err error) {
+	in, err := st.Intent(ctx, a.account, a.intent)
+	s.heard(ctx, "intent", err)
+	if err != nil {
+		return false, false, err
+	}
+	if a.call == doors.ProcessPaymentIntent {
+		switch in.Status {
+		case "requires_capture", "succeeded", "canceled":
+			return true, false, nil
+		}
+	}
+	now, err := s.readerDoes(ctx, st, a.account, a.reader)
+	if err != nil {
+		return false, false, err
+	}
+	if now == nil || now.Status != "in_progress" || now.intent() != a.intent {
+		return true, false, nil
+	}
+	return false, now.Type == "process_payment_intent" && in.Status == "requires_payment_method", nil
+}
+
+// readerDoes is the reader's action; nil: none.
+func (s *Server) readerDoes(ctx context.Context, st Stripe, account, reader string) (*readerAction, error) {
+	raw, err := st.Call(ctx, account, doors.RetrieveReader, "", url.Values{"reader": {reader}})
+	s.heard(ctx, string(doors.RetrieveReader), err)
+	if err != nil {
+		return nil, err
+	}
+	var r struct {
+		Action *readerAction `json:"action"`
+	}
+	return r.Action, json.Unmarshal(raw, &r)
+}
+
+// checkCancel lets a till call off what a reader does while that can still be called
+// off: a payment that has a card goes on to its end.
+func checkCancel(ctx context.Context, s *Server, c *call) error {
+	if err := checkOwnReader(ctx, s, c); err != nil {
+		return err
+	}
+	now, err := s.readerDoes(ctx, c.stripe, c.st.Account, c.params.Get("reader"))
+	if err != nil {
+		return refusalFrom(err)
+	}
+	if now == nil || now.Status != "in_progress" || now.Type != "process_payment_intent" {
+		return nil
+	}
+	in, err := c.stripe.Intent(ctx, c.st.Account, now.intent())
+	s.heard(ctx, "intent", err)
+	if err != nil {
+		return refusalFrom(err)
+	}
+	if in.Status != "requires_payment_method" {
+		return doors.ErrDecisionPending.With("the payment on this reader has its card already (%s): it goes on to its end", in.Status)
+	}
+	return nil
+}
+
+// notRefundedYet refuses a second refund at a reader before it is read that the first
+// one was not made: the same amount on the same payment a moment later is more
+// likely one refund asked for twice.
+func (s *Server) notRefundedYet(ctx context.Context, c *call, a action) error {
+	var before bool
+	if err := s.db.r.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM actions WHERE intent = ? AND call = ? AND key <> ? AND created_at > ?)`,
+		a.intent, a.call, a.key, ms(s.now().Add(-keyLife))).Scan(&before); err != nil || !before {
+		return err
+	}
+	list, err := c.stripe.Refunds(ctx, a.account, a.intent)
+	s.heard(ctx, "refunds", err)
+	if err != nil {
+		return refusalFrom(err)
+	}
+	in, err := c.stripe.Intent(ctx, a.account, a.intent)
+	s.heard(ctx, "intent", err)
+	if err != nil {
+		return refusalFrom(err)
+	}
+	want := c.params.Get("amount")
+	if want == "" {
+		want = strconv.FormatInt(in.Received, 10)
+	}
+	for _, r := range list {
+		if r.Status != "failed" && r.Status != "canceled" && r.Metadata["storehub_op"] != a.key &&
+			strconv.FormatInt(r.Amount, 10) == want && s.now().Sub(r.Created) < twinSpan {
+			return doors.ErrDecisionPending.With("%s was refunded on this payment a moment before (%s)", want, r.ID)
+		}
+	}
+	return nil
 }
 
 // readerAction is what headquarters reads of a reader's action.

@@ -62,7 +62,7 @@ var callRules = map[doors.Call]callRule{
 	doors.RetrieveReader:       {reads: true, need: []string{"reader"}, check: checkOwnReader},
 	doors.ListReaders:          {reads: true, check: fillLocation},
 	doors.ProcessPaymentIntent: {keyed: true, need: []string{"reader", "payment_intent"}, may: []string{"process_config[]"}, check: checkAction},
-	doors.CancelAction:         {need: []string{"reader"}, check: checkOwnReader},
+	doors.CancelAction:         {need: []string{"reader"}, check: checkCancel},
 	doors.RefundPayment:        {keyed: true, need: []string{"reader", "payment_intent"}, may: []string{"amount", "metadata[]"}, check: checkAction},
 	doors.SetReaderDisplay:     {need: []string{"reader", "type"}, may: []string{"cart[]"}, check: checkOwnReader},
 	doors.PresentPaymentMethod: {testOnly: true, need: []string{"reader"},

@@ -73,6 +73,15 @@ func (s *Server) Backlog(t *testing.T) (tries int, next time.Duration) {
 	return tries, time.UnixMilli(at).Sub(s.now())
 }
 
+// OpenActions counts the reader actions without an end.
+func (s *Server) OpenActions(t *testing.T) (n int) {
+	t.Helper()
+	if err := s.db.r.QueryRow(`SELECT count(*) FROM actions WHERE open = 1`).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 // Hurry lets the ledger look for what is due, as an event would.
 func (s *Server) Hurry() { s.hurry() }
 

@@ -453,7 +453,7 @@ func asRefusal(err error, e **doors.Error) bool { return errors.As(err, e) }
 // waitFor polls for something that tells nobody when it happens.
 func waitFor(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

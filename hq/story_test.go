@@ -293,7 +293,7 @@ func (s *shop) until(what string, fits func(hq.Item) bool) hq.Item {
 			return it
 		}
 	}
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for time.Now().Before(deadline) {
 		f, err := s.client.Feed(s.t.Context(), s.epoch, s.seq, 5*time.Second)
 		if err != nil {

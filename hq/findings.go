@@ -145,11 +145,14 @@ func (s *Server) Decide(ctx context.Context, d Decision) error {
 
 // proposal is an operation that a person can have made by confirming a finding.
 type proposal struct {
-	Kind     doors.Kind `json:"kind"`
-	Ref      string     `json:"ref"`
+	Kind     doors.Kind `json:"kind,omitempty"`
+	Ref      string     `json:"ref,omitempty"`
 	Amount   int64      `json:"amount,omitempty"`
 	Currency string     `json:"currency,omitempty"`
 	Order    string     `json:"order,omitempty"`
+	// Instead: a capture that had failed is taken to have succeeded, with that result.
+	Amend  string          `json:"amend,omitempty"`
+	Result json.RawMessage `json:"result,omitempty"`
 }
 
 // headquartersTill names who asked for an operation that a person confirmed here.
@@ -161,6 +164,9 @@ func (s *Server) carryOut(t *tx, f Finding) error {
 	var p proposal
 	if err := json.Unmarshal(f.Proposal, &p); err != nil {
 		return err
+	}
+	if p.Amend != "" {
+		return t.amendAsDecided(f.Store, p)
 	}
 	rec, err := readStore(t, `id = ?`, f.Store)
 	if err != nil {

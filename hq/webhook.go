@@ -141,6 +141,11 @@ func (s *Server) takeEvent(ctx context.Context, e Event) (result string, err err
 			return "", err
 		}
 	}
+	if v.intent != "" && (e.Type == "payment_intent.succeeded" || e.Type == "charge.captured") {
+		if err := s.amend(ctx, mode, e.Account, v.intent); err != nil {
+			return "", err // it is told again
+		}
+	}
 	err = s.db.tx(ctx, func(t *tx) error {
 		result = "taken"
 		store, err := t.storeOfEvent(mode, e.Account, v)

@@ -267,9 +267,7 @@ func (q *Queue) remember(c *change) error {
 		}
 		idx := seen.index
 		q.mu.Lock()
-		for id := range q.suspected {
-			idx.suspect(id, true)
-		}
+		idx.setAside(q.suspected)
 		q.st, q.index = c.st, idx
 		q.mu.Unlock()
 	} else {

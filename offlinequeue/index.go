@@ -2,28 +2,26 @@ package offlinequeue
 
 import (
 	"cmp"
-	"container/heap"
 	"fmt"
 	"slices"
 	"time"
 )
 
-// index is what is kept in memory: counts of everything, and one entry for each
-// operation that has no end yet or has to be offered again; of those that wait, the
-// oldest. The queue's mutex guards it.
+// index is what is kept in memory: counts of everything, one entry for each operation
+// that is next to be offered or was, and a mark of what else is open or has to be
+// offered again. The queue's mutex guards it.
 type index struct {
-	most     int                      // waiting operations in memory
-	through  uint64                   // what waits and was promised up to here is in memory
-	counts   map[string]map[State]int // by kind
-	bytes    int64                    // of all operations held
-	ended    int64                    // of those that have their end
-	entries  map[string]*entry        // by id
-	waiting  schedule                 // not in today's chain yet
-	offered  []*entry                 // numbered, receipt outstanding; by number
-	deadline deadlines                // of what is open
-	pending  []*entry                 // by seq; cleaned when read
+	most    int                      // waiting operations with an entry
+	counts  map[string]map[State]int // by kind
+	bytes   int64                    // of all operations held
+	ended   int64                    // of those that have their end
+	entries map[string]*entry        // by id
+	waiting schedule                 // not in today's chain yet
+	rest    backlog
+	offered []*entry // numbered, receipt outstanding; by number
 
 	parked, unresolved map[string]Held // by id
+	suspects           map[string]bool // set aside by Run
 }
 
 // entry is one operation of the index.
@@ -37,20 +35,18 @@ type entry struct {
 	state    State
 	money    bool
 	size     int
-	standing int // of that, what is written when its state changes
 
 	lane    *lane // nil: not waiting
-	gone    bool  // no longer in the index
 	parked  bool
 	suspect bool // Run has set it aside
 }
 
 func newIndex(most int) *index {
 	return &index{
-		most: most, through: allIn,
+		most: most, rest: newBacklog(),
 		counts:  map[string]map[State]int{},
 		entries: map[string]*entry{},
-		waiting: schedule{lanes: map[string]*lane{}},
+		waiting: newSchedule(),
 
 		parked: map[string]Held{}, unresolved: map[string]Held{},
 	}
@@ -71,46 +67,57 @@ func (x *index) apply(st *state, s saved, now time.Time) {
 	if s.new == nil {
 		x.note(s.old, false)
 		x.drop(s.old.ID)
-		return
+		x.rest.set(s.old.Seq, mark{})
+	} else {
+		x.count(s.new, 1)
+		x.note(s.new, true)
+		x.admit(st, s.new, now)
 	}
-	x.count(s.new, 1)
-	x.note(s.new, true)
-	x.admit(st, s.new, now)
+	x.turned()
 }
 
 // admit takes in how an operation stands now.
 func (x *index) admit(st *state, r *record, now time.Time) {
-	number := uint64(0)
-	if st.holds(r.Gen, r.Number) {
-		number = r.Number
-	}
-	outstanding := number > st.Cursor.AcceptedThrough
-	open := !r.State.Final()
-	again := number == 0 && st.forgotten(r, now)
-	if !open && !outstanding && !again {
+	number := st.number(r)
+	switch e := x.entries[r.ID]; {
+	case r.State.Final() && number <= st.Cursor.AcceptedThrough && (number > 0 || !st.forgotten(r, now)):
 		x.drop(r.ID)
-		return
+		x.rest.set(r.Seq, mark{})
+	case number > 0 && number <= st.Cursor.AcceptedThrough:
+		x.drop(r.ID)
+		x.leave(r, rankHas)
+	case number == 0 && e == nil && x.outside(r):
+		x.leave(r, rankOf(r.State, r.Money))
+	case number == 0 && e != nil && e.parked && r.Parked == nil && x.rest.waits > 0:
+		// It is in the schedule only because it held up others: what was promised
+		// before it may not be.
+		l := e.lane
+		x.drop(r.ID)
+		x.unload(l)
+		x.leave(r, rankOf(r.State, r.Money))
+	default:
+		x.rest.set(r.Seq, mark{})
+		x.enter(r, number, now)
 	}
+}
+
+// number is an operation's number in today's chain; 0: none.
+func (s *state) number(r *record) uint64 {
+	if s.holds(r.Gen, r.Number) {
+		return r.Number
+	}
+	return 0
+}
+
+// enter has an operation wait in the schedule, or, with a number, for its receipt.
+func (x *index) enter(r *record, number uint64, now time.Time) {
 	e := x.entries[r.ID]
-	if e == nil && number == 0 && x.outside(r) {
-		return
-	}
 	if e == nil {
-		e = &entry{id: r.ID, ref: r.Ref, seq: r.Seq, created: r.Created, money: r.Money}
+		e = &entry{id: r.ID, ref: r.Ref, seq: r.Seq, created: r.Created, deadline: r.Deadline, money: r.Money, suspect: x.suspects[r.ID]}
 		x.entries[r.ID] = e
-		if r.State == Pending {
-			x.pending = append(x.pending, e)
-		}
 	}
-	moved := !r.Deadline.Equal(e.deadline)
-	if moved {
-		e.deadline = r.Deadline
-		if !r.Deadline.IsZero() {
-			heap.Push(&x.deadline, due{r.Deadline, e})
-		}
-	}
-	rank := e.rank()
-	e.state, e.size, e.standing = r.State, r.size, r.size-r.asked
+	moved, rank := !r.Deadline.Equal(e.deadline), e.rank()
+	e.deadline, e.state, e.size = r.Deadline, r.State, r.size
 	x.waiting.hold(e, r.Parked != nil, e.suspect)
 	if e.lane != nil && (moved || e.rank() != rank) {
 		x.waiting.moved(e.lane)
@@ -122,9 +129,17 @@ func (x *index) admit(st *state, r *record, now time.Time) {
 		return
 	}
 	x.waiting.remove(e)
-	if outstanding && e.number != number {
+	if e.number != number {
 		e.number = number
 		x.offer(e)
+	}
+}
+
+// turned has the backlog looked through again when what is held back is another, or
+// when that ended which stood for a part of it.
+func (x *index) turned() {
+	if x.waiting.held || x.waiting.more {
+		x.waiting.held, x.waiting.more, x.rest.best = false, false, turn{}
 	}
 }
 
@@ -144,8 +159,11 @@ func (x *index) offer(e *entry) {
 func (x *index) accepted(through uint64) {
 	n := 0
 	for n < len(x.offered) && x.offered[n].number <= through {
-		if e := x.offered[n]; e.state.Final() {
+		if e := x.offered[n]; x.entries[e.id] == e {
 			x.drop(e.id)
+			if !e.state.Final() {
+				x.rest.set(e.seq, x.rest.mark(e.ref, dueOf(rankHas, e.deadline), e.created))
+			}
 		}
 		n++
 	}
@@ -159,7 +177,6 @@ func (x *index) drop(id string) {
 	}
 	delete(x.entries, id)
 	x.waiting.remove(e)
-	e.gone = true
 }
 
 func (x *index) count(r *record, by int) {
@@ -178,47 +195,24 @@ func (x *index) count(r *record, by int) {
 // oldestPending is when the operation was put that waits longest for
 // headquarters; zero: none.
 func (x *index) oldestPending() time.Time {
-	for len(x.pending) > 0 {
-		if e := x.pending[0]; !e.gone && e.state == Pending {
-			return e.created
+	oldest := x.rest.oldest()
+	for _, e := range x.entries {
+		if e.state == Pending && (oldest.IsZero() || e.created.Before(oldest)) {
+			oldest = e.created
 		}
-		x.pending = x.pending[1:]
 	}
-	x.pending = nil
-	return time.Time{}
+	return oldest
 }
 
 // nextDeadline is the earliest deadline of what is open; zero: none.
 func (x *index) nextDeadline() time.Time {
-	for len(x.deadline) > 0 {
-		d := x.deadline[0]
-		if !d.e.gone && !d.e.state.Final() && d.at.Equal(d.e.deadline) {
-			return d.at
+	next := x.rest.deadline()
+	for _, e := range x.entries {
+		if !e.state.Final() && compareDeadline(e.deadline, next) < 0 {
+			next = e.deadline
 		}
-		heap.Pop(&x.deadline)
 	}
-	return time.Time{}
-}
-
-// due is a deadline and whose it was when it was pushed.
-type due struct {
-	at time.Time
-	e  *entry
-}
-
-// deadlines is a heap; what no longer holds is dropped when it comes up.
-type deadlines []due
-
-func (d deadlines) Len() int           { return len(d) }
-func (d deadlines) Less(i, j int) bool { return d[i].at.Before(d[j].at) }
-func (d deadlines) Swap(i, j int)      { d[i], d[j] = d[j], d[i] }
-func (d *deadlines) Push(v any)        { *d = append(*d, v.(due)) }
-func (d *deadlines) Pop() any {
-	old := *d
-	v := old[len(old)-1]
-	old[len(old)-1] = due{}
-	*d = old[:len(old)-1]
-	return v
+	return next
 }
 
 // seen is what reading all of the state found.

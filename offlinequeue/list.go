@@ -13,10 +13,7 @@ import (
 func (q *Queue) All(states ...State) iter.Seq2[Op, error] {
 	return func(yield func(Op, error) bool) {
 		next := q.pages(states)
-		q.mu.Lock()
-		inMemory := q.index.through == allIn
-		q.mu.Unlock()
-		if inMemory && len(states) > 0 && !slices.ContainsFunc(states, State.Final) {
+		if len(states) > 0 && !slices.ContainsFunc(states, State.Final) {
 			next = q.openPages(states)
 		}
 		for {
@@ -133,23 +130,25 @@ func (r *reader) heldPage(st *state, from *string, list *[]uint64, states []Stat
 
 // openPages reads what has no end yet: the index knows which those are.
 func (q *Queue) openPages(states []State) func() ([]Op, bool, error) {
-	type place struct {
-		seq uint64
-		id  string
-	}
 	q.mu.Lock()
-	var list []place
-	for id, e := range q.index.entries {
-		if slices.Contains(states, e.state) {
-			list = append(list, place{e.seq, id})
-		}
-	}
+	list := q.index.open(states)
 	q.mu.Unlock()
-	slices.SortFunc(list, func(a, b place) int { return cmp.Compare(b.seq, a.seq) })
 	return func() (ops []Op, more bool, err error) {
 		n := min(page, len(list))
-		for _, p := range list[:n] {
-			op, err := q.Get(p.id)
+		for _, seq := range list[:n] {
+			rd, _ := q.reader()
+			r, err := rd.standing(seq)
+			var op Op
+			if e := (*storeError)(nil); errors.As(err, &e) && q.remake(e) == nil {
+				rd, _ = q.reader()
+				r, err = rd.standing(seq)
+			}
+			if err == nil {
+				op, err = q.Get(r.ID)
+			}
+			if errors.Is(err, ErrNotFound) {
+				continue // pruned since
+			}
 			if err != nil {
 				return ops, false, err
 			}
@@ -160,4 +159,21 @@ func (q *Queue) openPages(states []State) func() ([]Op, bool, error) {
 		list = list[n:]
 		return ops, len(list) > 0, nil
 	}
+}
+
+// open lists the places of what may be in those states, which are no ends, the last first.
+func (x *index) open(states []State) (list []uint64) {
+	for _, e := range x.entries {
+		if slices.Contains(states, e.state) {
+			list = append(list, e.seq)
+		}
+	}
+	has := slices.Contains(states, Accepted)
+	x.rest.all(func(seq uint64, m mark) {
+		if rank := m.rank(); rank < 2 || rank == rankHas && has {
+			list = append(list, seq)
+		}
+	})
+	slices.SortFunc(list, func(a, b uint64) int { return cmp.Compare(b, a) })
+	return list
 }

@@ -140,6 +140,12 @@ func (m *model) restore() {
 var rank = map[State]int{Pending: 0, Accepted: 1, Failed: 2, Succeeded: 3}
 
 func (m *model) invariant() {
+	m.q.mu.Lock()
+	why := m.q.index.check()
+	m.q.mu.Unlock()
+	if why != "" {
+		m.rt.Fatal(why)
+	}
 	i := len(m.order)
 	for op, err := range m.q.All() {
 		m.check(err)
@@ -178,10 +184,7 @@ func (m *model) open0() int {
 	m.q.mu.Lock()
 	defer m.q.mu.Unlock()
 	n := len(m.q.index.offered) + len(m.q.index.waiting.lanes)
-	if m.q.index.through != allIn {
-		n++ // and those on disk
-	}
-	return n
+	return n + m.q.index.rest.waits
 }
 
 func (m *model) arrived() {

@@ -406,6 +406,7 @@ func (q *Queue) adopt(f *found) {
 	a.fault, a.onSync, o.wanted = q.fault, q.tidy, a.more
 	a.room, a.alone = q.roomToApply, q.alone
 	q.mu.Lock()
+	f.index.setAside(q.suspected)
 	q.store, q.st, q.index, q.overlay = f.store, f.st, f.index, o
 	q.journal, q.applier = f.journal, a
 	q.mu.Unlock()

@@ -76,7 +76,7 @@ func (x *index) note(r *record, there bool) {
 // retract has what was offered wait for new numbers.
 func (x *index) retract(now time.Time) {
 	for _, e := range x.offered {
-		if !e.gone && e.lane == nil {
+		if x.entries[e.id] == e && e.lane == nil {
 			x.waiting.add(e, now)
 		}
 	}
@@ -85,8 +85,23 @@ func (x *index) retract(now time.Time) {
 
 // suspect sets an entry aside, or back in its line.
 func (x *index) suspect(id string, is bool) {
-	if e := x.entries[id]; e != nil {
-		x.waiting.hold(e, e.parked, is)
+	e := x.entries[id]
+	if e == nil {
+		return
+	}
+	was, l := e.held(), e.lane
+	x.waiting.hold(e, e.parked, is)
+	if l != nil && was && !e.held() && x.rest.waits > 0 {
+		x.unload(l) // what was promised before it may be in the backlog
+	}
+	x.turned()
+}
+
+// setAside tells a new index who is set aside.
+func (x *index) setAside(ids map[string]bool) {
+	x.suspects = ids
+	for id := range ids {
+		x.suspect(id, true)
 	}
 }
 

@@ -174,7 +174,8 @@ func (q *Queue) spare(st *state, r *record, now time.Time) bool {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.index.entries[r.ID] == nil
+	mark := q.index.rest.at(r.Seq)
+	return q.index.entries[r.ID] == nil && !mark.there()
 }
 
 // prune removes an operation.

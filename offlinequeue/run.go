@@ -165,7 +165,7 @@ func (q *Queue) send(ctx context.Context, s Sender, ops int, only string) (Batch
 // leaves: what headquarters saw under a number is never offered under another.
 // What was offered and has no receipt goes first, in the order of its numbers.
 func (q *Queue) batch(ctx context.Context, ops int, only string) (Batch, error) {
-	ids, size, err := q.choose(ctx, ops, only)
+	ids, size, err := q.choose(ops, only)
 	if err != nil || len(ids) == 0 {
 		return Batch{}, err
 	}
@@ -181,40 +181,23 @@ func (q *Queue) batch(ctx context.Context, ops int, only string) (Batch, error) 
 }
 
 // choose says what the next batch is of, and about how large that is.
-func (q *Queue) choose(ctx context.Context, ops int, only string) (ids []string, size int, err error) {
+func (q *Queue) choose(ops int, only string) (ids []string, size int, err error) {
 	q.mu.Lock()
-	for q.index.scarce() {
-		q.mu.Unlock()
-		if err := q.refill(ctx); err != nil {
-			return nil, 0, err
-		}
-		q.mu.Lock()
-	}
 	defer q.mu.Unlock()
 	if only != "" {
-		ids = append(ids, only)
-	} else if len(q.index.offered) > 0 {
-		for _, e := range q.index.offered {
-			if len(ids) == ops || len(ids) > 0 && size+e.size > batchBytes {
-				break
-			}
-			ids, size = append(ids, e.id), size+e.size
+		return []string{only}, 0, nil
+	}
+	entries := q.index.offered
+	if len(entries) == 0 {
+		if entries, err = q.pick(ops); err != nil {
+			return nil, 0, err
 		}
-	} else {
-		picked := q.index.waiting.pick(q.now(), ops, batchBytes)
-		for len(picked) == 0 && q.index.through != allIn {
-			// All that is in memory is held up: others may not be.
-			q.mu.Unlock()
-			err := q.refill(ctx)
-			q.mu.Lock()
-			if err != nil {
-				return nil, 0, err
-			}
-			picked = q.index.waiting.pick(q.now(), ops, batchBytes)
+	}
+	for _, e := range entries {
+		if len(ids) == ops || len(ids) > 0 && size+e.size > batchBytes {
+			break
 		}
-		for _, e := range picked {
-			ids, size = append(ids, e.id), size+e.size
-		}
+		ids, size = append(ids, e.id), size+e.size
 	}
 	return ids, size, nil
 }

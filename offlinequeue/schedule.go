@@ -23,7 +23,15 @@ type schedule struct {
 	lanes map[string]*lane // by ref
 	order []*lane
 	waits int      // entries in all lanes
-	fresh []*entry // money in the order it was put; cleaned when read
+	fresh []*entry // money by place; cleaned when read
+
+	stops map[string]uint64 // by ref, the place of what is held back: what is behind it waits
+	more  bool              // what a lane has in the backlog is to be looked at
+	held  bool              // something is held back, or is so no more
+}
+
+func newSchedule() schedule {
+	return schedule{lanes: map[string]*lane{}, stops: map[string]uint64{}}
 }
 
 // lane is what waits under one ref, in the order of promises. It goes as early as
@@ -35,6 +43,7 @@ type lane struct {
 	// of all, and what presses when the first few are gone is among them too.
 	pressing []*entry
 	best     *entry
+	beyond   *entry // stands for those of the ref that are left in the backlog; nil: none that presses
 	at       int    // in schedule.order
 	held     int    // how many are parked or suspected
 	stop     uint64 // place of the first of those: it and what is behind it wait
@@ -82,6 +91,11 @@ func (l *lane) weigh() {
 	}
 }
 
+// ended reports whether after so many of its entries come those in the backlog.
+func (l *lane) ended(n int) bool {
+	return l.beyond != nil && (n == len(l.entries) || l.entries[n].seq > l.beyond.seq)
+}
+
 // held reports whether an entry holds up its lane.
 func (e *entry) held() bool { return e.parked || e.suspect }
 
@@ -95,11 +109,13 @@ func before(a, b *entry) bool {
 }
 
 // rank: open money, open records, then what headquarters only has to be reminded of.
-func (e *entry) rank() int {
+func (e *entry) rank() int { return rankOf(e.state, e.money) }
+
+func rankOf(s State, money bool) int {
 	switch {
-	case e.state.Final():
+	case s.Final():
 		return 2
-	case e.money:
+	case money:
 		return 0
 	}
 	return 1
@@ -151,9 +167,11 @@ func (s *schedule) add(e *entry, now time.Time) {
 	l.put(e)
 	if e.held() {
 		l.held++
+		s.held = true
 	}
 	if e.rank() == 0 && now.Sub(e.created) < freshAge {
-		s.fresh = append(s.fresh, e)
+		i, _ := slices.BinarySearchFunc(s.fresh, e.seq, bySeq)
+		s.fresh = slices.Insert(s.fresh, i, e)
 	}
 	s.fix(l)
 }
@@ -168,6 +186,7 @@ func (s *schedule) remove(e *entry) {
 	l.drop(e)
 	if e.held() {
 		l.held--
+		s.held = true
 	}
 	s.fix(l)
 }
@@ -183,6 +202,7 @@ func (s *schedule) hold(e *entry, parked, suspect bool) {
 	if was {
 		e.lane.held -= 2
 	}
+	s.held = true
 	s.fix(e.lane)
 }
 
@@ -201,6 +221,12 @@ func (s *schedule) fix(l *lane) {
 	l.stop = math.MaxUint64
 	if l.held > 0 {
 		l.stop = l.entries[slices.IndexFunc(l.entries, (*entry).held)].seq
+		s.stops[l.ref] = l.stop
+	} else {
+		delete(s.stops, l.ref)
+	}
+	if l.ended(0) {
+		l.beyond, s.more = nil, true
 	}
 	s.place(l, 0)
 }
@@ -224,6 +250,9 @@ func (s *schedule) place(l *lane, skip int) {
 			}
 		}
 	}
+	if l.beyond != nil && l.beyond.seq < l.stop && before(l.beyond, best) {
+		best = l.beyond
+	}
 	switch {
 	case l.at < 0:
 		l.best = best
@@ -234,9 +263,17 @@ func (s *schedule) place(l *lane, skip int) {
 	}
 }
 
+// picking is what was picked, and what would have been before it.
+type picking struct {
+	entries  []*entry
+	bar      turn // what comes before goes before the last of them
+	unshared bool // of the share for what is fresh something is left
+	cut      bool // there is more of a ref in the backlog, and that goes next
+}
+
 // pick chooses what gets the next numbers, in the order of submission, without
 // taking it out: it leaves the schedule once its number is on disk.
-func (s *schedule) pick(now time.Time, ops, bytes int) []*entry {
+func (s *schedule) pick(now time.Time, ops, bytes int) (p picking) {
 	var picked []*entry
 	taken := map[*lane]int{} // how many of its entries are picked
 	room := func(e *entry) bool {
@@ -261,6 +298,7 @@ func (s *schedule) pick(now time.Time, ops, bytes int) []*entry {
 		for l := range taken {
 			s.place(l, 0)
 		}
+		p.entries = picked
 	}()
 	share := ops / freshShare
 	for len(s.order) > 0 && len(picked) < ops {
@@ -270,13 +308,25 @@ func (s *schedule) pick(now time.Time, ops, bytes int) []*entry {
 			if f := s.nextFresh(now, taken); f != nil {
 				l, e = f.lane, f
 				share--
+			} else {
+				p.unshared = true
 			}
 		}
+		if t := l.best.turn(); l == s.order[0] && p.bar.before(t) {
+			p.bar = t
+		}
 		if !through(l, e) {
-			break
+			return p
+		}
+		if l.ended(taken[l]) {
+			p.cut = true
+			return p
 		}
 	}
-	return picked
+	if len(picked) < ops {
+		p.bar = lastTurn
+	}
+	return p
 }
 
 // nextFresh is the first operation put just now that is not picked yet.

@@ -24,16 +24,16 @@ func record1(e *entry) *entry { e.money = false; return e }
 func ended(e *entry) *entry { e.state = Succeeded; return e }
 
 func scheduled(entries ...*entry) *schedule {
-	s := &schedule{lanes: map[string]*lane{}}
+	s := newSchedule()
 	for _, e := range entries {
 		s.add(e, monday)
 	}
-	return s
+	return &s
 }
 
-func picked(s *schedule, ops, bytes int) []string {
+func pickedIDs(s *schedule, ops, bytes int) []string {
 	list := []string{}
-	for _, e := range s.pick(monday, ops, bytes) {
+	for _, e := range s.pick(monday, ops, bytes).entries {
 		list = append(list, e.id)
 	}
 	return list
@@ -104,16 +104,16 @@ func TestOrderOfSubmission(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := scheduled(c.entries...)
-			equal(t, "picked", picked(s, c.ops, 1<<20), c.want)
-			equal(t, "picked again", picked(s, c.ops, 1<<20), c.want)
+			equal(t, "picked", pickedIDs(s, c.ops, 1<<20), c.want)
+			equal(t, "picked again", pickedIDs(s, c.ops, 1<<20), c.want)
 		})
 	}
 }
 
 func TestPickIsBoundedByBytesButTakesOne(t *testing.T) {
 	s := scheduled(waits("a", "a", 1, 0, 0), waits("b", "b", 2, 0, 0), waits("c", "c", 3, 0, 0))
-	equal(t, "two fit", picked(s, 8, 1000), []string{"a", "b"})
-	equal(t, "one always", picked(s, 8, 1), []string{"a"})
+	equal(t, "two fit", pickedIDs(s, 8, 1000), []string{"a", "b"})
+	equal(t, "one always", pickedIDs(s, 8, 1), []string{"a"})
 }
 
 // Whatever waits: everything comes out once, never against the order of its
@@ -139,7 +139,7 @@ func TestScheduleDrainsInOrderOfRefs(t *testing.T) {
 		last := map[string]uint64{}
 		got := 0
 		for {
-			batch := s.pick(monday, 1+r.IntN(9), 4000)
+			batch := s.pick(monday, 1+r.IntN(9), 4000).entries
 			if len(batch) == 0 {
 				break
 			}

@@ -68,45 +68,36 @@ func (q *Queue) Settle(ctx context.Context, c Cursor, outs []Outcome) error {
 		return fmt.Errorf("settle outcomes: %w", err)
 	}
 	for {
-		n, size := 0, 0
-		for n < len(outs) && n < maxGroup && (n == 0 || size < groupBytes/4) {
-			o := outs[n]
-			size += q.sizeOf(o.ID) + len(o.Result) + len(o.Reversal) + len(o.Unknown) + 512
-			n++
-		}
-		part, last := outs[:n], n == len(outs)
-		through := c.Seq
-		if !last {
-			through = part[n-1].Seq
-		}
-		err := q.do(ctx, "settle", size, func(ch *change) error {
-			return ch.settle(c.Epoch, through, part)
+		n := 0
+		err := q.do(ctx, "settle", settleBytes, func(ch *change) (err error) {
+			n, err = ch.settle(c, outs)
+			return err
 		})
 		if err != nil {
 			return fmt.Errorf("settle outcomes: %w", err)
 		}
-		if outs = outs[n:]; last {
+		if outs = outs[n:]; len(outs) == 0 {
 			return nil
 		}
 	}
 }
 
-// sizeOf is about how large an operation's record is.
-func (q *Queue) sizeOf(id string) int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if e := q.index.entries[id]; e != nil {
-		return e.standing
-	}
-	return 1 << 10
-}
+// settleBytes is about how much one step of Settle writes.
+const settleBytes = groupBytes / 4
 
-// settle is one step of Settle.
-func (c *change) settle(epoch string, through uint64, outs []Outcome) error {
-	if epoch != c.st.Cursor.Epoch {
-		return nil // left behind while these were under way
+// settle is one step of Settle: of so many of the outcomes.
+func (c *change) settle(to Cursor, outs []Outcome) (n int, err error) {
+	if to.Epoch != c.st.Cursor.Epoch {
+		return len(outs), nil // left behind while these were under way
 	}
-	for _, o := range outs {
+	through := to.Seq
+	for size := 0; n < len(outs); n++ {
+		if n == maxGroup || size > settleBytes {
+			through = outs[n-1].Seq
+			break
+		}
+		o := outs[n]
+		size += len(o.Result) + len(o.Reversal) + len(o.Unknown) + 256
 		if o.ID == "" || o.Seq != 0 && o.Seq <= c.st.Cursor.Seq {
 			continue
 		}
@@ -116,12 +107,12 @@ func (c *change) settle(epoch string, through uint64, outs []Outcome) error {
 		r, err := c.load(o.ID)
 		if errors.Is(err, ErrNotFound) {
 			if err := c.keep(o); err != nil {
-				return err
+				return n, err
 			}
 			continue
 		}
 		if err != nil {
-			return err
+			return n, err
 		}
 		old := r
 		if !r.settle(o, c.now) {
@@ -131,12 +122,13 @@ func (c *change) settle(epoch string, through uint64, outs []Outcome) error {
 			r.Number, r.Gen = 0, c.st.gen() // headquarters has it, by whatever road
 		}
 		c.save(&old, r)
+		size += r.size - r.asked
 		c.tell(r)
 	}
 	if through > c.st.Cursor.Seq {
 		c.st.Cursor.Seq, c.wrote = through, true
 	}
-	return nil
+	return n, nil
 }
 
 // keep stores an outcome whose operation is not here (yet).

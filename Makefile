@@ -102,6 +102,11 @@ SIMDAYS ?= 30
 sim-heartbeats: apt ## one store's heartbeats for SIMDAYS (default 30), and the rows that headquarters keeps of them
 	go test ./hq -count=1 -v -timeout 0 -run TestMoney_1_1_AMonthOfHeartbeats -simdays $(SIMDAYS)
 
+OUTAGE ?= 100000
+.PHONY: sim-outage
+sim-outage: ## the backlog of 40 h without headquarters, taken little by little: nothing lapses; of OUTAGE operations (default 100000)
+	go test ./offlinequeue -count=1 -v -timeout 0 -run TestMoney_3_2_NothingLapses -outage $(OUTAGE)
+
 .PHONY: bench-queue
 bench-queue: ## durable enqueue beside five other stores and a bare file; recovery, drain (docs/benchmarks.md)
 	go -C bench/queue run . $(BENCHFLAGS)

@@ -58,9 +58,38 @@ type turn struct {
 
 var lastTurn = turn{due: dueLast} // nobody's
 
-func (t turn) before(u turn) bool { return t.due < u.due || t.due == u.due && t.seq < u.seq }
+func (t turn) before(u turn) bool { return compareTurns(t, u) < 0 }
 
-func (e *entry) turn() turn { return turn{dueOf(e.rank(), e.deadline), e.seq} }
+func (e *entry) turn(now time.Time) turn {
+	return turn{lateAt(now).due(dueOf(e.rank(), e.deadline)), e.seq}
+}
+
+func compareTurns(t, u turn) int {
+	return cmp.Or(cmp.Compare(t.due, u.due), cmp.Compare(t.seq, u.seq))
+}
+
+// turn is the earliest of its entries; lastTurn: nothing of it may go.
+func (l *lane) turn(now time.Time) turn {
+	first := lastTurn
+	for _, e := range l.best {
+		if e != nil && e.turn(now).before(first) {
+			first = e.turn(now)
+		}
+	}
+	return first
+}
+
+// late is when what is past its deadline has its turn: as if it were due in urgentLeft.
+type late struct{ passed, turn uint32 }
+
+func lateAt(now time.Time) late { return late{dueOf(0, now), dueOf(0, now.Add(urgentLeft))} }
+
+func (l late) due(due uint32) uint32 {
+	if due < l.passed {
+		return l.turn
+	}
+	return due
+}
 
 // deadlineOf is when something is due; zero: never.
 func deadlineOf(due uint32) time.Time {
@@ -254,14 +283,15 @@ func (s *stops) may(k *block, i int) bool {
 }
 
 // ghost stands for what is not in the schedule.
-func ghost(seq uint64, due uint32) *entry {
-	e := &entry{seq: seq, state: Pending, deadline: deadlineOf(due)}
-	switch due >> dueBits {
+func ghost(t turn, now time.Time) *entry {
+	e := &entry{seq: t.seq, state: Pending, deadline: deadlineOf(t.due)}
+	switch t.due >> dueBits {
 	case 0:
 		e.money = true
 	case 2:
 		e.state = Succeeded
 	}
+	e.late = e.lapsed(now)
 	return e
 }
 
@@ -272,15 +302,15 @@ type group struct {
 	last uint64 // the place of the last that is wanted; all before it have to come along
 	long bool   // it may be long, for the share of one that was put just now
 	seqs []uint64
-	// Those are not all: of the others the most pressing, and its place; 0: they are.
-	beyond     uint64
-	beyondsDue uint32
+	// Those are not all: of the others the most pressing; zero: they are.
+	beyond turn
 }
 
 // plan chooses what comes into the schedule next: the most pressing, most of them at
 // a time, and some of what was put just now; the most pressing first.
 func (b *backlog) plan(now time.Time, most int, s *stops) []*group {
-	limit, ties := b.limit(most, s)
+	late := lateAt(now)
+	limit, ties := b.limit(most, s, late)
 	fresh, lane := (most+7)/8, (most+laneShare-1)/laneShare
 	since := uint32(max(0, now.Add(-freshAge).Unix()+1-markEpoch))
 	groups, wanted := map[uint64]*group{}, &sieve{}
@@ -288,6 +318,7 @@ func (b *backlog) plan(now time.Time, most int, s *stops) []*group {
 	for j := range b.blocks {
 		k := &b.blocks[j]
 		for i, due := range k.marks.due {
+			due = late.due(due)
 			share := due < 1<<dueBits && k.marks.born[i] >= since
 			if due >= dueHas || due > limit && !share || !s.may(k, i) {
 				continue
@@ -319,13 +350,13 @@ func (b *backlog) plan(now time.Time, most int, s *stops) []*group {
 			if !wanted.has(low) || k.marks.due[i] >= dueHas {
 				continue
 			}
-			g, seq, due := groups[k.marks.ref(i)], k.first+uint64(i), k.marks.due[i]
+			g, seq := groups[k.marks.ref(i)], k.first+uint64(i)
 			switch {
 			case g == nil || seq > g.last:
 				continue
 			case len(g.seqs) == lane && !g.long || len(g.seqs) == most:
-				if g.beyond == 0 || due < g.beyondsDue {
-					g.beyond, g.beyondsDue = seq, due
+				if due := k.marks.due[i]; g.beyond.seq == 0 || late.due(due) < late.due(g.beyond.due) {
+					g.beyond = turn{due, seq}
 				}
 				continue
 			case len(g.seqs) == 0:
@@ -355,7 +386,7 @@ func (b *backlog) plan(now time.Time, most int, s *stops) []*group {
 
 // limit finds the due before which at most so many may go, and how many of those that
 // are due just then fit.
-func (b *backlog) limit(most int, s *stops) (due uint32, ties int) {
+func (b *backlog) limit(most int, s *stops, late late) (due uint32, ties int) {
 	if b.waits <= most {
 		return dueLast, 0
 	}
@@ -365,7 +396,7 @@ func (b *backlog) limit(most int, s *stops) (due uint32, ties int) {
 		for j := range b.blocks {
 			k := &b.blocks[j]
 			for i, due := range k.marks.due {
-				if due < dueHas && (shift > 0 || due>>16 == within) && s.may(k, i) {
+				if due = late.due(due); due < dueHas && (shift > 0 || due>>16 == within) && s.may(k, i) {
 					counts[uint16(due>>shift)]++
 				}
 			}
@@ -402,14 +433,14 @@ func (x *index) unload(l *lane) {
 	for _, e := range slices.Clone(l.entries) {
 		if !e.held() {
 			x.drop(e.id)
-			x.rest.set(e.seq, x.rest.mark(e.ref, e.turn().due, e.created))
+			x.rest.set(e.seq, x.rest.mark(e.ref, dueOf(e.rank(), e.deadline), e.created))
 		}
 	}
 	x.rest.moved = true
 }
 
 // shrink leaves the least pressing to the backlog.
-func (x *index) shrink() {
+func (x *index) shrink(now time.Time) {
 	if x.waiting.waits <= 2*x.most {
 		return
 	}
@@ -419,15 +450,7 @@ func (x *index) shrink() {
 			lanes = append(lanes, l)
 		}
 	}
-	slices.SortFunc(lanes, func(a, b *lane) int {
-		switch {
-		case a.at < 0 || b.at < 0: // what is held up goes first
-			return cmp.Compare(count(a.at >= 0), count(b.at >= 0))
-		case before(a.best, b.best):
-			return 1
-		}
-		return -1
-	})
+	slices.SortFunc(lanes, func(a, b *lane) int { return compareTurns(b.turn(now), a.turn(now)) })
 	for _, l := range lanes {
 		if x.waiting.waits <= x.most {
 			return
@@ -450,7 +473,7 @@ func (x *index) lacks(p picking, now time.Time) bool {
 // load reads the most pressing of the backlog into the schedule. read tells how an
 // operation stands; unlocked calls what reads without the index being locked.
 func (x *index) load(now time.Time, unlocked func(func() error) error, read func(seq uint64) (record, error)) error {
-	x.shrink()
+	x.shrink(now)
 	for _, l := range x.waiting.lanes {
 		if l.beyond != nil {
 			l.beyond = nil
@@ -493,20 +516,20 @@ func (x *index) load(now time.Time, unlocked func(func() error) error, read func
 				continue
 			}
 			x.enter(&r, 0, now)
-			if l := x.waiting.lanes[r.Ref]; g.beyond > 0 && i == len(g.seqs)-1 {
-				l.beyond = ghost(g.beyond, g.beyondsDue)
+			if l := x.waiting.lanes[r.Ref]; g.beyond.seq > 0 && i == len(g.seqs)-1 {
+				l.beyond = ghost(g.beyond, now)
 				x.waiting.fix(l)
 				cut[g.ref] = true
 			}
 		}
 	}
 	x.waiting.held, x.waiting.more = false, false
-	s := x.stops()
+	s, late := x.stops(), lateAt(now)
 	x.rest.best = lastTurn
 	for j := range x.rest.blocks {
 		k := &x.rest.blocks[j]
 		for i, due := range k.marks.due {
-			if due < x.rest.best.due && due < dueHas && s.may(k, i) && !cut[k.marks.ref(i)] {
+			if due = late.due(due); due < x.rest.best.due && due < dueHas && s.may(k, i) && !cut[k.marks.ref(i)] {
 				x.rest.best = turn{due, k.first + uint64(i)}
 			}
 		}

@@ -39,6 +39,7 @@ type entry struct {
 	lane    *lane // nil: not waiting
 	parked  bool
 	suspect bool // Run has set it aside
+	late    bool // it has passed its deadline
 }
 
 func newIndex(most int) *index {
@@ -117,7 +118,7 @@ func (x *index) enter(r *record, number uint64, now time.Time) {
 		x.entries[r.ID] = e
 	}
 	moved, rank := !r.Deadline.Equal(e.deadline), e.rank()
-	e.deadline, e.state, e.size = r.Deadline, r.State, r.size
+	e.deadline, e.state, e.size, e.late = r.Deadline, r.State, r.size, e.late && !moved
 	x.waiting.hold(e, r.Parked != nil, e.suspect)
 	if e.lane != nil && (moved || e.rank() != rank) {
 		x.waiting.moved(e.lane)

@@ -141,7 +141,7 @@ var rank = map[State]int{Pending: 0, Accepted: 1, Failed: 2, Succeeded: 3}
 
 func (m *model) invariant() {
 	m.q.mu.Lock()
-	why := m.q.index.check()
+	why := m.q.index.check(m.q.now())
 	m.q.mu.Unlock()
 	if why != "" {
 		m.rt.Fatal(why)

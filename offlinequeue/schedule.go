@@ -18,12 +18,17 @@ const (
 	urgentLeft = 12 * time.Hour // with less than this nobody goes before
 )
 
-// schedule orders what waits for a number. It is a heap of lanes.
+// What has passed its deadline is not given up: the deadline may have been a guess. But
+// nothing that can still be saved lapses for it: it goes after all that has less than
+// urgentLeft, and before the rest.
+
+// schedule orders what waits for a number. It is two heaps of lanes.
 type schedule struct {
 	lanes map[string]*lane // by ref
-	order []*lane
-	waits int      // entries in all lanes
-	fresh []*entry // money by place; cleaned when read
+	order laneHeap         // by what can be saved, then what has no deadline, then records
+	late  laneHeap         // by what is past its deadline
+	waits int              // entries in all lanes
+	fresh []*entry         // money by place; cleaned when read
 
 	stops map[string]uint64 // by ref, the place of what is held back: what is behind it waits
 	more  bool              // what a lane has in the backlog is to be looked at
@@ -31,7 +36,7 @@ type schedule struct {
 }
 
 func newSchedule() schedule {
-	return schedule{lanes: map[string]*lane{}, stops: map[string]uint64{}}
+	return schedule{lanes: map[string]*lane{}, stops: map[string]uint64{}, late: laneHeap{by: byLate}}
 }
 
 // lane is what waits under one ref, in the order of promises. It goes as early as
@@ -42,9 +47,10 @@ type lane struct {
 	// Those that go before everything put after them: the first is the most pressing
 	// of all, and what presses when the first few are gone is among them too.
 	pressing []*entry
-	best     *entry
+	best     [2]*entry // by which it is in a heap; nil: it is in that not
+	at       [2]int
+	late     bool   // something of it may be past its deadline
 	beyond   *entry // stands for those of the ref that are left in the backlog; nil: none that presses
-	at       int    // in schedule.order
 	held     int    // how many are parked or suspected
 	stop     uint64 // place of the first of those: it and what is behind it wait
 }
@@ -85,9 +91,10 @@ func (l *lane) drop(e *entry) {
 // weigh finds anew what presses.
 func (l *lane) weigh() {
 	entries := l.entries
-	l.entries, l.pressing = l.entries[:0], l.pressing[:0]
+	l.entries, l.pressing, l.late = l.entries[:0], l.pressing[:0], false
 	for _, e := range entries {
 		l.push(e)
+		l.late = l.late || e.late
 	}
 }
 
@@ -99,7 +106,7 @@ func (l *lane) ended(n int) bool {
 // held reports whether an entry holds up its lane.
 func (e *entry) held() bool { return e.parked || e.suspect }
 
-// before is the order of submission among heads of lanes.
+// before is the order of submission among heads of lanes, of which none or all are late.
 func before(a, b *entry) bool {
 	return cmp.Or(
 		cmp.Compare(a.rank(), b.rank()),
@@ -121,8 +128,14 @@ func rankOf(s State, money bool) int {
 	return 1
 }
 
+// urgent is what can be saved and has little time left.
 func (e *entry) urgent(now time.Time) bool {
-	return e.rank() == 0 && !e.deadline.IsZero() && e.deadline.Sub(now) < urgentLeft
+	return e.rank() == 0 && !e.deadline.IsZero() && !e.late && e.deadline.Sub(now) < urgentLeft
+}
+
+// lapsed is money past its deadline.
+func (e *entry) lapsed(now time.Time) bool {
+	return e.rank() == 0 && !e.deadline.IsZero() && e.deadline.Before(now)
 }
 
 // compareDeadline puts "none" last.
@@ -159,7 +172,7 @@ func without(list []*entry, e *entry) []*entry {
 func (s *schedule) add(e *entry, now time.Time) {
 	l := s.lanes[e.ref]
 	if l == nil {
-		l = &lane{ref: e.ref, at: -1}
+		l = &lane{ref: e.ref}
 		s.lanes[e.ref] = l
 	}
 	e.lane, e.number = l, 0
@@ -208,8 +221,10 @@ func (s *schedule) hold(e *entry, parked, suspect bool) {
 
 // moved puts a lane where it belongs after one of its entries changed.
 func (s *schedule) moved(l *lane) {
-	l.best = nil
 	l.weigh()
+	for _, h := range []*laneHeap{&s.order, &s.late} {
+		h.put(l, nil)
+	}
 	s.fix(l)
 }
 
@@ -231,36 +246,62 @@ func (s *schedule) fix(l *lane) {
 	s.place(l, 0)
 }
 
-// place orders a lane by its entries but the first skip; without any it is not
-// in the heap.
+// place orders a lane by its entries but the first skip; without any it is in no heap.
 func (s *schedule) place(l *lane, skip int) {
-	if skip >= len(l.entries) || l.entries[skip].seq >= l.stop {
-		if l.at >= 0 {
-			heap.Remove(s, l.at)
-		}
-		return
-	}
-	from, _ := slices.BinarySearchFunc(l.pressing, l.entries[skip].seq, bySeq)
-	best := l.pressing[from]
-	if l.held > 0 { // seldom: only those before it count
-		best = l.entries[skip]
-		for _, e := range l.entries[skip:] {
-			if e.seq < l.stop && before(e, best) {
-				best = e
+	var best, late *entry
+	if skip < len(l.entries) && l.entries[skip].seq < l.stop {
+		from, _ := slices.BinarySearchFunc(l.pressing, l.entries[skip].seq, bySeq)
+		best = l.pressing[from]
+		if l.held > 0 || l.late { // seldom: only those before it count, and two ways
+			best, late = nil, nil
+			for _, e := range l.entries[skip:] {
+				if e.seq < l.stop {
+					best, late = earlier(e, best, late)
+				}
 			}
 		}
+		if l.beyond != nil && l.beyond.seq < l.stop {
+			best, late = earlier(l.beyond, best, late)
+		}
 	}
-	if l.beyond != nil && l.beyond.seq < l.stop && before(l.beyond, best) {
-		best = l.beyond
-	}
+	s.order.put(l, best)
+	s.late.put(l, late)
+}
+
+// earlier is the more pressing of e and the best of its kind.
+func earlier(e, best, late *entry) (*entry, *entry) {
 	switch {
-	case l.at < 0:
-		l.best = best
-		heap.Push(s, l)
-	case best != l.best:
-		l.best = best
-		heap.Fix(s, l.at)
+	case e.late && (late == nil || before(e, late)):
+		late = e
+	case !e.late && (best == nil || before(e, best)):
+		best = e
 	}
+	return best, late
+}
+
+// age takes note of what passed its deadline.
+func (s *schedule) age(now time.Time) {
+	for l := s.order.first(); l != nil && l.best[byOrder].lapsed(now); l = s.order.first() {
+		for _, e := range l.entries {
+			e.late = e.late || e.lapsed(now)
+		}
+		if l.beyond != nil {
+			l.beyond.late = l.beyond.late || l.beyond.lapsed(now)
+		}
+		s.moved(l)
+	}
+}
+
+// first is the lane whose turn it is, and for which of its entries; nil: none.
+func (s *schedule) first(now time.Time) (*lane, *entry) {
+	l, late := s.order.first(), s.late.first()
+	if late != nil && (l == nil || !l.best[byOrder].urgent(now)) {
+		return late, late.best[byLate]
+	}
+	if l == nil {
+		return nil, nil
+	}
+	return l, l.best[byOrder]
 }
 
 // picking is what was picked, and what would have been before it.
@@ -301,19 +342,24 @@ func (s *schedule) pick(now time.Time, ops, bytes int) (p picking) {
 		p.entries = picked
 	}()
 	share := ops / freshShare
-	for len(s.order) > 0 && len(picked) < ops {
-		l := s.order[0]
-		e := l.best
+	s.age(now)
+	for len(picked) < ops {
+		l, e := s.first(now)
+		if l == nil {
+			p.bar = lastTurn
+			return p
+		}
+		turn := e.turn(now)
 		if share > 0 && !e.urgent(now) {
 			if f := s.nextFresh(now, taken); f != nil {
-				l, e = f.lane, f
+				l, e, turn = f.lane, f, p.bar
 				share--
 			} else {
 				p.unshared = true
 			}
 		}
-		if t := l.best.turn(); l == s.order[0] && p.bar.before(t) {
-			p.bar = t
+		if p.bar.before(turn) {
+			p.bar = turn
 		}
 		if !through(l, e) {
 			return p
@@ -322,9 +368,6 @@ func (s *schedule) pick(now time.Time, ops, bytes int) (p picking) {
 			p.cut = true
 			return p
 		}
-	}
-	if len(picked) < ops {
-		p.bar = lastTurn
 	}
 	return p
 }
@@ -348,30 +391,65 @@ func (s *schedule) nextFresh(now time.Time, taken map[*lane]int) *entry {
 	return nil
 }
 
-// Len, Less, Swap, Push and Pop are heap.Interface.
-func (s *schedule) Len() int { return len(s.order) }
+const (
+	byOrder = iota
+	byLate
+)
 
-// Less compares two lanes by their most pressing entries.
-func (s *schedule) Less(i, j int) bool { return before(s.order[i].best, s.order[j].best) }
+// laneHeap is lanes by one of their entries.
+type laneHeap struct {
+	list []*lane
+	by   int // which
+}
+
+// put has a lane stand where that entry belongs; nil: nowhere.
+func (h *laneHeap) put(l *lane, e *entry) {
+	was := l.best[h.by]
+	switch {
+	case e == was:
+	case e == nil:
+		heap.Remove(h, l.at[h.by])
+		l.best[h.by] = nil
+	case was == nil:
+		l.best[h.by] = e
+		heap.Push(h, l)
+	default:
+		l.best[h.by] = e
+		heap.Fix(h, l.at[h.by])
+	}
+}
+
+func (h *laneHeap) first() *lane {
+	if len(h.list) == 0 {
+		return nil
+	}
+	return h.list[0]
+}
+
+// Len, Less, Swap, Push and Pop are heap.Interface.
+func (h *laneHeap) Len() int { return len(h.list) }
+
+// Less compares two lanes by their entries.
+func (h *laneHeap) Less(i, j int) bool { return before(h.list[i].best[h.by], h.list[j].best[h.by]) }
 
 // Swap swaps two lanes.
-func (s *schedule) Swap(i, j int) {
-	s.order[i], s.order[j] = s.order[j], s.order[i]
-	s.order[i].at, s.order[j].at = i, j
+func (h *laneHeap) Swap(i, j int) {
+	h.list[i], h.list[j] = h.list[j], h.list[i]
+	h.list[i].at[h.by], h.list[j].at[h.by] = i, j
 }
 
 // Push adds a lane.
-func (s *schedule) Push(v any) {
+func (h *laneHeap) Push(v any) {
 	l := v.(*lane)
-	l.at = len(s.order)
-	s.order = append(s.order, l)
+	l.at[h.by] = len(h.list)
+	h.list = append(h.list, l)
 }
 
 // Pop removes the last lane.
-func (s *schedule) Pop() any {
-	l := s.order[len(s.order)-1]
-	s.order[len(s.order)-1] = nil
-	s.order = s.order[:len(s.order)-1]
-	l.at = -1
+func (h *laneHeap) Pop() any {
+	n := len(h.list) - 1
+	l := h.list[n]
+	h.list[n] = nil
+	h.list = h.list[:n]
 	return l
 }

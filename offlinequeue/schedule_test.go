@@ -95,6 +95,12 @@ func TestOrderOfSubmission(t *testing.T) {
 			many(4, func(i int) *entry { return waits(fmt.Sprint("old", i), fmt.Sprint(i), uint64(i+1), old, 20*h) }),
 			waits("capture", "pi", 5, old, 40*h), waits("refund", "pi", 6, time.Second, 47*h),
 		), 4, []string{"capture", "refund", "old0", "old1"}},
+		{"what is past its deadline goes after what can be saved, and before the rest", []*entry{
+			waits("past", "a", 1, old, -h), waits("saved", "b", 2, old, 11*h), waits("more", "c", 3, old, 13*h), waits("none", "d", 4, old, 0),
+		}, 8, []string{"saved", "past", "more", "none"}},
+		{"of a ref what can be saved counts", []*entry{
+			waits("past", "pi", 1, old, -h), waits("saved", "pi", 2, old, 10*h), waits("other", "b", 3, old, 11*h),
+		}, 8, []string{"past", "saved", "other"}},
 		{"fresh records have no share", []*entry{
 			waits("capture", "a", 1, old, 20*h), record1(waits("receipt", "b", 2, time.Second, 0)), waits("other", "c", 3, old, 20*h),
 		}, 4, []string{"capture", "other", "receipt"}},
@@ -152,8 +158,8 @@ func TestScheduleDrainsInOrderOfRefs(t *testing.T) {
 				got++
 			}
 		}
-		if got != n || len(s.lanes) > 0 || len(s.order) > 0 {
-			t.Fatalf("seed %d: %d of %d came out; %d lanes, %d in the heap are left", seed, got, n, len(s.lanes), len(s.order))
+		if got != n || len(s.lanes) > 0 || s.order.Len()+s.late.Len() > 0 {
+			t.Fatalf("seed %d: %d of %d came out; %d lanes, %d in the heap are left", seed, got, n, len(s.lanes), s.order.Len())
 		}
 	}
 }

@@ -139,5 +139,5 @@ func (q *Queue) overlayNow() *overlay {
 func (q *Queue) idle() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.index.offered) == 0 && len(q.index.waiting.order) == 0 && q.index.rest.best == lastTurn
+	return len(q.index.offered) == 0 && q.index.waiting.order.Len()+q.index.waiting.late.Len() == 0 && q.index.rest.best == lastTurn
 }

@@ -11,7 +11,7 @@ var shopRules = []rule{
 		remedy:    []string{"Reserve the reader's address in the router.", "Let tills discover readers again; they keep the old address."},
 		operator:  "A card reader has a new network address. Connect to it again."},
 	{code: "reader_other_subnet", severity: Warning, title: "A reader is in another network than the hub", match: matchReaderCoded("reader_other_subnet", 0.9),
-		dependsOn: []string{"link_down", "no_ipv4", "address_wrong_subnet", "address_not_private", "wrong_netmask", "multiple_uplinks"},
+		dependsOn: []string{"link_down", "no_ipv4", "gateway_silent", "address_wrong_subnet", "address_not_private", "wrong_netmask", "multiple_uplinks"},
 		remedy:    []string{"Put tills, hub and readers into one network or VLAN."},
 		operator:  "A card reader is on another network than the tills."},
 	{code: "reader_port_closed", severity: Warning, title: "A reader refuses connections", match: matchReaderCoded("reader_port_closed", 0.9), dependsOn: []string{"client_isolation"},

@@ -360,3 +360,25 @@ func TestPanicIsARefusalAndNotABrokenLine(t *testing.T) {
 	h = Handler(watcher{newShop(), func(context.Context) { panic(http.ErrAbortHandler) }}, Options{})
 	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(post, "/pos/"+posCredential+"/connection_token", nil))
 }
+
+// whence is a shop that answers with where the asking till is.
+type whence struct{ *shop }
+
+func (whence) Readers(_ context.Context, t Till) (any, error) { return t.Addr, nil }
+
+func TestTheBackendLearnsWhereATillAsksFrom(t *testing.T) {
+	for remote, want := range map[string]string{
+		"192.168.7.22:50123":          `"192.168.7.22"`,
+		"[::ffff:192.168.7.22]:50123": `"192.168.7.22"`,
+		"[fe80::1%eth0]:50123":        `"fe80::1"`,
+		"@":                           `""`, // a unix socket
+	} {
+		r := httptest.NewRequest(get, "/pos/"+posCredential+"/v1/readers", nil)
+		r.RemoteAddr = remote
+		w := httptest.NewRecorder()
+		Handler(whence{newShop()}, Options{}).ServeHTTP(w, r)
+		if got := strings.TrimSpace(w.Body.String()); w.Code != http.StatusOK || got != want {
+			t.Errorf("%s: %d %s, want %s", remote, w.Code, got, want)
+		}
+	}
+}

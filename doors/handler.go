@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -202,6 +203,9 @@ func (d *door) till(q *ask) (Till, error) {
 	till, err := d.backend.Till(q.Context(), q.credential)
 	if err != nil {
 		return Till{}, err
+	}
+	if from, err := netip.ParseAddrPort(q.RemoteAddr); err == nil {
+		till.Addr = from.Addr().Unmap().WithZone("")
 	}
 	return till, nil
 }

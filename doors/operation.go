@@ -5,6 +5,7 @@ package doors
 
 import (
 	"encoding/json"
+	"net/netip"
 	"time"
 )
 
@@ -69,6 +70,8 @@ type Till struct {
 	Name  string `json:"name"`
 	Scope Scope  `json:"scope"`
 	Mode  Mode   `json:"mode"`
+
+	Addr netip.Addr `json:"-"` // where it asks from; invalid where that is not known
 }
 
 // MayPut refuses what the till's scope may not ask for.

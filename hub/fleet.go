@@ -3,11 +3,15 @@ package hub
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -30,6 +34,7 @@ type fleet struct {
 	hub      *Hub
 	registry readers.Registry
 	dial     func(ctx context.Context, network, addr string) (net.Conn, error)
+	lans     func() []netip.Prefix
 	asked    chan struct{} // somebody wants the list looked at now
 	first    chan struct{} // closed after the first look, whatever it gave
 	once     sync.Once
@@ -44,6 +49,7 @@ func newFleet(h *Hub) *fleet {
 	f := &fleet{
 		hub:   h,
 		dial:  (&net.Dialer{Timeout: probeTimeout}).DialContext,
+		lans:  ownNetworks,
 		asked: make(chan struct{}, 1),
 		first: make(chan struct{}),
 	}
@@ -125,6 +131,9 @@ func observation(raw json.RawMessage, at time.Time) (readers.Observation, error)
 		IP         string `json:"ip_address"`
 		Status     string `json:"status"`
 		LastSeen   int64  `json:"last_seen_at"` // milliseconds, unlike the rest of Stripe
+		Action     *struct {
+			Status string `json:"status"`
+		} `json:"action"` // the newest, which may have ended
 	}
 	if err := json.Unmarshal(raw, &r); err != nil {
 		return readers.Observation{}, err
@@ -140,6 +149,7 @@ func observation(raw json.RawMessage, at time.Time) (readers.Observation, error)
 	case "offline":
 		o.Online = readers.No
 	}
+	o.Busy = readers.Of(r.Action != nil && r.Action.Status == "in_progress")
 	if r.LastSeen > 0 {
 		o.LastSeen = time.UnixMilli(r.LastSeen).UTC()
 	}
@@ -148,6 +158,7 @@ func observation(raw json.RawMessage, at time.Time) (readers.Observation, error)
 
 // probe opens and closes a TCP connection to each real reader.
 func (f *fleet) probe(ctx context.Context) {
+	lans := f.lans()
 	var g errgroup.Group
 	g.SetLimit(probesAtOnce)
 	for _, r := range f.registry.Snapshot() {
@@ -155,7 +166,7 @@ func (f *fleet) probe(ctx context.Context) {
 			continue
 		}
 		g.Go(func() error {
-			o := readers.Observation{Source: readers.FromProbe, Serial: r.Serial, ID: r.ID, Addr: r.Addr, Reachable: readers.No}
+			o := readers.Observation{Source: readers.FromProbe, Serial: r.Serial, ID: r.ID, Addr: r.Addr, Reachable: readers.No, Near: near(lans, r.Addr)}
 			ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 			defer cancel()
 			began := time.Now()
@@ -163,6 +174,8 @@ func (f *fleet) probe(ctx context.Context) {
 			if err == nil {
 				o.Reachable, o.RTT = readers.Yes, time.Since(began)
 				_ = conn.Close()
+			} else {
+				o.Refused = refused(err)
 			}
 			o.At = time.Now()
 			f.registry.Observe(o)
@@ -170,6 +183,64 @@ func (f *fleet) probe(ctx context.Context) {
 		})
 	}
 	_ = g.Wait()
+}
+
+// refused says whether something at the address said no: Windows words it its own way.
+func refused(err error) bool {
+	return errors.Is(err, syscall.ECONNREFUSED) || strings.Contains(err.Error(), "actively refused")
+}
+
+// ownNetworks are the networks of this machine's cards.
+func ownNetworks() []netip.Prefix {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	var out []netip.Prefix
+	for _, a := range addrs {
+		if p, err := netip.ParsePrefix(a.String()); err == nil && !p.Addr().IsLoopback() {
+			out = append(out, netip.PrefixFrom(p.Addr().Unmap(), p.Bits()))
+		}
+	}
+	return out
+}
+
+// near says whether an address is in one of the networks; none are none known.
+func near(lans []netip.Prefix, a netip.Addr) readers.Tri {
+	if len(lans) == 0 || !a.IsValid() {
+		return readers.Unknown
+	}
+	return readers.Of(slices.ContainsFunc(lans, func(p netip.Prefix) bool { return p.Contains(a) }))
+}
+
+// usualMask is how wide a shop's network is where nobody has told.
+const usualMask = 24
+
+// sameNetwork says whether a till and a reader are in one network, judged by the
+// hub's own: of two addresses outside all of them it is known only that they share
+// what a shop's network is wide.
+func sameNetwork(lans []netip.Prefix, till, reader netip.Addr) readers.Tri {
+	till, reader = till.Unmap(), reader.Unmap()
+	if !till.IsValid() || !reader.IsValid() || reader.IsUnspecified() || till.Is4() != reader.Is4() && !till.IsLoopback() {
+		return readers.Unknown
+	}
+	if till.IsLoopback() {
+		return near(lans, reader) // it runs beside the hub
+	}
+	known := false
+	for _, p := range lans {
+		if p.Contains(till) && p.Contains(reader) {
+			return readers.Yes
+		}
+		known = known || p.Contains(till) || p.Contains(reader)
+	}
+	switch p, err := till.Prefix(min(usualMask, till.BitLen())); {
+	case known:
+		return readers.No
+	case err == nil && till.Is4() && p.Contains(reader):
+		return readers.Yes
+	}
+	return readers.Unknown
 }
 
 // learnStore asks headquarters what it knows of this store and keeps it.

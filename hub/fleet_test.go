@@ -27,16 +27,19 @@ func TestReadersOfHeadquartersAreRead(t *testing.T) {
 	}{
 		{`{"id":"tmr_1","serial_number":"S1","label":"Lane 1","device_type":"stripe_s700","device_sw_version":"2.42.1","ip_address":"192.168.7.31","status":"online","last_seen_at":1795000000123}`,
 			readers.Observation{Source: readers.FromStripe, ID: "tmr_1", Serial: "S1", Label: "Lane 1", DeviceType: "stripe_s700", Software: "2.42.1",
-				Addr: netip.MustParseAddr("192.168.7.31"), Online: readers.Yes, LastSeen: time.UnixMilli(1795000000123).UTC(), At: at}},
+				Addr: netip.MustParseAddr("192.168.7.31"), Online: readers.Yes, LastSeen: time.UnixMilli(1795000000123).UTC(), Busy: readers.No, At: at}},
 		{`{"id":"tmr_2","serial_number":"S2","device_type":"a_new_one","ip_address":null,"status":null,"last_seen_at":null,"action":{"type":"x"}}`,
-			readers.Observation{Source: readers.FromStripe, ID: "tmr_2", Serial: "S2", DeviceType: "a_new_one", At: at}},
+			readers.Observation{Source: readers.FromStripe, ID: "tmr_2", Serial: "S2", DeviceType: "a_new_one", Busy: readers.No, At: at}},
 		{`{"id":"tmr_3","ip_address":"nowhere","status":"offline"}`,
-			readers.Observation{Source: readers.FromStripe, ID: "tmr_3", Online: readers.No, At: at}},
+			readers.Observation{Source: readers.FromStripe, ID: "tmr_3", Online: readers.No, Busy: readers.No, At: at}},
 	} {
 		got, err := observation(json.RawMessage(tc.raw), at)
 		if err != nil || got != tc.want {
 			t.Errorf("%s:\n got %+v, %v\nwant %+v", tc.raw, got, err, tc.want)
 		}
+	}
+	if got, err := observation(json.RawMessage(`{"id":"tmr_4","action":{"type":"process_payment_intent","status":"in_progress"}}`), at); err != nil || got.Busy != readers.Yes {
+		t.Errorf("an action in progress: busy %v, %v", got.Busy, err)
 	}
 	if _, err := observation(json.RawMessage(`[]`), at); err == nil {
 		t.Error("a list was read as a reader")
@@ -184,6 +187,80 @@ func TestASecondHubIsNoticed(t *testing.T) {
 	} {
 		if got := secondHub(tc.peers, "0412", own); got != tc.want {
 			t.Errorf("%v: %q, want %q", tc.peers, got, tc.want)
+		}
+	}
+}
+
+// TestWhetherATillAndAReaderAreInOneNetwork: judged by the hub's own networks, and by
+// what a shop's network is wide where neither is in one.
+func TestWhetherATillAndAReaderAreInOneNetwork(t *testing.T) {
+	lans := []netip.Prefix{netip.MustParsePrefix("192.168.7.10/24"), netip.MustParsePrefix("10.20.0.5/16"), netip.MustParsePrefix("fd00:7::10/64")}
+	for _, tt := range []struct {
+		till, reader string
+		want         readers.Tri
+	}{
+		{"192.168.7.22", "192.168.7.31", readers.Yes},
+		{"::ffff:192.168.7.22", "192.168.7.31", readers.Yes},
+		{"10.20.9.22", "10.20.200.31", readers.Yes},
+		{"192.168.8.22", "192.168.7.31", readers.No}, // the till is on the guest network
+		{"192.168.7.22", "192.168.8.31", readers.No}, // the reader is
+		{"10.20.9.22", "192.168.7.31", readers.No},
+		{"192.168.9.22", "192.168.9.31", readers.Yes}, // by a router in between
+		{"192.168.9.22", "192.168.12.31", readers.Unknown},
+		{"127.0.0.1", "192.168.7.31", readers.Yes}, // it runs beside the hub
+		{"127.0.0.1", "192.168.8.31", readers.No},
+		{"fd00:7::22", "192.168.7.31", readers.Unknown}, // two families say nothing of one cable
+		{"", "192.168.7.31", readers.Unknown},
+		{"192.168.7.22", "0.0.0.0", readers.Unknown},
+	} {
+		var till netip.Addr
+		if tt.till != "" {
+			till = netip.MustParseAddr(tt.till)
+		}
+		if got := sameNetwork(lans, till, netip.MustParseAddr(tt.reader)); got != tt.want {
+			t.Errorf("till %s, reader %s: %v, want %v", tt.till, tt.reader, got, tt.want)
+		}
+		if got := sameNetwork(nil, till, netip.MustParseAddr(tt.reader)); got == readers.No {
+			t.Errorf("till %s, reader %s: no, by no network at all", tt.till, tt.reader)
+		}
+	}
+}
+
+// TestATillLearnsWhetherItCanReachAReader: the answer is the asking till's own, with
+// words for the cashier, and none for readers that are nowhere on a LAN.
+func TestATillLearnsWhetherItCanReachAReader(t *testing.T) {
+	h := bare(t)
+	h.fleet.lans = func() []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix("192.168.7.10/24")} }
+	h.fleet.dial = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("connection refused") }
+	h.parts.HQ.(*fakeHQ).readers = []json.RawMessage{
+		[]byte(`{"id":"tmr_1","serial_number":"S1","label":"1","device_type":"stripe_s700","ip_address":"192.168.7.31","status":"online"}`),
+		[]byte(`{"id":"tmr_2","serial_number":"S2","label":"2","device_type":"simulated_wisepos_e","ip_address":"0.0.0.0","status":"online"}`),
+	}
+	h.fleet.poll(t.Context())
+	for from, want := range map[string]readers.Tri{"192.168.7.22": readers.Yes, "192.168.60.22": readers.No} {
+		v, err := h.Readers(t.Context(), doors.Till{Name: "Lane 1", Scope: doors.ScopePOS, Addr: netip.MustParseAddr(from)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got struct {
+			Readers []struct {
+				Serial, Label, Advice string
+				SameNetwork           readers.Tri `json:"same_network"`
+			}
+		}
+		if err := json.Unmarshal(raw, &got); err != nil || len(got.Readers) != 2 {
+			t.Fatalf("%s: %v", raw, err)
+		}
+		real, simulated := got.Readers[0], got.Readers[1]
+		if real.Serial != "S1" || real.Label != "1" || real.SameNetwork != want || (real.Advice != "") != (want == readers.No) {
+			t.Errorf("from %s: %+v, want %v", from, real, want)
+		}
+		if simulated.SameNetwork != readers.Unknown || simulated.Advice != "" {
+			t.Errorf("from %s, a simulated reader: %+v", from, simulated)
 		}
 	}
 }

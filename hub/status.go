@@ -53,11 +53,34 @@ func (h *Hub) Status(context.Context, doors.Till) (any, error) { return h.status
 // Diagnosis implements [doors.Backend].
 func (h *Hub) Diagnosis(context.Context, doors.Till) (any, error) { return h.monitor.current(), nil }
 
+// TillReader is a reader as one till sees it.
+type TillReader struct {
+	readers.Reader
+	SameNetwork readers.Tri `json:"same_network"`     // as the till that asks
+	Advice      string      `json:"advice,omitempty"` // what a cashier can do about it
+}
+
+// notTogether is what to do where a till and a reader are in two networks. Tills that
+// drive readers by way of Stripe work all the same.
+const notTogether = "This till and the card reader are on different networks. Put both on the shop's own network, not on the one for guests."
+
 // Readers implements [doors.Backend].
-func (h *Hub) Readers(context.Context, doors.Till) (any, error) {
+func (h *Hub) Readers(_ context.Context, t doors.Till) (any, error) {
+	lans := h.fleet.lans()
+	list := []TillReader{}
+	for _, r := range h.fleet.registry.Snapshot() {
+		tr := TillReader{Reader: r}
+		if r.Probeable() {
+			tr.SameNetwork = sameNetwork(lans, t.Addr, r.Addr)
+		}
+		if tr.SameNetwork == readers.No {
+			tr.Advice = notTogether
+		}
+		list = append(list, tr)
+	}
 	return struct {
-		Readers []readers.Reader `json:"readers"`
-	}{nonNil(h.fleet.registry.Snapshot())}, nil
+		Readers []TillReader `json:"readers"`
+	}{list}, nil
 }
 
 func (h *Hub) status() Status {

@@ -17,6 +17,7 @@ func TestRegistryAgainstModel(t *testing.T) {
 		type heardOf struct {
 			online, reachable Tri
 			moves             int
+			busy              bool
 		}
 		known := map[string]heardOf{} // what the changes told, by serial
 		moves := map[string]int{}
@@ -28,7 +29,7 @@ func TestRegistryAgainstModel(t *testing.T) {
 			}
 			switch what {
 			case ChangeNew:
-				h = heardOf{x.Online, x.Reachable, 0}
+				h = heardOf{x.Online, x.Reachable, 0, !x.BusySince.IsZero()}
 				moves[x.Serial] = 0
 			case ChangeGone:
 				delete(known, x.Serial)
@@ -44,6 +45,8 @@ func TestRegistryAgainstModel(t *testing.T) {
 				if x.PreviousAddr == x.Addr {
 					t.Fatalf("%s moved from %s to itself", x.Serial, x.Addr)
 				}
+			case ChangeBusy, ChangeIdle:
+				h.busy = what == ChangeBusy
 			case ChangeReachable, ChangeUnreachable:
 				h.reachable = Of(what == ChangeReachable)
 			default:
@@ -68,7 +71,7 @@ func TestRegistryAgainstModel(t *testing.T) {
 		line := rapid.Custom(func(t *rapid.T) Observation {
 			s := serial.Draw(t, "serial")
 			return Observation{Source: FromStripe, Serial: s, ID: "tmr_" + s, DeviceType: device.Draw(t, "device"),
-				Addr: address.Draw(t, "addr"), Online: tri.Draw(t, "online")}
+				Addr: address.Draw(t, "addr"), Online: tri.Draw(t, "online"), Busy: tri.Draw(t, "busy")}
 		})
 		t.Repeat(map[string]func(*rapid.T){
 			"time": func(t *rapid.T) {
@@ -83,7 +86,7 @@ func TestRegistryAgainstModel(t *testing.T) {
 				r.Replace(now, rapid.SliceOfNDistinct(line, 0, 3, func(o Observation) string { return o.Serial }).Draw(t, "list"))
 			},
 			"probe": func(t *rapid.T) {
-				r.Observe(Observation{Source: FromProbe, Serial: serial.Draw(t, "serial"), Addr: address.Draw(t, "addr"), Reachable: tri.Draw(t, "answer"), At: now})
+				r.Observe(Observation{Source: FromProbe, Serial: serial.Draw(t, "serial"), Addr: address.Draw(t, "addr"), Reachable: tri.Draw(t, "answer"), Refused: rapid.Bool().Draw(t, "refused"), Near: tri.Draw(t, "near"), At: now})
 			},
 			"till": func(t *rapid.T) {
 				r.Observe(Observation{Source: FromTill, Serial: serial.Draw(t, "serial"), Addr: address.Draw(t, "addr"), At: now})
@@ -103,7 +106,7 @@ func TestRegistryAgainstModel(t *testing.T) {
 					if err := invariant(x); err != nil {
 						t.Fatalf("%v: %+v", err, x)
 					}
-					if h.online != x.Online || (x.Reachable != Unknown && h.reachable != x.Reachable) || h.moves != x.AddressChanges {
+					if h.online != x.Online || (x.Reachable != Unknown && h.reachable != x.Reachable) || h.moves != x.AddressChanges || h.busy == x.BusySince.IsZero() {
 						t.Fatalf("told %+v, is %+v", h, x)
 					}
 				}
@@ -128,6 +131,12 @@ func invariant(x Reader) error {
 		return fmt.Errorf("a round trip without an answer")
 	case (x.AddressChanges > 0) != x.PreviousAddr.IsValid() || (x.AddressChanges > 0) == x.AddressChangedAt.IsZero():
 		return fmt.Errorf("moves, time and previous address disagree")
+	case x.Near != Unknown && !x.Probeable():
+		return fmt.Errorf("placed without an address")
+	case x.Why != "" && x.Why != WhyBusy && x.State == StateOnline:
+		return fmt.Errorf("a cause of what is no trouble")
+	case x.State == StateOffline && x.Why == "":
+		return fmt.Errorf("offline for no cause")
 	case x.State == StateOnline && x.Online != Yes, x.State == StateOffline && x.Online != No:
 		return fmt.Errorf("state is not Stripe's word")
 	}

@@ -88,7 +88,10 @@ type Observation struct {
 	Addr       netip.Addr
 	MAC        string
 	Online     Tri           // Stripe's word; only FromStripe
+	Busy       Tri           // an action waits for the customer; only FromStripe
 	Reachable  Tri           // TCP 4443 answered; only FromProbe
+	Refused    bool          // something is there and refused it; only FromProbe
+	Near       Tri           // the address is in one of the hub's own networks; only FromProbe
 	RTT        time.Duration // only FromProbe
 	LastSeen   time.Time     // Stripe's last_seen_at; zero: not told
 	At         time.Time     // when it was observed
@@ -106,14 +109,19 @@ type Reader struct {
 	Addr             netip.Addr    `json:"address"` // "" while nobody has told one
 	MAC              string        `json:"mac,omitempty"`
 	State            State         `json:"state"`
+	Why              Why           `json:"why,omitempty"`    // the cause, where the evidence shows one
 	Reason           string        `json:"reason,omitempty"` // what State rests on, in words
-	Online           Tri           `json:"online"`           // Stripe's word
-	Reachable        Tri           `json:"reachable"`        // TCP 4443 answers on the LAN
+	BusySince        time.Time     `json:"busy_since,omitzero"`
+	Online           Tri           `json:"online"`    // Stripe's word
+	Reachable        Tri           `json:"reachable"` // TCP 4443 answers on the LAN
+	Near             Tri           `json:"near"`      // its address is in one of the hub's own networks
 	RTT              time.Duration `json:"rtt_ns,omitempty"`
 	LastSeen         time.Time     `json:"last_seen,omitzero"`
 	AddressChanges   int           `json:"address_changes"`
 	AddressChangedAt time.Time     `json:"address_changed_at,omitzero"`
 	PreviousAddr     netip.Addr    `json:"previous_address,omitzero"`
+
+	refused bool // the newest probe was
 }
 
 // State is a reader in one word. See [Reader.judge] for the rules.
@@ -125,6 +133,20 @@ const (
 	StateOffline     State = "offline"     // Stripe says offline
 	StateUnreachable State = "unreachable" // nothing answers at its address, and Stripe does not say offline
 	StateUnknown     State = "unknown"     // nobody who could tell has told lately
+)
+
+// Why is what keeps a reader from work, in one word.
+type Why = string
+
+// The causes. Empty is a reader that works, or one of which the evidence shows none.
+const (
+	WhyPoweredOff    Why = "powered_off"    // off, unplugged or not on the network: silent here and at Stripe
+	WhyNoInternet    Why = "no_internet"    // it answers here and Stripe does not hear of it
+	WhyOtherSubnet   Why = "other_subnet"   // its address is in another network than the hub's
+	WhyPortClosed    Why = "port_closed"    // what has its address refuses: it restarts, updates, or is another device
+	WhySilentHere    Why = "silent_here"    // Stripe hears it and this network does not: kept apart, or it has moved
+	WhyStripeOffline Why = "stripe_offline" // Stripe's word alone
+	WhyBusy          Why = "busy"           // it waits for a customer
 )
 
 // Mobile reports whether the reader hangs on a phone or tablet by Bluetooth, USB
@@ -147,28 +169,56 @@ func (r Reader) simulated() bool {
 // Probeable reports whether the question "does it answer on the LAN?" makes sense.
 func (r Reader) Probeable() bool { return r.Addr.IsValid() && !r.Simulated && !r.Mobile() }
 
-// judge sets State and Reason from Online and Reachable.
+// judge sets State, Why and Reason from what was seen.
 func (r *Reader) judge() {
-	switch {
-	case r.Mobile():
-		r.State, r.Reason = StateUnknown, "mobile readers report no status of their own"
-	case r.Online == Yes && r.Reachable == No:
-		r.State, r.Reason = StateUnreachable, fmt.Sprintf("Stripe says online, but nothing answers at %s", r.Addr)
-	case r.Online == Yes && r.Reachable == Yes:
-		r.State, r.Reason = StateOnline, fmt.Sprintf("Stripe says online, and it answers at %s", r.Addr)
-	case r.Online == Yes:
-		r.State, r.Reason = StateOnline, "Stripe says online"
-	case r.Online == No && r.Reachable == Yes:
-		r.State, r.Reason = StateOffline, fmt.Sprintf("Stripe says offline, yet it answers at %s", r.Addr)
-	case r.Online == No && r.Reachable == No:
-		r.State, r.Reason = StateOffline, fmt.Sprintf("Stripe says offline, and nothing answers at %s", r.Addr)
-	case r.Online == No:
-		r.State, r.Reason = StateOffline, "Stripe says offline"
-	case r.Reachable == No:
-		r.State, r.Reason = StateUnreachable, fmt.Sprintf("nothing answers at %s, and Stripe's word is not known", r.Addr)
-	case r.Reachable == Yes:
-		r.State, r.Reason = StateUnknown, fmt.Sprintf("it answers at %s, but Stripe's word is not known", r.Addr)
-	default:
-		r.State, r.Reason = StateUnknown, "Stripe's word is not known"
+	r.State, r.Why, r.Reason = r.verdict()
+	if r.State == StateOnline && !r.BusySince.IsZero() {
+		r.Why, r.Reason = WhyBusy, r.Reason+"; an action waits there since "+r.BusySince.UTC().Format("15:04:05 UTC")
 	}
+}
+
+func (r *Reader) verdict() (state State, why Why, reason string) {
+	if r.Mobile() {
+		return StateUnknown, "", "mobile readers report no status of their own"
+	}
+	stripe := map[Tri]string{Yes: "Stripe says online", No: "Stripe says offline", Unknown: "Stripe's word is not known"}[r.Online]
+	switch r.Reachable {
+	case Yes:
+		switch r.Online {
+		case Yes:
+			return StateOnline, "", fmt.Sprintf("%s, and it answers at %s", stripe, r.Addr)
+		case No:
+			return StateOffline, WhyNoInternet, fmt.Sprintf("%s, yet it answers at %s", stripe, r.Addr)
+		}
+		return StateUnknown, "", fmt.Sprintf("it answers at %s, but Stripe's word is not known", r.Addr)
+	case No:
+		state, what := StateUnreachable, fmt.Sprintf("nothing answers at %s", r.Addr)
+		if r.Online == No {
+			state = StateOffline
+		}
+		switch {
+		case r.refused:
+			why, what = WhyPortClosed, fmt.Sprintf("what has %s refuses connections", r.Addr)
+		case r.Near == No:
+			why, what = WhyOtherSubnet, what+", which is in another network than the hub"
+		case r.Online == No:
+			why = WhyPoweredOff
+		default:
+			why = WhySilentHere
+		}
+		switch r.Online {
+		case Yes:
+			return state, why, stripe + ", but " + what
+		case No:
+			return state, why, stripe + ", and " + what
+		}
+		return state, why, what + ", and Stripe's word is not known"
+	}
+	switch r.Online {
+	case Yes:
+		return StateOnline, "", stripe
+	case No:
+		return StateOffline, WhyStripeOffline, stripe
+	}
+	return StateUnknown, "", stripe
 }

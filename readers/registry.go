@@ -32,6 +32,8 @@ const (
 	ChangeOffline     = "offline" // Stripe's word
 	ChangeUnknown     = "unknown" // Stripe's word has gone stale
 	ChangeMoved       = "moved"   // another address than before
+	ChangeBusy        = "busy"    // an action waits for the customer
+	ChangeIdle        = "idle"    // and no longer
 	ChangeReachable   = "reachable"
 	ChangeUnreachable = "unreachable"
 )
@@ -104,10 +106,10 @@ func (r *Registry) Sweep(now time.Time) {
 		for _, e := range r.entries {
 			before := e.Reader
 			if now.Sub(e.toldAt) > staleStripe {
-				e.Online = Unknown
+				e.Online, e.BusySince = Unknown, time.Time{}
 			}
 			if now.Sub(e.probedAt) > staleProbe {
-				e.Reachable, e.RTT, e.misses = Unknown, 0, 0
+				e.lose()
 			}
 			e.judge()
 			changes = append(changes, compare(before, e.Reader)...)
@@ -228,6 +230,12 @@ func (e *entry) take(o Observation) {
 			return // overtaken by a newer word
 		}
 		e.listed, e.toldAt, e.Online = true, o.At, o.Online
+		switch {
+		case o.Busy != Yes:
+			e.BusySince = time.Time{}
+		case e.BusySince.IsZero():
+			e.BusySince = o.At
+		}
 		e.describe(o)
 		e.move(o)
 	case FromProbe:
@@ -247,7 +255,7 @@ func (e *entry) take(o Observation) {
 		e.Online = Unknown
 	}
 	if !e.Probeable() {
-		e.Reachable, e.RTT, e.misses = Unknown, 0, 0
+		e.lose()
 	}
 	e.judge()
 }
@@ -277,7 +285,12 @@ func (e *entry) move(o Observation) {
 		e.AddressChanges++
 	}
 	e.Addr, e.MAC = o.Addr, o.MAC
-	e.Reachable, e.RTT, e.misses = Unknown, 0, 0
+	e.lose()
+}
+
+// lose forgets what probes have measured.
+func (e *entry) lose() {
+	e.Reachable, e.Near, e.RTT, e.refused, e.misses = Unknown, Unknown, 0, false, 0
 }
 
 // probed takes in the answer of a probe, if it was one of the present address.
@@ -285,14 +298,14 @@ func (e *entry) probed(o Observation) {
 	if o.Reachable == Unknown || o.At.Before(e.probedAt) || (o.Addr.IsValid() && o.Addr != e.Addr) {
 		return
 	}
-	e.probedAt = o.At
+	e.probedAt, e.Near = o.At, o.Near
 	if o.Reachable == Yes {
-		e.Reachable, e.RTT, e.misses = Yes, o.RTT, 0
+		e.Reachable, e.RTT, e.refused, e.misses = Yes, o.RTT, false, 0
 		return
 	}
 	e.misses++
 	if e.Reachable != Yes || e.misses >= missesToUnreachable {
-		e.Reachable, e.RTT = No, 0
+		e.Reachable, e.RTT, e.refused = No, 0, o.Refused
 	}
 }
 
@@ -308,6 +321,9 @@ func compare(before, after Reader) []change {
 	}
 	if after.Online != before.Online {
 		add(map[Tri]string{Yes: ChangeOnline, No: ChangeOffline, Unknown: ChangeUnknown}[after.Online])
+	}
+	if after.BusySince.IsZero() != before.BusySince.IsZero() {
+		add(map[bool]string{true: ChangeIdle, false: ChangeBusy}[after.BusySince.IsZero()])
 	}
 	if after.Reachable != before.Reachable && after.Reachable != Unknown {
 		add(map[Tri]string{Yes: ChangeReachable, No: ChangeUnreachable}[after.Reachable])

@@ -323,3 +323,66 @@ func TestManyMouthsAtOnce(t *testing.T) {
 		t.Errorf("%d changes heard; %+v", heard, r.Snapshot())
 	}
 }
+
+// TestWhyNamesTheCause: each cause that the issue of a reader can have, from the
+// sightings that show it.
+func TestWhyNamesTheCause(t *testing.T) {
+	const a = "192.168.1.20"
+	lan := func(seconds int, answered Tri, near Tri, refused bool) Observation {
+		o := probed(seconds, answered, a)
+		o.Near, o.Refused = near, refused
+		return o
+	}
+	busy := func(seconds int, busy Tri) Observation {
+		o := told(seconds, Yes, a)
+		o.Busy = busy
+		return o
+	}
+	for name, c := range map[string]struct {
+		seen  []Observation
+		state State
+		why   Why
+	}{
+		"works":                         {[]Observation{told(0, Yes, a), lan(1, Yes, Yes, false)}, StateOnline, ""},
+		"powered off":                   {[]Observation{told(0, No, a), lan(1, No, Yes, false)}, StateOffline, WhyPoweredOff},
+		"without internet":              {[]Observation{told(0, No, a), lan(1, Yes, Yes, false)}, StateOffline, WhyNoInternet},
+		"in another network":            {[]Observation{told(0, Yes, a), lan(1, No, No, false)}, StateUnreachable, WhyOtherSubnet},
+		"offline in another network":    {[]Observation{told(0, No, a), lan(1, No, No, false)}, StateOffline, WhyOtherSubnet},
+		"reached in another network":    {[]Observation{told(0, Yes, a), lan(1, Yes, No, false)}, StateOnline, ""},
+		"its port is closed":            {[]Observation{told(0, Yes, a), lan(1, No, Yes, true)}, StateUnreachable, WhyPortClosed},
+		"closed, and offline at Stripe": {[]Observation{told(0, No, a), lan(1, No, Yes, true)}, StateOffline, WhyPortClosed},
+		"silent here alone":             {[]Observation{told(0, Yes, a), lan(1, No, Yes, false)}, StateUnreachable, WhySilentHere},
+		"Stripe's word alone":           {[]Observation{told(0, No, a)}, StateOffline, WhyStripeOffline},
+		"waits for a customer":          {[]Observation{busy(0, Yes), busy(9, Yes)}, StateOnline, WhyBusy},
+		"waits no longer":               {[]Observation{busy(0, Yes), busy(9, No)}, StateOnline, ""},
+		"closed and then silent":        {[]Observation{told(0, No, a), lan(1, No, Yes, true), lan(2, No, Yes, false)}, StateOffline, WhyPoweredOff},
+		"moved after a closed port":     {[]Observation{told(0, Yes, a), lan(1, No, Yes, true), told(2, Yes, "192.168.1.21")}, StateOnline, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, _ := recorder()
+			for _, o := range c.seen {
+				r.Observe(o)
+			}
+			if got := only(t, r); got.State != c.state || got.Why != c.why {
+				t.Errorf("%s, %q (%s); want %s, %q", got.State, got.Why, got.Reason, c.state, c.why)
+			}
+		})
+	}
+	r, heard := recorder()
+	for _, o := range []Observation{busy(0, Yes), busy(9, Yes), busy(20, No)} {
+		r.Observe(o)
+	}
+	if want := []string{"S1 new", "S1 idle"}; !slices.Equal(*heard, want) {
+		t.Errorf("told %v, want %v", *heard, want)
+	}
+	r, _ = recorder()
+	r.Observe(busy(0, Yes))
+	r.Observe(busy(9, Yes))
+	if got := only(t, r).BusySince; !got.Equal(at(0)) {
+		t.Errorf("busy since %v, not since it was first told", got)
+	}
+	r.Sweep(at(500))
+	if got := only(t, r); !got.BusySince.IsZero() || got.Why != "" {
+		t.Errorf("still %q since %v by a word that is stale", got.Why, got.BusySince)
+	}
+}

@@ -42,7 +42,7 @@ var filterRows = []Row{
 	{Name: "https-cut", Does: "a middlebox resets every hello", Code: "https_blocked", done: func(s *Shop) error {
 		return errors.Join(s.catch("443", secureBox), s.box(secureBox, func(c net.Conn) { readHello(c); cut(c) }))
 	}},
-	{Name: "proxy-by-wpad", Does: "only a proxy leads out, and DHCP tells where it is", Code: "proxy_required", Target: "192.168.50.22:8899", Beside: []string{"ntp_blocked"}, done: func(s *Shop) error {
+	{Name: "proxy-by-wpad", Does: "only a proxy leads out, and DHCP tells where it is", Code: "proxy_required", Nobody: []string{"https_blocked"}, Target: "192.168.50.22:8899", Beside: []string{"ntp_blocked"}, done: func(s *Shop) error {
 		ln, err := s.listen("pos", ":80")
 		if err != nil {
 			return err

@@ -255,9 +255,9 @@ func TestATillLearnsWhetherItCanReachAReader(t *testing.T) {
 		if err := json.Unmarshal(raw, &got); err != nil || len(got.Readers) != 2 {
 			t.Fatalf("%s: %v", raw, err)
 		}
-		real, simulated := got.Readers[0], got.Readers[1]
-		if real.Serial != "S1" || real.Label != "1" || real.SameNetwork != want || (real.Advice != "") != (want == readers.No) {
-			t.Errorf("from %s: %+v, want %v", from, real, want)
+		lane, simulated := got.Readers[0], got.Readers[1]
+		if lane.Serial != "S1" || lane.Label != "1" || lane.SameNetwork != want || (lane.Advice != "") != (want == readers.No) {
+			t.Errorf("from %s: %+v, want %v", from, lane, want)
 		}
 		if simulated.SameNetwork != readers.Unknown || simulated.Advice != "" {
 			t.Errorf("from %s, a simulated reader: %+v", from, simulated)

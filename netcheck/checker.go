@@ -70,6 +70,7 @@ type checker struct {
 	asks          map[netip.AddrPort]asked
 	lookedUp      chan struct{}                     // closed when the names have been looked up
 	taken         []taken                           // Stripe's hosts that took a connection, in that order
+	reaching      chan struct{}                     // closed when the first of them did
 	far           chan struct{}                     // closed when even the first of them was far away
 	visited       chan struct{}                     // closed when all visits have ended
 	sessions      map[string]tls.ClientSessionCache // by name and address: what was proved at one proves nothing at another
@@ -86,7 +87,7 @@ type taken struct {
 func newChecker(t Targets) *checker {
 	c := &checker{t: t, sys: thisSystem(), now: time.Now, connect: new(net.Dialer).DialContext,
 		addrs: map[string][]netip.Addr{}, public: map[string][]netip.Addr{}, hosts: map[string]*visit{}, pathLost: -1, moved: map[netip.Addr]string{},
-		asks: map[netip.AddrPort]asked{}, lookedUp: make(chan struct{}), far: make(chan struct{}), visited: make(chan struct{}), sessions: map[string]tls.ClientSessionCache{}}
+		asks: map[netip.AddrPort]asked{}, lookedUp: make(chan struct{}), reaching: make(chan struct{}), far: make(chan struct{}), visited: make(chan struct{}), sessions: map[string]tls.ClientSessionCache{}}
 	c.ranges, c.badRanges = readRanges(t.RangesFile)
 	c.memory = recall(t.StateDir, c.now())
 	c.hostsFile = readHostsFile()

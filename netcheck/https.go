@@ -91,7 +91,11 @@ func (c *checker) tookConnection(v *visit) {
 		return
 	}
 	c.note(func() {
-		if c.taken = append(c.taken, taken{v.name, v.addr, v.connect}); len(c.taken) == 1 && v.connect > tooFar {
+		if c.taken = append(c.taken, taken{v.name, v.addr, v.connect}); len(c.taken) > 1 {
+			return
+		}
+		close(c.reaching)
+		if v.connect > tooFar {
 			close(c.far)
 		}
 	})

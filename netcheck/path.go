@@ -13,6 +13,9 @@ const (
 	// or two losses is no proof either way, so it is asked as often again.
 	pathSamples = 20
 	pathSpacing = 45 * time.Millisecond
+	// calmAfter is how long after the first connection the visits' own load is over: even
+	// 300 kbit/s carry all of it.
+	calmAfter = 2 * time.Second
 	// synRetry is when a lost SYN is sent again (RFC 6298: 1 s).
 	synRetry = 900 * time.Millisecond
 	// clearLoss is what chance alone hardly does to a good line in one round.
@@ -78,8 +81,14 @@ func (c *checker) endVisits(context.Context) Result {
 // goes on beside the samples makes no difference.
 func (c *checker) awaitMeasurable(ctx context.Context) Result {
 	select {
+	case <-c.reaching:
+	case <-c.visited:
+	case <-ctx.Done():
+	}
+	select {
 	case <-c.far:
 	case <-c.visited:
+	case <-time.After(calmAfter): // who is not done by then waits for silence
 	case <-ctx.Done():
 	}
 	return Result{}

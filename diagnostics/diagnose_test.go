@@ -431,3 +431,27 @@ func TestTheSampleOfAWildcardNeedsAWitness(t *testing.T) {
 		})
 	}
 }
+
+// Silence about a reader's name is a filter's where nothing else is lost.
+func TestSilenceAboutAReadersNameIsAFiltersWhereNothingElseIsLost(t *testing.T) {
+	shop := func(resolver netcheck.Result) Input {
+		n := reachable()
+		resolver.Name = "resolver/1"
+		n.Results = append(n.Results, resolver,
+			netcheck.Result{Name: "dns/api.stripe.com", Status: netcheck.Pass, Evidence: map[string]any{"host": "api.stripe.com", "said": "198.137.150.1"}},
+			netcheck.Result{Name: "dns/private", Status: netcheck.Fail, Code: "dns_private_filtered", Evidence: map[string]any{"name": "10-42-42-42.test", "said": "silent", "want": "10.42.42.42"}})
+		return Input{At: at, Net: n, Integration: "sdk-js"}
+	}
+	sound := netcheck.Result{Status: netcheck.Pass, Evidence: map[string]any{"resolver": "192.168.1.1", "lost": 0}}
+	losing := netcheck.Result{Status: netcheck.Pass, Evidence: map[string]any{"resolver": "192.168.1.1", "lost": 3}}
+	slow := netcheck.Result{Status: netcheck.Warn, Code: "dns_slow", Detail: "slow", Evidence: map[string]any{"resolver": "192.168.1.1", "lost": 0}}
+	for _, tt := range []struct {
+		name     string
+		resolver netcheck.Result
+		want     []string
+	}{{"sound", sound, []string{"dns_private_filtered"}}, {"losing", losing, []string{}}, {"slow", slow, []string{"dns_slow"}}} {
+		if got := causes(Diagnose(shop(tt.resolver))); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: causes %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}

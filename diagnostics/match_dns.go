@@ -144,9 +144,10 @@ func elsewhere(f *facts, name string) []string {
 }
 
 func matchDNSPrivate(f *facts) *proof {
-	r := f.probe("dns/private")
-	if r.Code != "dns_private_filtered" || str(r, "said") == "silent" && len(f.coded("wan_lossy")) > 0 {
-		return nil
+	r, first := f.probe("dns/private"), f.probe("resolver/1")
+	losing := len(f.coded("wan_lossy")) > 0 || num(first, "lost") > 0 || first.Code == "dns_slow"
+	if r.Code != "dns_private_filtered" || str(r, "said") == "silent" && losing {
+		return nil // a filter that is silent is so about that name alone
 	}
 	p := &proof{confidence: 0.97, targets: []string{str(r, "name")}, evidence: []string{fmt.Sprintf("%s answers public names, but not Stripe's test name: %s (want %s)",
 		or(str(r, "resolver"), "the shop's DNS"), str(r, "said"), str(r, "want"))}}

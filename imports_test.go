@@ -76,6 +76,8 @@ var testsMay = map[string][]string{
 var owners = map[string][]string{
 	"github.com/dgraph-io/badger":     {"offlinequeue"},
 	"github.com/stripe/stripe-go":     {"hq/stripeapi"},
+	"codeberg.org/go-pdf/fpdf":        {"diagnostics"},
+	"golang.org/x/image":              {"diagnostics"}, // the fonts of the PDF
 	"filippo.io/age":                  {"hq"},
 	"modernc.org/sqlite":              {"hq"},
 	"github.com/jackc/pgx":            {"hq/postgres", "internal/pgcluster"},

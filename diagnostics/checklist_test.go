@@ -3,6 +3,10 @@ package diagnostics
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -117,4 +121,51 @@ func TestWriteChecklist(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "checklist.html", page.Bytes())
+}
+
+// The PDF is read back by other people's programs: every word is in it, in order, on
+// pages that have a picture. The same items at the same time are the same bytes.
+func TestChecklistPDFIsReadByOthers(t *testing.T) {
+	in := whole()
+	in.Token = nil
+	items := Checklist(in)
+	items[13].Evidence = []string{"Żółw Σ Ж “x” … \U0001F600\x1b[31m", strings.Repeat("a long word ", 60)}
+	var first, second bytes.Buffer
+	for _, b := range []*bytes.Buffer{&first, &second} {
+		if err := WriteChecklistPDF(b, "0412", at, items); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(first.Bytes(), second.Bytes()) {
+		t.Error("twice the same is not the same")
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "checklist.pdf")
+	if err := os.WriteFile(file, first.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run := func(name string, args ...string) string {
+		t.Helper()
+		out, err := exec.CommandContext(t.Context(), name, args...).Output()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		return string(out)
+	}
+	text := strings.Join(strings.Fields(run("pdftotext", "-layout", file, "-")), " ")
+	for _, it := range items {
+		if want := fmt.Sprintf("%d. %s", it.Number, it.Title); !strings.Contains(text, want) {
+			t.Errorf("%q is not in the PDF", want)
+		}
+	}
+	for _, want := range []string{"Deployment checklist", "Store 0412", "Żółw Σ Ж “x” …", summary(items), "page 1", "page 2"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in the PDF", want)
+		}
+	}
+	run("pdftoppm", "-r", "50", "-png", file, filepath.Join(dir, "page"))
+	pages, err := filepath.Glob(filepath.Join(dir, "page*.png"))
+	if err != nil || len(pages) < 2 {
+		t.Errorf("%d pages have a picture", len(pages))
+	}
 }

@@ -9,9 +9,7 @@ import (
 // WriteChecklistText writes the items for a terminal.
 func WriteChecklistText(w io.Writer, items []Item, o TextOptions) error {
 	p := page{width: max(cmp.Or(o.Width, 80), 40), color: o.Color}
-	count := map[ItemState]int{}
 	for _, it := range items {
-		count[it.State]++
 		p.line(fmt.Sprintf("%2d  %s  %s", it.Number, p.paint(itemColor(it.State), fmt.Sprintf("%-14s", it.State)), clean(it.Title)))
 		for _, s := range it.Evidence {
 			p.field("saw", s)
@@ -21,10 +19,18 @@ func WriteChecklistText(w io.Writer, items []Item, o TextOptions) error {
 		}
 	}
 	p.line("")
-	p.line(fmt.Sprintf("%d of %d pass or are signed off, %d fail, %d want attention, %d not known.",
-		count[ItemPass]+count[ItemSignedOff]+count[ItemNotApplicable], len(items), count[ItemFail], count[ItemAttention], count[ItemUnknown]))
+	p.line(summary(items))
 	_, err := io.WriteString(w, p.String())
 	return err
+}
+
+func summary(items []Item) string {
+	count := map[ItemState]int{}
+	for _, it := range items {
+		count[it.State]++
+	}
+	return fmt.Sprintf("%d of %d pass or are signed off, %d fail, %d want attention, %d not known.",
+		count[ItemPass]+count[ItemSignedOff]+count[ItemNotApplicable], len(items), count[ItemFail], count[ItemAttention], count[ItemUnknown])
 }
 
 // WriteChecklistHTML writes the items as one page that needs nothing else.

@@ -18,7 +18,7 @@ import (
 )
 
 type checklistCmd struct {
-	Format string `enum:"text,json,html" default:"text" help:"text, json or html."`
+	Format string `enum:"text,json,html,pdf" default:"text" help:"text, json, html or pdf."`
 	Output string `placeholder:"FILE" help:"Write it there instead of to the terminal."`
 	Attest string `placeholder:"ITEM" and:"attest" help:"Sign an item off that no machine can see."`
 	By     string `placeholder:"NAME" and:"attest" help:"Who signs it off."`
@@ -36,6 +36,7 @@ Examples:
 
   hub checklist
   hub checklist --format html --output checklist.html
+  hub checklist --format pdf --output checklist.pdf
   hub checklist --attest sdk --by "J. Doe" --note "all lanes on SDK 5.2"`
 }
 
@@ -50,7 +51,11 @@ func (c *checklistCmd) Run(a *app) error {
 			return err
 		}
 	}
-	items, err := c.items(a)
+	cfg, err := a.loadIfThere()
+	if err != nil {
+		return err
+	}
+	items, err := c.items(a, cfg)
 	if err != nil {
 		return err
 	}
@@ -60,6 +65,8 @@ func (c *checklistCmd) Run(a *app) error {
 		err = writeJSON(&b, hub.Checklist{Items: items})
 	case "html":
 		err = diagnostics.WriteChecklistHTML(&b, items)
+	case "pdf":
+		err = diagnostics.WriteChecklistPDF(&b, cfg.Store, time.Now(), items)
 	default:
 		err = diagnostics.WriteChecklistText(&b, items, diagnostics.TextOptions{Width: a.width(), Color: c.Output == "" && a.colour()})
 	}
@@ -77,11 +84,7 @@ func (c *checklistCmd) Run(a *app) error {
 	return err
 }
 
-func (c *checklistCmd) items(a *app) ([]diagnostics.Item, error) {
-	cfg, err := a.loadIfThere()
-	if err != nil {
-		return nil, err
-	}
+func (c *checklistCmd) items(a *app, cfg hub.Config) ([]diagnostics.Item, error) {
 	ctx, stop := signal.NotifyContext(a.ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	admin, err := hub.DialAdmin(cfg.StateDir)

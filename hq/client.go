@@ -110,6 +110,11 @@ func (c *Client) Tills(ctx context.Context, b TillBook) error {
 	return c.ask(ctx, http.MethodPut, "/store/v1/tills", b, &TillBook{})
 }
 
+// Resolve tells headquarters what persons in the shop have seen to.
+func (c *Client) Resolve(ctx context.Context, r Resolutions) error {
+	return c.ask(ctx, http.MethodPost, "/store/v1/resolutions", r, &Resolutions{})
+}
+
 // ask decodes the answer. A field that this hub does not know is passed over:
 // headquarters may be newer.
 func (c *Client) ask(ctx context.Context, method, path string, in, out any) error {

@@ -249,3 +249,40 @@ func TestMoney_3_4_FailuresOfMoneyStayUntilAPersonDecides(t *testing.T) {
 		t.Errorf("finding %+v", f)
 	}
 }
+
+// What a person in the shop has seen to is closed here too, and nothing that must be
+// decided before money moves.
+func TestMoney_3_4_WhatIsResolvedInTheShopIsClosedHere(t *testing.T) {
+	s := newShop(t)
+	open, pi := s.authorised("1000"), s.authorised("2000")
+	s.submit(op(doors.Refund, "op_1", open, 1000), op(doors.Capture, "op_2", pi, 2000))
+	s.want("op_1", doors.Failed, "not_captured")
+	s.want("op_2", doors.Succeeded, "")
+	s.submit(op(doors.Refund, "op_3", pi, 500), op(doors.Refund, "op_4", pi, 500))
+	s.waits("op_4", "twin_refund")
+	s.finding("operation_failed", "op_1")
+	tell := func() error {
+		var r hq.Resolutions
+		for _, id := range []string{"op_1", "op_4", "op_nobodys"} {
+			r.Resolutions = append(r.Resolutions, hq.Resolution{ID: id, By: "Ada", Note: "paid in cash", At: time.Unix(1_790_000_000, 0)})
+		}
+		return s.client.Resolve(t.Context(), r)
+	}
+	s.breakAt("resolutions:record", 1)
+	if err := tell(); err == nil || isRefusal(err, "") {
+		t.Fatalf("told although the disk broke: %v", err)
+	}
+	s.finding("operation_failed", "op_1")
+	for range 2 { // it may be told again
+		if err := tell(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.nothingFound("operation_failed")
+	s.finding("twin_refund", "op_4")
+	for what, r := range map[string]hq.Resolution{"missing_field": {ID: "op_1", Note: "n"}, "invalid_field": {ID: "", By: "b", Note: "n"}} {
+		if err := s.client.Resolve(t.Context(), hq.Resolutions{Resolutions: []hq.Resolution{r}}); !isRefusal(err, what) {
+			t.Errorf("%+v: %v, want %s", r, err, what)
+		}
+	}
+}

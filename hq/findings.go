@@ -211,6 +211,34 @@ func (s *Server) escalate(t *tx, o operation) (left time.Duration, err error) {
 	return restLook, t.append(o.store, Item{Type: "finding", Event: reasonOverdue, Object: object(o.ID, "operation", o.Reason)})
 }
 
+// resolved closes what was found about failures that a person in the shop has seen to
+// (money.md 3.4). What a person must decide before money moves stays open.
+func (s *Server) resolved(ctx context.Context, st record, in Resolutions) error {
+	if len(in.Resolutions) > maxOffered {
+		return doors.ErrInvalidField.With("more than %d resolutions", maxOffered)
+	}
+	for _, r := range in.Resolutions {
+		switch {
+		case !operationID.MatchString(r.ID):
+			return doors.ErrInvalidField.With("id must be 1 to 128 visible ASCII characters")
+		case strings.TrimSpace(r.By) == "" || strings.TrimSpace(r.Note) == "":
+			return doors.ErrMissingField.With("a resolution says who settled it, and how")
+		case len(r.By) > maxText || len(r.Note) > 4*maxText:
+			return doors.ErrInvalidField.With("by or note is too long")
+		}
+	}
+	return s.db.tx(ctx, func(t *tx) error {
+		for _, r := range in.Resolutions {
+			if _, err := t.Exec(`UPDATE findings SET decision = ?, decided_by = ?, decided_note = ?, decided_at = ?
+				WHERE store = ? AND ref = ? AND decision = '' AND code IN ('operation_failed', 'authorisation_lapsed', 'refund_failed')`,
+				decided, r.By, r.Note, ms(r.At), st.ID, r.ID); err != nil {
+				return err
+			}
+		}
+		return s.db.fault("resolutions:record")
+	})
+}
+
 // ends are failures that a person must have looked at, by the reason; any other
 // failure of money is operation_failed.
 var ends = map[string]string{reasonLapsed: "authorisation_lapsed", reasonRefundFailed: "refund_failed"}

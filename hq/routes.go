@@ -49,6 +49,7 @@ var storeRoutes = []route{
 	{http.MethodGet, "/store/v1/chain", false, false, serveChain},
 	{http.MethodGet, "/store/v1/readers", false, false, serveReaders},
 	{http.MethodPut, "/store/v1/tills", false, false, serveTills},
+	{http.MethodPost, "/store/v1/resolutions", false, false, serveResolutions},
 }
 
 func (s *Server) routes() http.Handler {
@@ -243,6 +244,14 @@ func serveTills(ctx context.Context, s *Server, st record, r *http.Request) (ans
 		return answer{}, err
 	}
 	return answer{status: http.StatusOK, value: in}, s.keepTills(ctx, st, in)
+}
+
+func serveResolutions(ctx context.Context, s *Server, st record, r *http.Request) (answer, error) {
+	var in Resolutions
+	if err := doors.DecodeJSONLimit(r, &in, maxSubmission); err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusOK, value: in}, s.resolved(ctx, st, in)
 }
 
 func serveHealth(w http.ResponseWriter, _ *http.Request) {

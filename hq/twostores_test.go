@@ -52,6 +52,7 @@ func TestOneStoresCredentialOpensNothingOfAnothers(t *testing.T) {
 		"refund":     {"POST /store/v1/stripe/{call}", "/store/v1/stripe/refund_payment", call(`"reader":["` + s.reader + `"],"payment_intent":["` + captured + `"]`), 404},
 		"display":    {"POST /store/v1/stripe/{call}", "/store/v1/stripe/set_reader_display", call(`"reader":["` + s.reader + `"],"type":["cart"]`), 404},
 		"same id":    {"POST /store/v1/operations", "/store/v1/operations", submit, 202},
+		"resolve":    {"POST /store/v1/resolutions", "/store/v1/resolutions", `{"resolutions":[{"id":"op_theirs","by":"x","note":"x","at":"2026-01-01T00:00:00Z"}]}`, 200},
 		"their till": {"PUT /store/v1/tills", "/store/v1/tills", `{"tills":[{"name":"x","scope":"manager","mode":"test","hash":"` + hashOf("shp_one") + `"}]}`, 422},
 	} {
 		method, _, _ := strings.Cut(c.route, " ")

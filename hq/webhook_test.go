@@ -38,9 +38,13 @@ func (s *shop) deliver(body, secret string, at time.Time) int {
 	return w.Code
 }
 
-// hooked is a shop that nothing but webhooks wakes.
+// hooked is a shop that nothing but webhooks wakes: the poll with which headquarters
+// begins may come late, and finds nothing either.
 func hooked(t *testing.T) *shop {
-	return newShop(t, func(o *hq.Options) { o.Poll = time.Hour; o.WebhookSecret = append(o.WebhookSecret, "whsec_second") })
+	t.Helper()
+	s := newShop(t, func(o *hq.Options) { o.Poll = time.Hour; o.WebhookSecret = append(o.WebhookSecret, "whsec_second") })
+	s.box.Inject(sandbox.Fault{Method: "GET", Path: "/v1/events", Kind: "reset"})
+	return s
 }
 
 func (s *shop) events() (kinds []string) {

@@ -23,6 +23,7 @@ import (
 //	GET  /store/v1/chain?epoch=&after=&nonce= -> ChainPage
 //	GET  /store/v1/readers                    -> ReaderList
 //	PUT  /store/v1/tills                      TillBook     -> TillBook
+//	POST /store/v1/resolutions                Resolutions  -> Resolutions
 
 // EnrolRequest trades a one-time code for a credential.
 type EnrolRequest struct {
@@ -129,6 +130,19 @@ type Item struct {
 	Reversal json.RawMessage `json:"reversal,omitempty"`
 	Event    string          `json:"event,omitempty"`  // Stripe's event type
 	Object   json.RawMessage `json:"object,omitempty"` // {"id":…,"object":…,"status":…}, never the whole
+}
+
+// Resolutions tells what persons in the shop have seen to. It may be told again.
+type Resolutions struct {
+	Resolutions []Resolution `json:"resolutions"`
+}
+
+// Resolution is that a person settled a failure of money: who, when, and how.
+type Resolution struct {
+	ID   string    `json:"id"` // operation id
+	By   string    `json:"by"`
+	Note string    `json:"note"`
+	At   time.Time `json:"at"`
 }
 
 // ReaderList is the store's readers as Stripe last told headquarters.

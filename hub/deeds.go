@@ -11,6 +11,7 @@ import (
 
 	"storehub/diagnostics"
 	"storehub/doors"
+	"storehub/hq"
 	"storehub/offlinequeue"
 )
 
@@ -51,7 +52,71 @@ func (h *Hub) deed(r *http.Request, do func(context.Context, string, offlinequeu
 		return nil, err
 	}
 	h.monitor.judge()
+	select {
+	case h.settled <- struct{}{}:
+	default:
+	}
 	return op, nil
+}
+
+// tellResolved keeps headquarters' findings true to what persons here have settled.
+// What an earlier process may have told is told again: it changes nothing there.
+func (h *Hub) tellResolved(ctx context.Context) error {
+	told := map[string]bool{}
+	for ctx.Err() == nil {
+		news, err := h.resolutions(told)
+		if err == nil && len(news) > 0 {
+			telling, cancel := context.WithTimeout(ctx, submitTimeout)
+			err = h.hq.Resolve(telling, hq.Resolutions{Resolutions: news})
+			cancel()
+			var refused *doors.Error
+			switch {
+			case err == nil:
+				for _, r := range news {
+					told[r.ID] = true
+				}
+				continue // there may be more
+			case errors.As(err, &refused):
+				h.log.Warn("headquarters does not take what was settled here", "err", err)
+				err = nil // nor will it a moment later
+			}
+		}
+		if err != nil {
+			h.log.Debug("tell headquarters what was settled", "err", err)
+			pause(ctx, feedPause)
+			continue
+		}
+		select {
+		case <-h.settled:
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+// resolutionsMost is how many are told at once.
+const resolutionsMost = 100
+
+// resolutions are those that headquarters was not told of by this process.
+func (h *Hub) resolutions(told map[string]bool) (news []hq.Resolution, err error) {
+	for op, err := range h.queue.All(offlinequeue.Failed, offlinequeue.Succeeded) {
+		if err != nil {
+			return nil, err
+		}
+		if !op.Resolved || told[op.ID] {
+			continue
+		}
+		r := hq.Resolution{ID: op.ID, By: "?", Note: "?", At: op.Changed}
+		for _, n := range op.Notes {
+			if n.Deed == "resolve" {
+				r.By, r.Note, r.At = n.By, n.Text, n.At
+			}
+		}
+		if news = append(news, r); len(news) == resolutionsMost {
+			break
+		}
+	}
+	return news, nil
 }
 
 // done gives what came of a deed in the words of the doors.

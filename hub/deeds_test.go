@@ -169,3 +169,44 @@ func TestAFailedPaymentIsAFindingUntilItIsResolved(t *testing.T) {
 		t.Errorf("status: %d", status)
 	}
 }
+
+// What was resolved while headquarters was silent, or on the disk of a hub that did not
+// run, is told when it can be.
+func TestMoney_3_4_HeadquartersHearsWhatWasResolved(t *testing.T) {
+	f := newFakeHQ()
+	f.fail["pi_1"], f.fail["pi_2"], f.fail["pi_3"] = "card_declined", "card_declined", "card_declined"
+	s := open(t, f, t.TempDir())
+	first, second := s.capture("pi_1", "k1"), s.capture("pi_2", "k2")
+	s.capture("pi_3", "k3")
+	eventually(t, "all fail", func() bool { return s.hub.status().Queue.Unresolved == 3 })
+	told := func() (list []string) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		for _, r := range f.resolved {
+			list = append(list, r.ID+" "+r.By+" "+r.Note)
+		}
+		slices.Sort(list)
+		return slices.Compact(list)
+	}
+	a, err := DialAdmin(s.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.cut()
+	if _, err := a.Resolve(t.Context(), first.ID, Deed{By: "Ada", Note: "paid in cash"}); err != nil {
+		t.Fatal(err)
+	}
+	f.mend()
+	want := []string{first.ID + " Ada paid in cash"}
+	eventually(t, "the first is told", func() bool { return slices.Equal(told(), want) })
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ResolveStored(t.Context(), s.hub.cfg, second.ID, Deed{By: "Eve", Note: "came back"}); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, f, s.dir)
+	want = append(want, second.ID+" Eve came back")
+	slices.Sort(want)
+	eventually(t, "both are told", func() bool { return slices.Equal(told(), want) })
+}

@@ -20,6 +20,7 @@ type fakeHQ struct {
 	mu       sync.Mutex
 	changed  chan struct{} // closed and replaced with each change
 	store    hq.Store
+	resolved []hq.Resolution
 	silent   error // every exchange ends so
 	refusal  *doors.Error
 	slow     chan struct{} // tokens wait for it
@@ -214,6 +215,19 @@ func (f *fakeHQ) Readers(context.Context) (hq.ReaderList, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return hq.ReaderList{At: time.Now(), Readers: f.readers}, nil
+}
+
+// Resolve implements [HQ].
+func (f *fakeHQ) Resolve(_ context.Context, r hq.Resolutions) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.silent != nil {
+		return f.silent
+	}
+	f.resolved = append(f.resolved, r.Resolutions...)
+	close(f.changed)
+	f.changed = make(chan struct{})
+	return nil
 }
 
 // Tills implements [HQ].

@@ -65,6 +65,7 @@ type Hub struct {
 	heartbeat atomic.Int64             // UnixNano of the last one that went the whole way
 	full      atomic.Int64             // UnixNano of the last refusal for want of room
 	second    atomic.Pointer[string]   // another hub of this store on the LAN
+	settled   chan struct{}            // a person has settled something
 	stopping  atomic.Bool
 	closeOnce sync.Once
 }
@@ -107,7 +108,7 @@ func New(cfg Config, p Parts) (*Hub, error) {
 		}
 		p.HQ = client
 	}
-	h := &Hub{cfg: cfg, parts: p, log: p.Log, now: p.Now}
+	h := &Hub{cfg: cfg, parts: p, log: p.Log, now: p.Now, settled: make(chan struct{}, 1)}
 	if err := h.open(); err != nil {
 		return nil, err
 	}
@@ -199,6 +200,7 @@ func (h *Hub) Run(ctx context.Context, ready func(Addr)) error {
 	tasks.Go(func() error { return h.monitor.run(work) })
 	tasks.Go(func() error { return h.beat(work) })
 	tasks.Go(func() error { return h.tellTills(work) })
+	tasks.Go(func() error { return h.tellResolved(work) })
 	tasks.Go(func() error { return srv.keepCertificate(work) })
 	tasks.Go(func() error { return h.save(work) })
 	announced, stopAnnounce := context.WithCancel(work)

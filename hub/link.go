@@ -26,6 +26,7 @@ type HQ interface {
 	Chain(ctx context.Context, epoch string, after uint64, nonce string) (hq.ChainPage, error)
 	Readers(ctx context.Context) (hq.ReaderList, error)
 	Tills(ctx context.Context, b hq.TillBook) error
+	Resolve(ctx context.Context, r hq.Resolutions) error
 }
 
 // link remembers how the conversation with headquarters goes.
@@ -238,6 +239,11 @@ func (l *link) inDoubt() bool {
 
 func (w *watched) Readers(ctx context.Context) (hq.ReaderList, error) {
 	return exchange(w, func() (hq.ReaderList, error) { return w.hq.Readers(ctx) })
+}
+
+func (w *watched) Resolve(ctx context.Context, r hq.Resolutions) error {
+	_, err := exchange(w, func() (struct{}, error) { return struct{}{}, w.hq.Resolve(ctx, r) })
+	return err
 }
 
 func (w *watched) Tills(ctx context.Context, b hq.TillBook) error {

@@ -97,7 +97,8 @@ func (l leaky) Feed(context.Context, string, uint64, time.Duration) (hq.Feed, er
 func (l leaky) Chain(context.Context, string, uint64, string) (hq.ChainPage, error) {
 	return hq.ChainPage{}, l.err()
 }
-func (l leaky) Tills(context.Context, hq.TillBook) error { return l.err() }
+func (l leaky) Tills(context.Context, hq.TillBook) error      { return l.err() }
+func (l leaky) Resolve(context.Context, hq.Resolutions) error { return l.err() }
 func (l leaky) Readers(context.Context) (hq.ReaderList, error) {
 	reader, err := json.Marshal(map[string]any{"id": "tmr_1", "object": "terminal.reader", "label": plant(), "serial_number": "WSC-" + planted[0].secret, "status": "offline",
 		"device_type": "bbpos_wisepos_e", "ip_address": "192.168.1.5"})

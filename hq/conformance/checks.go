@@ -136,6 +136,7 @@ func missingCredential(ctx context.Context, s *session) error {
 		{http.MethodGet, "/store/v1/chain", ""},
 		{http.MethodGet, "/store/v1/readers", ""},
 		{http.MethodPut, "/store/v1/tills", `{"tills":[]}`},
+		{http.MethodPost, "/store/v1/resolutions", `{"resolutions":[]}`},
 	} {
 		if err := s.refused(ctx, r.method, r.path, "", r.body, doors.ErrCredential); err != nil {
 			return err

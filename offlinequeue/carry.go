@@ -136,6 +136,10 @@ func (q *Queue) heal(f *found) error {
 		if err != nil {
 			return err
 		}
+		all, half, err := halves(f.store, all)
+		if err != nil {
+			return err
+		}
 		st := f.st
 		pruned, known := st.Seq-st.Held, !f.lost && st.Seq >= st.Held
 		for _, g := range f.unapplied {
@@ -144,12 +148,16 @@ func (q *Queue) heal(f *found) error {
 			}
 		}
 		words = append(words, missing(all, st.Seq, pruned, known)...)
-		st.Sum, st.Held, st.dirty = f.sum, f.held, true
+		st.Sum, st.Held, st.dirty = f.sum, f.held-uint64(len(half)), true
 		st.Damaged = append(st.Damaged, q.damage(strings.Join(words, "; ")))
 		q.mu.Lock()
 		q.st = st
 		q.mu.Unlock()
-		if err := q.do1("damage", func(c *change) error { c.wrote = true; return nil }); err != nil {
+		err = q.do1("damage", func(c *change) error {
+			c.wrote = true
+			return c.forget(half)
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -168,6 +176,23 @@ func (q *Queue) heal(f *found) error {
 	return errors.Join(os.Remove(filepath.Join(q.dir, healingName)), syncDir(q.dir))
 }
 
+// forget removes what says how operations stand of which it is lost what was asked for:
+// the till that repeats its Put, and headquarters, know them.
+func (c *change) forget(half []uint64) error {
+	for _, seq := range half {
+		r, err := c.standing(seq)
+		if err != nil {
+			return err
+		}
+		if err := c.remove(keySeq(seq)); err != nil {
+			return err
+		}
+		c.stands[r.ID], c.forgets = nil, true
+		c.saved = append(c.saved, saved{old: &r})
+	}
+	return nil
+}
+
 // judge says what is lost for good.
 func (q *Queue) judge(f *found) (words []string) {
 	if f.lost {
@@ -177,7 +202,8 @@ func (q *Queue) judge(f *found) (words []string) {
 	for _, g := range f.unapplied {
 		tail = tail || g.to == f.journal.last.number
 	}
-	if f.sum == f.st.Sum && !tail {
+	// What was asked for is not in the sum: it is never rewritten.
+	if f.sum == f.st.Sum && f.whole && !tail {
 		return nil
 	}
 	gaps := f.unapplied

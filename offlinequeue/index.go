@@ -280,3 +280,23 @@ func places(s *store) (list []uint64, err error) {
 	})
 	return list, err
 }
+
+// halves are those of the places of which it is not there what was asked for.
+func halves(s *store, list []uint64) (whole, half []uint64, err error) {
+	asked := map[uint64]bool{}
+	err = s.view(func(t *tx) error {
+		return t.scan(prefixOp, "", false, func(_ string, value []byte, _ uint64) (bool, error) {
+			seq, _, err := splitAsked(value)
+			asked[seq] = true
+			return true, err
+		})
+	})
+	for _, seq := range list {
+		if asked[seq] {
+			whole = append(whole, seq)
+		} else {
+			half = append(half, seq)
+		}
+	}
+	return whole, half, err
+}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -99,6 +100,54 @@ func TestOneFlippedByteIsHarmlessOrNamed(t *testing.T) {
 		t.Error("no flip did any harm: they were not where the data is")
 	}
 	t.Logf("%d flipped, %d of them found", flips, touched)
+}
+
+// A record that only the journal has is lost, and with it what was asked for, while a
+// later one says how that operation stands: it is named too, and the till that repeats
+// its Put has it again.
+func TestWhatWasAskedForIsNamedWhenItIsLost(t *testing.T) {
+	live, dir := t.TempDir(), t.TempDir()
+	hold := make(chan struct{})
+	q := opened(t, live, Options{Fault: func(step string) error {
+		if step == "apply" {
+			<-hold // only the journal has it
+		}
+		return nil
+	}})
+	t.Cleanup(sync.OnceFunc(func() { close(hold) })) // before the queue is closed
+	end := func() int64 {
+		j := q.journalNow()
+		j.mu.RLock()
+		defer j.mu.RUnlock()
+		return j.segments[0].end
+	}
+	put(t, q, capture("a", "a"))
+	from := end()
+	put(t, q, capture("b", "b"))
+	to := end()
+	settle(t, q, Cursor{Epoch: "e", Seq: 1}, Outcome{Seq: 1, ID: "b", State: Failed, Reason: "declined"})
+	put(t, q, capture("c", "c"))
+	if err := duplicated(dir, live); err != nil {
+		t.Fatal(err)
+	}
+	flip(t, filepath.Join(dir, journalName, q.journalNow().segments[0].name), int(from+to)/2)
+
+	q = opened(t, dir, Options{})
+	if words := strings.Join(q.Stats().Damaged, "\n"); !names(words, 2) || names(words, 1) || names(words, 3) {
+		t.Errorf("named is %q", words)
+	}
+	if _, err := q.Get("b"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("b: %v", err)
+	}
+	equal(t, "held", ids(t, q), []string{"c", "a"})
+	closed(t, q)
+	q = opened(t, dir, Options{})
+	if s := q.Stats(); len(s.Damaged) != 1 || len(s.Healed) > 0 {
+		t.Errorf("opened again: damaged %q, healed %q", s.Damaged, s.Healed)
+	}
+	if op := put(t, q, capture("b", "b")); op.State != Pending {
+		t.Errorf("put again: %+v", op)
+	}
 }
 
 // duplicated copies a queue's files, which are mostly zeros.

@@ -26,11 +26,11 @@ const orderVar = "BENCH_QUEUE_ORDER"
 
 // order is what a child is to do.
 type order struct {
-	Do        string // "enqueue", "fill", "recover", "number"
+	Do        string // "enqueue", "door", "fill", "recover", "number"
 	Store     string
 	Dir       string
 	Producers int
-	Seconds   float64 // enqueue
+	Seconds   float64 // enqueue, door
 	N         int     // fill, recover, number: how many
 }
 
@@ -50,6 +50,13 @@ func ordered() (order, bool) {
 
 // obey is a child's main.
 func obey(o order) {
+	if o.Do == "door" {
+		if err := enqueueByDoor(o); err != nil {
+			fmt.Fprintf(os.Stderr, "%s %s: %v\n", o.Do, o.Store, err)
+			os.Exit(1)
+		}
+		return
+	}
 	c, err := contestantNamed(o.Store)
 	if err == nil {
 		switch o.Do {
@@ -122,21 +129,12 @@ func enqueue(c contestant, o order) error {
 	if err != nil {
 		return err
 	}
-	var e enqueued
 	used := ownTime()
-	peak := watchMemory()
-	began := time.Now()
-	end := began.Add(time.Duration(o.Seconds * float64(time.Second)))
-	h, err := produce(s, o.Producers, func(int64) bool { return time.Now().Before(end) })
-	took := time.Since(began)
-	e.RssAnon = peak()
+	e, err := measured(s, o)
 	if err := errors.Join(err, s.Close()); err != nil {
 		return err
 	}
-	e.Ops = h.n
-	e.PerSecond = float64(h.n) / took.Seconds()
-	e.P50us, e.P99us = us(h.quantile(0.5)), us(h.quantile(0.99))
-	e.CPUus = (ownTime() - used) / float64(h.n) * 1e6
+	e.CPUus = (ownTime() - used) / float64(e.Ops) * 1e6
 	if e.Written = written(); e.Written >= 0 {
 		e.Written -= before
 	}
@@ -265,7 +263,7 @@ func number(c contestant, o order) error {
 
 // produce has so many producers put one payload after the other, while more says
 // so of the next one's number.
-func produce(s store, producers int, more func(n int64) bool) (*histogram, error) {
+func produce(s putter, producers int, more func(n int64) bool) (*histogram, error) {
 	all := &histogram{}
 	errs := make([]error, producers)
 	var next atomic.Int64

@@ -41,6 +41,7 @@ type plan struct {
 	Life      []string `json:"life"`
 	Waiting   int      `json:"waiting"`
 	Sustained float64  `json:"sustained"`
+	Door      bool     `json:"door"`
 
 	dir, json string
 }
@@ -59,7 +60,8 @@ func parse(args []string) (plan, error) {
 	fs.IntVar(&p.Rounds, "rounds", 5, "how many runs each figure is the median of")
 	fs.IntVar(&p.Waiting, "waiting", 100_000, "how many wait when the recovery begins")
 	fs.Float64Var(&p.Sustained, "sustained", 0, "how long a sustained run of the first store and of the queue lasts, with the most producers; 0: none")
-	long := fs.Bool("long", false, "every figure: -sustained 60 -waiting 1000000")
+	fs.BoolVar(&p.Door, "door", false, "measure the door before the queue too: POST /v1/operations over 64 connections")
+	long := fs.Bool("long", false, "every figure: -door -sustained 60 -waiting 1000000")
 	fs.StringVar(&p.dir, "dir", os.TempDir(), "where the stores are made: on the disk to be measured")
 	fs.StringVar(&p.json, "json", "", "write all figures of all runs to this file")
 	if err := fs.Parse(args); err != nil {
@@ -69,7 +71,7 @@ func parse(args []string) (plan, error) {
 		return p, fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
 	if *long {
-		p.Sustained, p.Waiting = 60, 1_000_000
+		p.Door, p.Sustained, p.Waiting = true, 60, 1_000_000
 	}
 	p.Stores = strings.Split(*stores, ",")
 	if *life != "none" {
@@ -100,6 +102,7 @@ type result struct {
 	Machine machine       `json:"machine"`
 	Enqueue []enqueueRun  `json:"enqueue"`
 	Lasting []enqueueRun  `json:"sustained,omitempty"`
+	Door    []enqueueRun  `json:"door,omitempty"`
 	Life    []lifeRun     `json:"life"`
 	Notes   []string      `json:"notes,omitempty"`
 	Took    time.Duration `json:"took_ns"`
@@ -136,14 +139,19 @@ func measure(ctx context.Context, args []string) error {
 	defer os.RemoveAll(dir)
 	r := result{Plan: p, Began: time.Now().UTC(), Machine: describe(dir)}
 	for _, producers := range p.Producers {
-		runs, err := r.enqueue(ctx, dir, p.Stores, producers, p.Seconds)
+		runs, err := r.enqueue(ctx, dir, "enqueue", p.Stores, producers, p.Seconds)
 		if err != nil {
 			return err
 		}
 		r.Enqueue = append(r.Enqueue, runs...)
 	}
 	if p.Sustained > 0 {
-		if r.Lasting, err = r.enqueue(ctx, dir, p.lasting(), slices.Max(p.Producers), p.Sustained); err != nil {
+		if r.Lasting, err = r.enqueue(ctx, dir, "enqueue", p.lasting(), slices.Max(p.Producers), p.Sustained); err != nil {
+			return err
+		}
+	}
+	if p.Door {
+		if r.Door, err = r.enqueue(ctx, dir, "door", doorStores, connections, p.Seconds); err != nil {
 			return err
 		}
 	}
@@ -174,15 +182,15 @@ func (p plan) lasting() []string {
 
 // enqueue runs every store once in each round, each round beginning with another,
 // so that what the machine does beside falls on all alike.
-func (r *result) enqueue(ctx context.Context, dir string, stores []string, producers int, seconds float64) (runs []enqueueRun, err error) {
+func (r *result) enqueue(ctx context.Context, dir, do string, stores []string, producers int, seconds float64) (runs []enqueueRun, err error) {
 	for round := range r.Plan.Rounds {
 		for i := range stores {
 			name := stores[(i+round)%len(stores)]
-			fmt.Fprintf(os.Stderr, "\r\033[K%d producers, round %d of %d: %s", producers, round+1, r.Plan.Rounds, name)
+			fmt.Fprintf(os.Stderr, "\r\033[K%s, %d producers, round %d of %d: %s", do, producers, round+1, r.Plan.Rounds, name)
 			run := enqueueRun{Store: name, Producers: producers, Round: round + 1}
 			err := in(dir, func(dir string) error {
 				load, wrote := watchLoad(), device(dir)
-				err := ask(ctx, order{Do: "enqueue", Store: name, Dir: dir, Producers: producers, Seconds: seconds}, &run.enqueued)
+				err := ask(ctx, order{Do: do, Store: name, Dir: dir, Producers: producers, Seconds: seconds}, &run.enqueued)
 				run.OtherCPU = load()
 				if run.Device = device(dir); run.Device >= 0 {
 					run.Device -= wrote

@@ -308,6 +308,10 @@ func TestTableGolden(t *testing.T) {
 	}
 	r.Plan.Sustained = 60
 	r.Lasting = []enqueueRun{r.Enqueue[3], r.Enqueue[2]}
+	for i, name := range doorStores {
+		r.Door = append(r.Door, enqueueRun{Store: name, Producers: connections, Round: 1, OtherCPU: 0.1,
+			enqueued: enqueued{Ops: 1000, PerSecond: 20000 / float64(1+i), P50us: 1000, P99us: 5000, CPUus: 90, Written: -1, RssAnon: 20 << 20}})
+	}
 	r.note()
 	var got bytes.Buffer
 	if err := r.render(&got); err != nil {
@@ -338,6 +342,33 @@ func TestPlan(t *testing.T) {
 	p, err := parse([]string{"-life", "none"})
 	if err != nil || len(p.Stores) != len(contestants) || p.Life != nil || p.Rounds != 5 || p.Seconds != 2 {
 		t.Errorf("defaults: %+v, %v", p, err)
+	}
+}
+
+// TestDoor has each store behind the door answer, and what was answered be there.
+func TestDoor(t *testing.T) {
+	for _, name := range doorStores {
+		dir := t.TempDir()
+		var e enqueued
+		if err := ask(t.Context(), order{Do: "door", Store: name, Dir: dir, Producers: 4, Seconds: 0.2}, &e); err != nil {
+			t.Fatal(err)
+		}
+		if e.Ops == 0 || e.PerSecond <= 0 || e.P99us <= 0 {
+			t.Errorf("%s: %+v", name, e)
+		}
+		if name != "queue" {
+			continue
+		}
+		s, err := openQueue(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.(*queue).pending(); int64(got) != e.Ops {
+			t.Errorf("%d wait, %d were answered", got, e.Ops)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

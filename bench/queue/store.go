@@ -9,8 +9,12 @@ import (
 // store is what every contestant can do: keep a payload, and say so only when it
 // is flushed. Put may be called by several goroutines, Close after the last of them.
 type store interface {
-	Put(ctx context.Context, payload []byte) error
+	putter
 	Close() error
+}
+
+type putter interface {
+	Put(ctx context.Context, payload []byte) error
 }
 
 // replayer is a store that can be read again. each calls f with every payload

@@ -52,7 +52,7 @@ func (r *result) note() {
 		}
 		most = max(most, load)
 	}
-	for _, run := range slices.Concat(r.Enqueue, r.Lasting) {
+	for _, run := range slices.Concat(r.Enqueue, r.Lasting, r.Door) {
 		see(run.OtherCPU)
 	}
 	for _, run := range r.Life {
@@ -78,12 +78,15 @@ func (r *result) render(w io.Writer) error {
 	}
 	for _, producers := range r.Plan.Producers {
 		title := fmt.Sprintf("Durable enqueue, %s", count(producers, "producer"))
-		r.renderEnqueue(&b, title, r.Enqueue, producers)
+		renderEnqueue(&b, title, r.Enqueue, producers, r.Plan.Stores)
 	}
 	if len(r.Lasting) > 0 {
 		producers := r.Lasting[0].Producers
 		title := fmt.Sprintf("Sustained for %v s, %s", r.Plan.Sustained, count(producers, "producer"))
-		r.renderEnqueue(&b, title, r.Lasting, producers)
+		renderEnqueue(&b, title, r.Lasting, producers, r.Plan.Stores)
+	}
+	if len(r.Door) > 0 {
+		renderEnqueue(&b, fmt.Sprintf("POST /v1/operations, %d connections", connections), r.Door, connections, doorStores)
 	}
 	if len(r.Life) > 0 {
 		r.renderLife(&b)
@@ -92,17 +95,18 @@ func (r *result) render(w io.Writer) error {
 	return err
 }
 
-func (r *result) renderEnqueue(b *bytes.Buffer, title string, runs []enqueueRun, producers int) {
+// renderEnqueue compares with the first of the stores.
+func renderEnqueue(b *bytes.Buffer, title string, runs []enqueueRun, producers int, stores []string) {
 	base := map[int]float64{} // by round
 	for _, run := range runs {
-		if run.Producers == producers && run.Store == r.Plan.Stores[0] {
+		if run.Producers == producers && run.Store == stores[0] {
 			base[run.Round] = run.PerSecond
 		}
 	}
 	fmt.Fprintf(b, "\n### %s\n\n", title)
-	fmt.Fprintf(b, "| store | ops/s | min..max | of the %s (min..max) | p50 µs | p99 µs | CPU µs | written per payload byte | RssAnon MiB |\n", r.Plan.Stores[0])
+	fmt.Fprintf(b, "| store | ops/s | min..max | of %s (min..max) | p50 µs | p99 µs | CPU µs | written per payload byte | RssAnon MiB |\n", ofThe(stores[0]))
 	b.WriteString("|---|--:|--:|--:|--:|--:|--:|--:|--:|\n")
-	for _, name := range r.Plan.Stores {
+	for _, name := range stores {
 		var rate, ratio, p50, p99, cpu, amp, rss []float64
 		for _, run := range runs {
 			if run.Producers != producers || run.Store != name {
@@ -146,7 +150,17 @@ func (r *result) renderLife(b *bytes.Buffer) {
 	}
 }
 
+func ofThe(name string) string {
+	if name == noStore {
+		return "that without storage"
+	}
+	return "the " + name
+}
+
 func rowOf(name string) string {
+	if name == noStore {
+		return "the same handler without storage"
+	}
 	c, err := contestantNamed(name)
 	if err != nil {
 		return name

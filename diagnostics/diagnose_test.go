@@ -3,8 +3,10 @@ package diagnostics
 import (
 	"bytes"
 	"math/rand/v2"
+	"net/netip"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -452,6 +454,25 @@ func TestSilenceAboutAReadersNameIsAFiltersWhereNothingElseIsLost(t *testing.T) 
 	}{{"sound", sound, []string{"dns_private_filtered"}}, {"losing", losing, []string{}}, {"slow", slow, []string{"dns_slow"}}} {
 		if got := causes(Diagnose(shop(tt.resolver))); !slices.Equal(got, tt.want) {
 			t.Errorf("%s: causes %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+// The advice names the address and the hardware address to reserve it for.
+func TestAReaderThatMovedGetsItsReservationNamed(t *testing.T) {
+	moved := readers.Reader{Serial: "S1", ID: "tmr_1", Label: "Lane 1", Addr: netip.MustParseAddr("192.168.1.21"), PreviousAddr: netip.MustParseAddr("192.168.1.20"),
+		AddressChangedAt: at.Add(-time.Hour), AddressChanges: 1, MAC: "02:00:00:00:00:31", Online: readers.Yes}
+	r := Diagnose(Input{At: at, Net: reachable(), Readers: []readers.Reader{moved}})
+	if len(r.Causes) != 1 || r.Causes[0].Code != "reader_moved" {
+		t.Fatalf("causes %v", causes(r))
+	}
+	if want := "In the router's DHCP, reserve 192.168.1.21 for 02:00:00:00:00:31 (Lane 1)."; !slices.Contains(r.Causes[0].Remedy, want) {
+		t.Errorf("remedies %q, want %q", r.Causes[0].Remedy, want)
+	}
+	moved.MAC = ""
+	for _, line := range Diagnose(Input{At: at, Net: reachable(), Readers: []readers.Reader{moved}}).Causes[0].Remedy {
+		if strings.Contains(line, "192.168.1.21") {
+			t.Errorf("a reservation for nobody: %q", line)
 		}
 	}
 }

@@ -118,9 +118,15 @@ func matchReaderMoved(f *facts) *proof {
 		workday = 12 * time.Hour
 	}
 	p := &proof{confidence: 0.95}
+	reserve := func(addr, mac, whose string) {
+		if addr != "" && mac != "" {
+			p.remedy = append(p.remedy, fmt.Sprintf("In the router's DHCP, reserve %s for %s (%s).", addr, mac, whose))
+		}
+	}
 	for _, r := range f.coded("reader_moved") {
 		p.evidence = append(p.evidence, r.Detail)
 		p.targets = append(p.targets, str(r, "address"))
+		reserve(str(r, "moved_to"), str(r, "mac"), "the reader that was at "+str(r, "address"))
 	}
 	for _, r := range f.Readers {
 		if r.AddressChangedAt.IsZero() || f.At.Sub(r.AddressChangedAt) > workday || !r.PreviousAddr.IsValid() {
@@ -128,6 +134,7 @@ func matchReaderMoved(f *facts) *proof {
 		}
 		p.evidence = append(p.evidence, fmt.Sprintf("%s moved from %s to %s at %s", readerName(r), r.PreviousAddr, r.Addr, r.AddressChangedAt.UTC().Format("15:04 UTC")))
 		p.targets = append(p.targets, or(r.ID, r.Serial))
+		reserve(r.Addr.String(), r.MAC, readerName(r))
 	}
 	if len(p.targets) == 0 {
 		return nil

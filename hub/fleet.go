@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"storehub/doors"
+	"storehub/netcheck"
 	"storehub/readers"
 )
 
@@ -183,6 +184,22 @@ func (f *fleet) probe(ctx context.Context) {
 		})
 	}
 	_ = g.Wait()
+}
+
+// meet takes over the hardware addresses of readers from what the LAN answered. Only a
+// reader that answers at its address is believed to be who has it.
+func (f *fleet) meet(r netcheck.Report) {
+	i := slices.IndexFunc(r.Results, func(p netcheck.Result) bool { return p.Name == "arp" })
+	if i < 0 {
+		return
+	}
+	answers, _ := r.Results[i].Evidence["answers"].(map[string]any)
+	for _, known := range f.registry.Snapshot() {
+		macs, _ := answers[known.Addr.String()].([]string)
+		if known.Reachable == readers.Yes && len(macs) == 1 {
+			f.registry.Observe(readers.Observation{Source: readers.FromNeighbour, Addr: known.Addr, MAC: macs[0], At: time.Now()})
+		}
+	}
 }
 
 // refused says whether something at the address said no: Windows words it its own way.

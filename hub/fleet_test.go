@@ -16,6 +16,7 @@ import (
 	"storehub/doors"
 	"storehub/hq"
 	"storehub/internal/mdns"
+	"storehub/netcheck"
 	"storehub/readers"
 )
 
@@ -262,5 +263,32 @@ func TestATillLearnsWhetherItCanReachAReader(t *testing.T) {
 		if simulated.SameNetwork != readers.Unknown || simulated.Advice != "" {
 			t.Errorf("from %s, a simulated reader: %+v", from, simulated)
 		}
+	}
+}
+
+// TestAReadersHardwareAddressIsWhatTheLANAnswered: believed of a reader that answers
+// there itself, and of nobody else who has its address.
+func TestAReadersHardwareAddressIsWhatTheLANAnswered(t *testing.T) {
+	h := bare(t)
+	h.fleet.dial = func(_ context.Context, _, addr string) (net.Conn, error) {
+		if !strings.HasPrefix(addr, "192.168.7.31:") {
+			return nil, errors.New("connection refused")
+		}
+		here, there := net.Pipe()
+		_ = there.Close()
+		return here, nil
+	}
+	h.parts.HQ.(*fakeHQ).readers = []json.RawMessage{
+		[]byte(`{"id":"tmr_1","serial_number":"S1","label":"1","device_type":"stripe_s700","ip_address":"192.168.7.31","status":"online"}`),
+		[]byte(`{"id":"tmr_2","serial_number":"S2","label":"2","device_type":"stripe_s700","ip_address":"192.168.7.32","status":"online"}`),
+	}
+	h.fleet.poll(t.Context())
+	h.fleet.probe(t.Context())
+	h.fleet.meet(netcheck.Report{Results: []netcheck.Result{{Name: "arp", Evidence: map[string]any{"answers": map[string]any{
+		"192.168.7.31": []string{"02:00:00:00:00:31"}, "192.168.7.32": []string{"02:00:00:00:00:99"}, "192.168.7.1": []string{"02:00:00:00:00:01"}}}}}})
+	h.fleet.meet(netcheck.Report{})
+	got := h.fleet.registry.Snapshot()
+	if len(got) != 2 || got[0].MAC != "02:00:00:00:00:31" || got[1].MAC != "" {
+		t.Errorf("%+v", got)
 	}
 }

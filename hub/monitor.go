@@ -102,6 +102,7 @@ func (m *monitor) looking(ctx context.Context) {
 		m.mu.Lock()
 		m.net, m.looked = &r, true
 		m.mu.Unlock()
+		m.hub.fleet.meet(r)
 		m.refresh()
 		next := time.NewTimer(every - every/20 + rand.N(every/10))
 		select {

@@ -91,13 +91,14 @@ func TestMoney_3_2_ALongBacklogOnDiskIsOfferedByDeadline(t *testing.T) {
 	const n = 400
 	dir, o := t.TempDir(), Options{window: 64}
 	q := opened(t, dir, o)
+	due := time.Now().Add(20 * time.Hour)
 	var wg sync.WaitGroup
 	for part := range 20 {
 		wg.Go(func() {
 			for i := part; i < n; i += 20 {
 				op := capture(fmt.Sprintf("op%03d", i), fmt.Sprint(i))
 				op.Created = time.Now().Add(-time.Hour)
-				op.Deadline = monday.Add(time.Duration(i) * time.Minute)
+				op.Deadline = due.Add(time.Duration(i) * time.Minute)
 				if op.Money = i%5 > 0; !op.Money {
 					op.Deadline = time.Time{}
 				}

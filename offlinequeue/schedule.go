@@ -20,7 +20,7 @@ const (
 
 // What has passed its deadline is not given up: the deadline may have been a guess. But
 // nothing that can still be saved lapses for it: it goes after all that has less than
-// urgentLeft, and before the rest.
+// urgentLeft, and before the rest, in the order of promises.
 
 // schedule orders what waits for a number. It is two heaps of lanes.
 type schedule struct {
@@ -271,7 +271,7 @@ func (s *schedule) place(l *lane, skip int) {
 // earlier is the more pressing of e and the best of its kind.
 func earlier(e, best, late *entry) (*entry, *entry) {
 	switch {
-	case e.late && (late == nil || before(e, late)):
+	case e.late && (late == nil || e.seq < late.seq):
 		late = e
 	case !e.late && (best == nil || before(e, best)):
 		best = e
@@ -430,7 +430,13 @@ func (h *laneHeap) first() *lane {
 func (h *laneHeap) Len() int { return len(h.list) }
 
 // Less compares two lanes by their entries.
-func (h *laneHeap) Less(i, j int) bool { return before(h.list[i].best[h.by], h.list[j].best[h.by]) }
+func (h *laneHeap) Less(i, j int) bool {
+	a, b := h.list[i].best[h.by], h.list[j].best[h.by]
+	if h.by == byLate {
+		return a.seq < b.seq
+	}
+	return before(a, b)
+}
 
 // Swap swaps two lanes.
 func (h *laneHeap) Swap(i, j int) {

@@ -89,6 +89,7 @@ SOAKSTRIDE ?= 1
 soak: apt ## the queue's long proofs, hours: 1,000 kills, every byte flipped (SOAKSTRIDE=n: one in n), 200 fillings
 	go test ./offlinequeue -count=1 -v -timeout 0 -run '^(TestNothingAcknowledgedIsLost|TestWhatIsAcknowledgedIsOnBothDisks|TestOneFlippedByte|TestQueueAgainstAMap)' \
 	  -args -soak -stride $(SOAKSTRIDE) -rapid.checks 1000
+	go test ./offlinequeue -count=1 -timeout 0 -args -encrypted
 
 SIMOPERATIONS ?= 5000
 SIMSTORES ?= 20

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"math/rand/v2"
 	"net/http"
@@ -108,9 +109,14 @@ func (h *Hub) Operations(ctx context.Context, t doors.Till, state doors.State, l
 
 // ReadQueue yields the operations on the disk of a hub that does not run, newest
 // first, without changing anything there; of a damaged queue, what can be read.
-func ReadQueue(stateDir string) iter.Seq2[doors.Operation, error] {
+func ReadQueue(c Config) iter.Seq2[doors.Operation, error] {
 	return func(yield func(doors.Operation, error) bool) {
-		for op, err := range offlinequeue.Read(queueDir(stateDir)) {
+		keys, err := queueKeys(c)
+		if err != nil {
+			yield(doors.Operation{}, fmt.Errorf("read queue: %w", err))
+			return
+		}
+		for op, err := range offlinequeue.Read(queueDir(c.StateDir), keys...) {
 			if op.Till != hubTill && !yield(fromQueue(op), err) {
 				return
 			}

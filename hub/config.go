@@ -79,6 +79,7 @@ type ChecksConfig struct {
 type QueueConfig struct {
 	MaxBytes int64  // nothing more is taken beyond this
 	Mirror   string // a directory on another disk; "": none
+	KeyFile  string // what it is encrypted with at rest; "": it is not
 	// What has ended may take so much; 0: it goes by its age alone.
 	RetentionBytes int64
 }
@@ -149,6 +150,8 @@ func (c Config) check() (key string, err error) {
 		return "hq.stripe", errors.New("only for hq.embedded; elsewhere headquarters alone holds Stripe keys")
 	case c.Queue.Mirror != "" && !filepath.IsAbs(c.Queue.Mirror) && !strings.HasPrefix(c.Queue.Mirror, "/"):
 		return "queue.mirror", fmt.Errorf("%q: want an absolute path, such as that of a mounted disk", c.Queue.Mirror)
+	case c.Queue.KeyFile != "" && c.checkKeyFile() != nil:
+		return "queue.key_file", c.checkKeyFile()
 	case c.TLS.CertFile != "" && c.TLS.KeyFile == "":
 		return "tls.cert_file", errors.New("tls.key_file is missing; they belong together")
 	case c.TLS.CertFile == "" && c.TLS.KeyFile != "":

@@ -54,7 +54,7 @@ var keys = yamlfile.Keys[Config]{
 	// 16 MiB: less than that is one busy Saturday without internet.
 	"queue.max_bytes":       yamlfile.Bytes(func(c *Config) *int64 { return &c.Queue.MaxBytes }, 16<<20, 1<<40),
 	"queue.mirror":          yamlfile.Path(func(c *Config) *string { return &c.Queue.Mirror }),
-	"queue.key_file":        later,
+	"queue.key_file":        yamlfile.Path(func(c *Config) *string { return &c.Queue.KeyFile }),
 	"queue.retention_bytes": yamlfile.Bytes(func(c *Config) *int64 { return &c.Queue.RetentionBytes }, 1<<20, 1<<40),
 
 	"opening_hours": yamlfile.List(func(c *Config) *[]string { return &c.OpeningHours }, checkHours),

@@ -172,7 +172,11 @@ func withQueueIn(c Config, mine string, f func(*offlinequeue.Queue) error) error
 	if !ownedByUs(info) {
 		return fmt.Errorf("open queue %s: it belongs to another user: %w", dir, os.ErrPermission)
 	}
-	q, err := offlinequeue.Open(dir, offlinequeue.Options{MaxBytes: c.Queue.MaxBytes, Mirror: c.Queue.Mirror, Owner: c.Store})
+	keys, err := queueKeys(c)
+	if err != nil {
+		return fmt.Errorf("open queue %s: %w", dir, err)
+	}
+	q, err := offlinequeue.Open(dir, offlinequeue.Options{MaxBytes: c.Queue.MaxBytes, Mirror: c.Queue.Mirror, Owner: c.Store, Keys: keys})
 	if err != nil {
 		return err
 	}

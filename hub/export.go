@@ -2,6 +2,7 @@ package hub
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -41,9 +42,13 @@ func export(q *offlinequeue.Queue, store string, now time.Time) (hq.Export, erro
 // ExportStored is [Admin.Export] from the disk of a hub that does not run, damaged or
 // not. It changes nothing there.
 func ExportStored(c Config) (e hq.Export, err error) {
+	keys, err := queueKeys(c)
+	if err != nil {
+		return e, fmt.Errorf("read queue: %w", err)
+	}
 	err = offlinequeue.Examine(queueDir(c.StateDir), func(_ offlinequeue.Report, q *offlinequeue.Queue) error {
 		e, err = export(q, c.Store, time.Now())
 		return err
-	})
+	}, keys...)
 	return e, err
 }

@@ -138,11 +138,16 @@ func (h *Hub) open() error {
 	h.link = &link{changed: h.linkChanged}
 	h.hq = &watched{hq: h.parts.HQ, link: h.link, slow: h.monitor.look}
 
+	keys, err := queueKeys(h.cfg)
+	if err != nil {
+		return fmt.Errorf("open queue: %w", err)
+	}
 	h.queue, err = offlinequeue.Open(queueDir(h.cfg.StateDir), offlinequeue.Options{
 		MaxBytes:       h.cfg.Queue.MaxBytes,
 		RetentionBytes: h.cfg.Queue.RetentionBytes,
 		Mirror:         h.cfg.Queue.Mirror,
 		Owner:          h.cfg.Store,
+		Keys:           keys,
 		Log:            h.log,
 		OnChange:       h.operationChanged,
 		OnSync:         h.metrics.sync,

@@ -201,6 +201,10 @@ func (h *Hub) verify(ctx context.Context) (Verification, error) {
 // VerifyStored is the same on the disk of a hub that does not run: it changes nothing
 // there. An embedded headquarters does not run then either.
 func VerifyStored(ctx context.Context, c Config, version, machine string) (v Verification, err error) {
+	keys, err := queueKeys(c)
+	if err != nil {
+		return v, fmt.Errorf("read queue: %w", err)
+	}
 	err = offlinequeue.Examine(queueDir(c.StateDir), func(r offlinequeue.Report, q *offlinequeue.Queue) error {
 		v.Disk = r
 		if c.HQ.Embedded {
@@ -218,6 +222,6 @@ func VerifyStored(ctx context.Context, c Config, version, machine string) (v Ver
 		}
 		v.Headquarters = compare(ctx, q, client, c.Store, key)
 		return nil
-	})
+	}, keys...)
 	return v, err
 }

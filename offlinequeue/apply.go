@@ -20,6 +20,7 @@ type applier struct {
 	seg    *segment
 	at     int64
 	window *window
+	opened []byte   // of a sealed record
 	last   position // applied
 
 	synced  atomic.Uint64 // Badger is flushed through this record
@@ -211,7 +212,14 @@ func (a *applier) step() (n int, err error) {
 			}
 			mark.position = r.position
 			size += len(r.payload) + 64
-			err = eachWrite(r.payload, func(w write) error {
+			payload, err := a.seg.seal.open(a.opened, &r)
+			if err != nil {
+				return err
+			}
+			if a.seg.seal != nil {
+				a.opened = payload
+			}
+			err = eachWrite(payload, func(w write) error {
 				if w.key == keyState {
 					marks = append(marks[:0], w.value...)
 					return nil

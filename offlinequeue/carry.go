@@ -260,7 +260,7 @@ func (q *Queue) retire() error {
 
 // renew carries forward what stands of a segment.
 func (q *Queue) renew(s *segment) error {
-	old := segment{file: s.file, name: s.name, before: position{number: s.before.number}}
+	old := segment{file: s.file, name: s.name, seal: s.seal, before: position{number: s.before.number}}
 	if err := old.scan(nil, false); err != nil {
 		return err
 	}
@@ -268,7 +268,11 @@ func (q *Queue) renew(s *segment) error {
 	var list []candidate
 	size := 0
 	err := old.each(0, func(_ *segment, r journalRecord) error {
-		err := eachWrite(r.payload, func(w write) error {
+		payload, err := s.seal.open(nil, &r)
+		if err != nil {
+			return err
+		}
+		err = eachWrite(payload, func(w write) error {
 			if w.deleted || w.key == keyState {
 				return nil
 			}
@@ -355,7 +359,7 @@ func (q *Queue) scrubLog() error {
 	if q.scrubbedLog = name; err != nil || name == "" {
 		return err
 	}
-	through, err := readLog(name)
+	through, err := readLog(name, s.key)
 	if errors.Is(err, fs.ErrNotExist) { // given back meanwhile
 		return nil
 	}

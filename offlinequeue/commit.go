@@ -248,7 +248,7 @@ func (c *change) record(g *flushGroup, k kind, places []overlaid) ([]overlaid, e
 	for _, w := range c.writes {
 		g.buf = appendWrite(g.buf, w)
 		places = append(places, overlaid{w.key, place{
-			number: c.serial, at: int64(len(g.buf) - len(w.value)), length: int32(len(w.value)), deleted: w.deleted,
+			number: c.serial, at: int64(g.open), from: int32(len(g.buf) - len(w.value) - g.payload), length: int32(len(w.value)), deleted: w.deleted,
 		}})
 	}
 	return places, g.end(k)

@@ -70,7 +70,7 @@ func TestEveryDurableStepMayFail(t *testing.T) {
 		"put:journal", "number:journal", "accept:journal", "settle:journal", "apply",
 	} {
 		for _, times := range []int{1, 2} {
-			if testing.Short() && times > 1 {
+			if small() && times > 1 {
 				continue
 			}
 			t.Run(fmt.Sprintf("%s %d times", step, times), func(t *testing.T) {
@@ -138,7 +138,7 @@ func TestEitherDirectoryMayBeLost(t *testing.T) {
 		{"segments scribbled", func(dir string) error { return scribble(filepath.Join(dir, journalName, "*")) }, []string{"carry:journal"}},
 		{"segments emptied", func(dir string) error { return truncate(filepath.Join(dir, journalName, "*")) }, []string{"carry:journal"}},
 	} {
-		if testing.Short() {
+		if small() {
 			c.steps = nil
 		}
 		for _, step := range append(c.steps, "") {
@@ -162,7 +162,7 @@ func TestEitherDirectoryMayBeLost(t *testing.T) {
 				}
 				if step != "" {
 					for range 2 {
-						q, err := Open(dir, Options{Log: quiet(), segmentSize: 1 << 20, Fault: func(s string) error {
+						q, err := openAs(dir, Options{Log: quiet(), segmentSize: 1 << 20, Fault: func(s string) error {
 							if s == step {
 								return errInjected
 							}

@@ -32,7 +32,7 @@ func filledChild(dir string) int {
 	var q *Queue
 	for {
 		var err error
-		if q, err = Open(dir, o); err == nil {
+		if q, err = openAs(dir, o); err == nil {
 			break
 		}
 		if !errors.Is(err, ErrFull) && !isFull(err) {
@@ -123,7 +123,7 @@ func smallDisk(t *testing.T, mib int) string {
 func TestNothingAcknowledgedIsLostWhenTheDiskIsFilled(t *testing.T) {
 	moments := 20 // the issue's
 	switch {
-	case testing.Short():
+	case small():
 		moments = 3
 	case *soak:
 		moments = 200
@@ -136,7 +136,7 @@ func TestNothingAcknowledgedIsLostWhenTheDiskIsFilled(t *testing.T) {
 // room, with all that was acknowledged.
 func TestAProcessThatTheFullDiskEndedComesBack(t *testing.T) {
 	moments := 3
-	if testing.Short() {
+	if small() {
 		moments = 1
 	}
 	if ended := fillAndEmpty(t, moments, true); ended == 0 {

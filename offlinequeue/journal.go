@@ -2,6 +2,7 @@ package offlinequeue
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -18,6 +19,7 @@ import (
 type journal struct {
 	disk disk
 	size int64 // of a segment
+	seal *seal // of its records; nil: none, or nobody reads what they say
 
 	mu       sync.RWMutex // guards segments and last
 	segments []*segment   // the last one is written to
@@ -34,6 +36,7 @@ type journal struct {
 type segment struct {
 	file
 	name   string
+	seal   *seal
 	before position // the record before its first
 	end    int64    // where the next record goes; of the last segment, the journal's mu guards it
 	last   position // its last record
@@ -72,36 +75,54 @@ const (
 	// A head has a sector of any disk for itself.
 	headSize  = 4096
 	headBytes = 8 + 8 + 32 + 4
+	headMost  = headBytes + idBytes
 )
 
-var headMagic = [8]byte{'s', 'h', 'q', 'j', 'r', 'n', '0', '1'}
+// The head of a sealed segment also has the key's id.
+var (
+	headMagic   = [8]byte{'s', 'h', 'q', 'j', 'r', 'n', '0', '1'}
+	sealedMagic = [8]byte{'s', 'h', 'q', 'j', 'r', 'n', '0', '2'}
+)
 
 var errBroken = errors.New("journal or store cannot be written")
 
 func segmentName(base uint64) string { return fmt.Sprintf("%016x%s", base, segmentSuffix) }
 
-func encodeHead(before position) []byte {
-	b := append(make([]byte, 0, headBytes), headMagic[:]...)
+// encodeHead makes a head; id is the key's, "" without one.
+func encodeHead(before position, id string) []byte {
+	magic := headMagic
+	raw, err := hex.DecodeString(id)
+	if len(raw) > 0 && err == nil {
+		magic = sealedMagic
+	}
+	b := append(make([]byte, 0, headMost), magic[:]...)
 	b = binary.LittleEndian.AppendUint64(b, before.number)
 	b = append(b, before.hash[:]...)
+	b = append(b, raw...)
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-func decodeHead(b []byte) (p position, ok bool) {
-	if len(b) < headBytes || [8]byte(b[:8]) != headMagic ||
-		crc32.Checksum(b[:headBytes-4], castagnoli) != binary.LittleEndian.Uint32(b[headBytes-4:]) {
-		return p, false
+func decodeHead(b []byte) (p position, id string, ok bool) {
+	n := headBytes
+	if len(b) >= headMost && [8]byte(b[:8]) == sealedMagic {
+		n = headMost
+		id = hex.EncodeToString(b[48:][:idBytes])
+	} else if len(b) < headBytes || [8]byte(b[:8]) != headMagic {
+		return p, "", false
 	}
-	return position{binary.LittleEndian.Uint64(b[8:]), [32]byte(b[16:48])}, true
+	if crc32.Checksum(b[:n-4], castagnoli) != binary.LittleEndian.Uint32(b[n-4:]) {
+		return p, "", false
+	}
+	return position{binary.LittleEndian.Uint64(b[8:]), [32]byte(b[16:48])}, id, true
 }
 
 // openJournal lists the segments on a disk, oldest first. None of them is read yet.
-func openJournal(d disk, size int64) (*journal, error) {
+func openJournal(d disk, size int64, sealed *seal) (*journal, error) {
 	names, err := d.list()
 	if err != nil {
 		return nil, err
 	}
-	j := &journal{disk: d, size: size}
+	j := &journal{disk: d, size: size, seal: sealed}
 	for _, name := range names {
 		base, ok := strings.CutSuffix(name, segmentSuffix)
 		n, err := strconv.ParseUint(base, 16, 64)
@@ -112,7 +133,7 @@ func openJournal(d disk, size int64) (*journal, error) {
 		if err != nil {
 			return nil, errors.Join(err, j.close())
 		}
-		s := &segment{file: f, name: name, before: position{number: n - 1}, end: headSize}
+		s := &segment{file: f, name: name, seal: sealed, before: position{number: n - 1}, end: headSize}
 		s.last = s.before
 		j.segments = append(j.segments, s)
 	}
@@ -127,13 +148,13 @@ func openJournal(d disk, size int64) (*journal, error) {
 // the segment before says (nil: nothing).
 func (s *segment) scan(before *position, last bool) error {
 	w := &window{f: s}
-	b, err := w.bytes(0, headBytes)
+	b, err := w.bytes(0, headMost)
 	if err != nil {
 		return err
 	}
 	s.bad, s.first = nil, headSize
 	chained := true
-	if head, ok := decodeHead(b); ok && head.number == s.before.number {
+	if head, _, ok := decodeHead(b); ok && head.number == s.before.number {
 		s.before = head
 	} else {
 		s.bad = append(s.bad, gap{from: s.before.number + 1, to: s.before.number, end: headSize})
@@ -308,6 +329,40 @@ func (s *segment) each(after uint64, fn func(*segment, journalRecord) error) err
 	return nil
 }
 
+// value reads one value of a record.
+func (s *segment) value(p place) ([]byte, error) {
+	if s.seal == nil {
+		return readFull(s, p.at+recordHeader+int64(p.from), int(p.length))
+	}
+	head, err := readFull(s, p.at, recordHeader)
+	if err != nil {
+		return nil, err
+	}
+	r, n, ok := parseHeader(head)
+	if !ok {
+		return nil, fmt.Errorf("read %s at %d: no record", s.name, p.at)
+	}
+	if r.payload, err = readFull(s, p.at+recordHeader, n); err != nil {
+		return nil, err
+	}
+	b, err := s.seal.open(nil, &r)
+	if err == nil && int(p.from+p.length) > len(b) {
+		err = errPayload
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s at %d: %w", s.name, p.at, err)
+	}
+	return b[p.from:][:p.length], nil
+}
+
+func readFull(f file, at int64, n int) ([]byte, error) {
+	b := make([]byte, n)
+	if got, err := f.ReadAt(b, at); got < n {
+		return nil, fmt.Errorf("read %d bytes at %d: %w", n, at, err)
+	}
+	return b, nil
+}
+
 // start begins a new segment after a position: of a new journal, or where records
 // that only the state has would be.
 func (j *journal) start(after position) error {
@@ -322,7 +377,7 @@ func (j *journal) start(after position) error {
 		}
 	}
 	name := segmentName(after.number + 1)
-	_, err := f.WriteAt(encodeHead(after), 0)
+	_, err := f.WriteAt(encodeHead(after, j.seal.name()), 0)
 	if err = errors.Join(err, f.flush()); err == nil {
 		err = errors.Join(j.disk.rename(spareName, name), j.disk.sync())
 	}
@@ -331,7 +386,7 @@ func (j *journal) start(after position) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.segments = append(j.segments, &segment{file: f, name: name, before: after, last: after, end: headSize})
+	j.segments = append(j.segments, &segment{file: f, name: name, seal: j.seal, before: after, last: after, end: headSize})
 	j.last = after
 	return nil
 }
@@ -359,7 +414,9 @@ func (j *journal) prepare() (err error) {
 }
 
 // group begins a flush.
-func (j *journal) group(buf []byte) *flushGroup { return &flushGroup{buf: buf[:0], last: j.last} }
+func (j *journal) group(buf []byte) *flushGroup {
+	return &flushGroup{buf: buf[:0], last: j.last, seal: j.seal}
+}
 
 // append writes and flushes a group, and says where it is. ErrFull: there is no
 // room, and nothing was written. After any other error nobody knows what is there.

@@ -21,6 +21,8 @@ import (
 //	48  4   CRC-32C of bytes 0 to 48 and the payload
 //	52      payload
 //
+// Its last byte is not zero, so that a write that was cut off is known.
+//
 // The payload is a list of writes: how the keys it names stand after the change. So
 // a record can be applied twice, and one can be applied without those before it.
 const (
@@ -100,25 +102,30 @@ func chainHash(head []byte, before [32]byte, payload []byte) (sum [32]byte) {
 
 // flushGroup is what one flush writes.
 type flushGroup struct {
-	buf  []byte
-	last position
-	open int // where the open record begins
+	buf     []byte
+	last    position
+	seal    *seal
+	open    int // where the open record begins
+	payload int // and its payload, before it is sealed
 }
 
 // begin opens a record; its payload is appended to buf.
 func (g *flushGroup) begin() {
 	g.open = len(g.buf)
-	g.buf = append(g.buf, make([]byte, recordHeader)...)
+	g.buf = append(g.buf, make([]byte, recordHeader+g.seal.before())...)
+	g.payload = len(g.buf)
 }
 
 // end closes the open record.
 func (g *flushGroup) end(k kind) error {
-	g.buf = append(g.buf, writeEnd)
-	head, payload := g.buf[g.open:g.open+recordHeader], g.buf[g.open+recordHeader:]
-	if len(payload) > maxPayload {
-		return fmt.Errorf("a change of %d bytes is too large", len(payload))
+	n := len(g.buf) - g.payload + g.seal.over()
+	if n > maxPayload {
+		return fmt.Errorf("a change of %d bytes is too large", n)
 	}
-	putHeader(head, k, g.open == 0, g.last.number+1, len(payload))
+	head := g.buf[g.open:g.payload]
+	putHeader(head, k, g.open == 0, g.last.number+1, n)
+	g.buf = g.seal.close(g.buf, g.payload, head)
+	head, payload := g.buf[g.open:][:recordHeader], g.buf[g.open+recordHeader:]
 	g.last.hash = chainHash(head, g.last.hash, payload)
 	g.last.number++
 	copy(head[16:], g.last.hash[:])

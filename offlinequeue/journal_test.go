@@ -35,11 +35,11 @@ func TestSegmentsBegunWhileTheNextIsPreparedHaveTheirOwnFiles(t *testing.T) {
 	close(done)
 	preparing.Wait()
 	for _, s := range j.segments {
-		b := make([]byte, headBytes)
+		b := make([]byte, headMost)
 		if _, err := s.ReadAt(b, 0); err != nil {
 			t.Fatal(err)
 		}
-		if head, ok := decodeHead(b); !ok || head.number != s.before.number || d.names[s.name] != s.file {
+		if head, _, ok := decodeHead(b); !ok || head.number != s.before.number || d.names[s.name] != s.file {
 			t.Fatalf("segment %s has the head of %d (%v), or another's file", s.name, head.number, ok)
 		}
 	}

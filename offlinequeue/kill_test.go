@@ -21,7 +21,7 @@ const killedDir = "OFFLINEQUEUE_KILLED_DIR"
 // killedChild puts and sends from several goroutines and writes a line for every
 // acknowledgement, until it is killed.
 func killedChild(dir string) int {
-	q, err := Open(dir, Options{Log: quiet(), segmentSize: 1 << 20})
+	q, err := openAs(dir, Options{Log: quiet(), segmentSize: 1 << 20})
 	if err != nil {
 		fmt.Println("error", err)
 		return 1
@@ -70,7 +70,7 @@ func killedChild(dir string) int {
 func TestNothingAcknowledgedIsLostWhenKilled(t *testing.T) {
 	rounds := 50
 	switch {
-	case testing.Short():
+	case small():
 		rounds = 3
 	case *soak:
 		rounds = 1000

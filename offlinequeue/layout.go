@@ -13,6 +13,7 @@ import (
 // What is in a queue's directory:
 //
 //	format           the version of all this, in decimal
+//	key              the id of the key it is encrypted with; without one it is not
 //	lock             held by the hub that uses it
 //	journal/         what was promised, and everything that became of it
 //	store/           Badger: the same, to be asked
@@ -28,7 +29,8 @@ const (
 	healingName = "healing"
 	asideName   = "aside-"
 
-	format = 2
+	format       = 2
+	formatSealed = 3 // the same, encrypted: of an older program it would look damaged
 )
 
 // readFormat is the version of a directory, 0 if it is new. ErrTooNew: a newer
@@ -46,14 +48,21 @@ func readFormat(dir string) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("read %s: %q is no version", path, b)
 	}
-	if n > format {
-		return 0, fmt.Errorf("%w: it has format %d, this program knows %d", ErrTooNew, n, format)
+	if n > formatSealed {
+		return 0, fmt.Errorf("%w: it has format %d, this program knows %d", ErrTooNew, n, formatSealed)
 	}
 	return n, nil
 }
 
-func writeFormat(dir string) error {
-	return writeFile(filepath.Join(dir, formatName), []byte(strconv.Itoa(format)+"\n"))
+func writeFormat(dir string, sealed bool) error {
+	return writeFile(filepath.Join(dir, formatName), []byte(strconv.Itoa(formatOf(sealed))+"\n"))
+}
+
+func formatOf(sealed bool) int {
+	if sealed {
+		return formatSealed
+	}
+	return format
 }
 
 // writeFile makes a file that is there whole or not at all.

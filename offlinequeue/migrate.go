@@ -65,15 +65,15 @@ func (q *Queue) migrated() error {
 // carryOld copies an old store. All of the new one is as if written by record 1 of
 // a journal that is gone.
 func (q *Queue) carryOld(made, path string) (err error) {
-	if err := errors.Join(checkStore(path), os.RemoveAll(made)); err != nil {
+	if err := errors.Join(checkStore(path, nil), os.RemoveAll(made)); err != nil {
 		return err
 	}
-	from, err := openStore(path, q.log)
+	from, err := openStore(path, q.log, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, from.close()) }()
-	to, err := openStore(made, q.log)
+	to, err := openStore(made, q.log, nil)
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ func TestAQueueOfFormat1IsCarriedOverOnce(t *testing.T) {
 			}
 			if step != "" {
 				for range 2 {
-					_, err := Open(dir, Options{Log: quiet(), Fault: func(s string) error {
+					_, err := openAs(dir, Options{Log: quiet(), Fault: func(s string) error {
 						if s == step {
 							return errInjected
 						}

@@ -106,7 +106,7 @@ func (j *journal) named(name string) *segment {
 
 // openWhole opens a journal and reads all of it.
 func openWhole(d disk, size int64) (*journal, error) {
-	j, err := openJournal(d, size)
+	j, err := openJournal(d, size, nil)
 	if err != nil {
 		return nil, err
 	}

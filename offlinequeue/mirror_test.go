@@ -1,10 +1,12 @@
 package offlinequeue
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,7 +28,7 @@ func TestWhatIsAcknowledgedIsOnBothDisks(t *testing.T) {
 	t.Logf("seed %d", seed)
 	run := func(own, other *forgetful) (acks map[string]Op) {
 		acks = map[string]Op{}
-		q, err := Open(t.TempDir(), Options{Log: quiet(), disk: own, mirror: other, segmentSize: 600 << 10})
+		q, err := openAs(t.TempDir(), Options{Log: quiet(), disk: own, mirror: other, segmentSize: 600 << 10})
 		if err != nil {
 			return acks
 		}
@@ -48,7 +50,7 @@ func TestWhatIsAcknowledgedIsOnBothDisks(t *testing.T) {
 	}
 	stride := 4
 	switch {
-	case testing.Short():
+	case small():
 		stride = 17
 	case *soak:
 		stride = 1
@@ -59,7 +61,7 @@ func TestWhatIsAcknowledgedIsOnBothDisks(t *testing.T) {
 			disks[which].dies = dies
 			acks := run(disks[0], disks[1])
 			left := disks[1].power(luck)
-			q, err := Open(t.TempDir(), Options{Log: quiet(), disk: newForgetful(), mirror: left, segmentSize: 600 << 10})
+			q, err := openAs(t.TempDir(), Options{Log: quiet(), disk: newForgetful(), mirror: left, segmentSize: 600 << 10})
 			if err != nil {
 				t.Fatalf("disk %d, step %d: %v", which, dies, err)
 			}
@@ -266,14 +268,7 @@ func TestAHubWhoseDiskIsGoneOpensFromTheSecondCopy(t *testing.T) {
 	if left, err := os.ReadDir(same); err != nil || len(left) > 0 {
 		t.Errorf("it was written to: %v (%v)", left, err)
 	}
-	place := fmt.Sprintf("/dev/shm/mirror-%d", os.Getpid()) // memory is another disk
-	if err := os.Mkdir(place, 0o700); err != nil {
-		t.Skip(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(place) })
-	if same, err := sameDisk(place, dir); err != nil || same {
-		t.Skip("no second disk here")
-	}
+	place := otherDisk(t, dir)
 	q = opened(t, dir, Options{Mirror: place, Owner: "0412"})
 	acknowledged := map[string]Op{}
 	for i := range 5 {
@@ -295,4 +290,29 @@ func TestAHubWhoseDiskIsGoneOpensFromTheSecondCopy(t *testing.T) {
 	q = opened(t, dir, Options{Mirror: place, Owner: "0412"})
 	intact(t, q, acknowledged)
 	put(t, q, capture("next", "pi"))
+}
+
+// otherDisk is a directory on another disk than dir's: memory, or a mount of its own.
+func otherDisk(t *testing.T, dir string) string {
+	t.Helper()
+	place := filepath.Join("/dev/shm", fmt.Sprintf("mirror-%x", rand.Uint64())) // memory is another disk
+	if err := os.Mkdir(place, 0o700); err == nil {
+		t.Cleanup(func() { _ = os.RemoveAll(place) })
+		if same, err := sameDisk(place, dir); err == nil && !same {
+			return place
+		}
+	}
+	place = t.TempDir()
+	if out, err := exec.CommandContext(t.Context(), "mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", place).CombinedOutput(); err != nil {
+		if os.Geteuid() == 0 {
+			t.Fatalf("mount a second disk: %v: %s", err, out)
+		}
+		t.Skip("no /dev/shm, and only root may mount a second disk")
+	}
+	t.Cleanup(func() {
+		if out, err := exec.CommandContext(context.Background(), "umount", place).CombinedOutput(); err != nil {
+			t.Errorf("umount: %v: %s", err, out)
+		}
+	})
+	return place
 }

@@ -55,7 +55,7 @@ func (m *model) check(err error) {
 }
 
 func (m *model) open() {
-	q, err := Open(m.dir, Options{Log: quiet(), segmentSize: 1 << 20, window: 3})
+	q, err := openAs(m.dir, Options{Log: quiet(), segmentSize: 1 << 20, window: 3})
 	m.check(err)
 	m.q = q
 }

@@ -117,7 +117,7 @@ func (q *Queue) openBoth(f *found) (err error) {
 		return err
 	}
 	q.join(false)
-	if f.journal, err = openJournal(q.disk, q.segmentSize); err != nil {
+	if f.journal, err = openJournal(q.disk, q.segmentSize, q.seal); err != nil {
 		return err
 	}
 	path := filepath.Join(q.dir, storeName)
@@ -147,7 +147,7 @@ func (q *Queue) openBoth(f *found) (err error) {
 			return err
 		}
 		f.lost = known > 0 && f.store == nil
-		if f.store != nil && known == format {
+		if f.store != nil && known >= format {
 			q.healed("the journal was missing and was made anew from the store")
 		}
 		if err := f.journal.start(f.through); err != nil {
@@ -178,14 +178,14 @@ func (q *Queue) openBoth(f *found) (err error) {
 
 // openState opens a store and reads how far it goes.
 func (f *found) openState(path string, q *Queue) error {
-	if err := checkStore(path); err != nil {
+	if err := checkStore(path, q.seal.storeKey()); err != nil {
 		return err
 	}
-	whole, err := checkLog(path)
+	whole, err := checkLog(path, q.seal.storeKey())
 	if err != nil {
 		return err
 	}
-	s, err := openStore(path, q.log)
+	s, err := openStore(path, q.log, q.seal.storeKey())
 	if err != nil {
 		return err
 	}
@@ -296,7 +296,7 @@ func (q *Queue) rebuild(f *found) error {
 	if err := q.fault("open:rebuild"); err != nil {
 		return err
 	}
-	s, err := openStore(made, q.log)
+	s, err := openStore(made, q.log, q.seal.storeKey())
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package offlinequeue
 import (
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"sync"
 )
@@ -28,7 +27,8 @@ type overlay struct {
 type place struct {
 	number  uint64
 	seg     *segment
-	at      int64
+	at      int64 // where its record begins
+	from    int32 // in the payload
 	length  int32
 	deleted bool
 }
@@ -72,11 +72,8 @@ func (o *overlay) get(key string) (value []byte, number uint64, ok bool, err err
 	if p.deleted {
 		return nil, 0, true, errAbsent
 	}
-	value = make([]byte, p.length)
-	if n, err := p.seg.ReadAt(value, p.at); n < len(value) && err != nil && !errors.Is(err, io.EOF) {
-		return nil, 0, true, err
-	}
-	return value, p.number, true, nil
+	value, err = p.seg.value(p)
+	return value, p.number, true, err
 }
 
 // places lists the places of operations that changed and are not in Badger yet.
@@ -207,7 +204,7 @@ func (r *reader) load(id string) (record, error) {
 	}
 	seq, ask, err := splitAsked(b)
 	if err != nil {
-		return record{}, trouble(fmt.Errorf("read operation %q: %w", id, err))
+		return record{}, trouble(fmt.Errorf("read operation %q: %w: %w", id, errStore, err))
 	}
 	found, err := r.standing(seq)
 	if err != nil {
@@ -216,7 +213,9 @@ func (r *reader) load(id string) (record, error) {
 	if found.ID != id {
 		err = fmt.Errorf("%w: place %d is of %q", errFrame, seq, found.ID)
 	} else {
-		err = found.asks(ask)
+		if err = found.asks(ask); err != nil {
+			err = fmt.Errorf("%w: %w", errStore, err) // decrypted with what is not its key: its checksum was right
+		}
 	}
 	if err != nil {
 		return record{}, trouble(fmt.Errorf("read operation %q: %w", id, err))

@@ -18,7 +18,7 @@ func TestNothingAcknowledgedIsLostWhenThePowerGoes(t *testing.T) {
 	t.Logf("seed %d", seed)
 	run := func(dir string, d *forgetful) (acks map[string]Op, older string) {
 		acks = map[string]Op{}
-		q, err := Open(dir, Options{Log: quiet(), disk: d, segmentSize: 600 << 10})
+		q, err := openAs(dir, Options{Log: quiet(), disk: d, segmentSize: 600 << 10})
 		if err != nil {
 			return acks, ""
 		}
@@ -54,7 +54,7 @@ func TestNothingAcknowledgedIsLostWhenThePowerGoes(t *testing.T) {
 	whole := newForgetful()
 	run(t.TempDir(), whole)
 	steps, stride := whole.steps, 1
-	if testing.Short() {
+	if small() {
 		stride = 11
 	}
 	t.Logf("%d steps", steps)
@@ -74,7 +74,7 @@ func TestNothingAcknowledgedIsLostWhenThePowerGoes(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		q, err := Open(dir, Options{Log: quiet(), disk: d.power(luck), segmentSize: 600 << 10})
+		q, err := openAs(dir, Options{Log: quiet(), disk: d.power(luck), segmentSize: 600 << 10})
 		if err != nil {
 			t.Fatalf("step %d: %v", dies, err)
 		}
@@ -113,7 +113,7 @@ func TestATornTailIsCutAtEveryByte(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := d.names[names[0]]
-	j, err := openJournal(d, d.names[names[0]].size())
+	j, err := openJournal(d, d.names[names[0]].size(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func TestATornTailIsCutAtEveryByte(t *testing.T) {
 		kept := append([]byte(nil), f.content...)
 		clear(kept[cut:])
 		torn.names[names[0]] = &forgetfulFile{disk: torn, content: kept, durable: append([]byte(nil), kept...), dirty: map[int]bool{}}
-		j, err := openJournal(torn, s.size())
+		j, err := openJournal(torn, s.size(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -33,6 +33,12 @@ type Options struct {
 	Mirror string
 	Owner  string
 
+	// Keys encrypt all of it at rest, the second copy too. The first is used; what is
+	// encrypted with another of them, or not at all, is encrypted with it when the queue
+	// is opened. None: nothing is encrypted.
+	Keys []Key
+
+	locked      bool  // the caller holds the directory's lock
 	disk        disk  // of the journal; nil: the directory
 	mirror      disk  // instead of Mirror's; nil: none
 	segmentSize int64 // 0: 16 MiB
@@ -84,7 +90,8 @@ type Queue struct {
 	mended    []string
 	counted   time.Time // when this process counted a day
 
-	disk        disk // of the journal
+	seal        *seal // nil: nothing is encrypted
+	disk        disk  // of the journal
 	mirrorDir   string
 	mirrorSaid  string // of the writer: why the second copy was away last time
 	segmentSize int64
@@ -98,6 +105,17 @@ type Queue struct {
 // an older program with ErrTooNew. What is damaged of the journal or the store is made
 // good from the other; Stats names what neither has: the shop can go on selling.
 func Open(dir string, o Options) (*Queue, error) {
+	q := prepared(dir, o)
+	if err := q.open(o); err != nil {
+		return nil, fmt.Errorf("open queue %s: %w", dir, err)
+	}
+	go q.write()
+	go q.upkeep()
+	return q, nil
+}
+
+// prepared is a queue that was not opened yet.
+func prepared(dir string, o Options) *Queue {
 	q := &Queue{
 		dir: dir, log: o.Log, now: o.Now, onChange: o.OnChange, onSync: o.OnSync,
 		fault: o.Fault, free: o.Free, maxBytes: o.MaxBytes, retention: o.RetentionBytes,
@@ -145,31 +163,34 @@ func Open(dir string, o Options) (*Queue, error) {
 	if q.maxBytes == 0 {
 		q.maxBytes = 4 << 30
 	}
-	if err := q.open(); err != nil {
-		return nil, fmt.Errorf("open queue %s: %w", dir, err)
-	}
-	go q.write()
-	go q.upkeep()
-	return q, nil
+	return q
 }
 
-func (q *Queue) open() (err error) {
+func (q *Queue) open(o Options) (err error) {
 	if err := os.MkdirAll(filepath.Join(q.dir, journalName), 0o700); err != nil {
 		return err
 	}
-	if q.lock, err = lockFile(filepath.Join(q.dir, lockName)); err != nil {
-		return err
+	if !o.locked {
+		if q.lock, err = lockFile(filepath.Join(q.dir, lockName)); err != nil {
+			return err
+		}
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, q.lock.Close())
+			err = errors.Join(err, q.release())
 		}
 	}()
-	known, err := readFormat(q.dir)
-	if err != nil {
+	if _, err := readFormat(q.dir); err != nil { // before anything is touched
 		return err
 	}
 	if err := q.roomToOpen(); err != nil {
+		return err
+	}
+	if err := q.unlock(o); err != nil {
+		return err
+	}
+	known, err := readFormat(q.dir)
+	if err != nil {
 		return err
 	}
 	if known == 1 {
@@ -180,12 +201,12 @@ func (q *Queue) open() (err error) {
 	if err := q.load(); err != nil {
 		return err
 	}
-	if known < format {
+	if known != formatOf(q.seal != nil) {
 		err := q.fault("migrate:format")
 		if err == nil {
-			err = writeFormat(q.dir)
+			err = writeFormat(q.dir, q.seal != nil)
 		}
-		if err == nil && known > 0 {
+		if err == nil && known == 1 {
 			err = q.migrated()
 		}
 		if err != nil {
@@ -196,6 +217,14 @@ func (q *Queue) open() (err error) {
 		q.log.Warn("prepare journal", "dir", q.dir, "error", err)
 	}
 	return nil
+}
+
+// release lets another have the directory.
+func (q *Queue) release() error {
+	if q.lock == nil {
+		return nil
+	}
+	return q.lock.Close()
 }
 
 // shut ends the applier, with everything in Badger if so wanted, and closes both.
@@ -231,7 +260,7 @@ func (q *Queue) Close() error {
 	q.mu.Unlock()
 	<-q.written
 	<-q.upkept
-	if err := errors.Join(q.shut(true), q.lock.Close()); err != nil {
+	if err := errors.Join(q.shut(true), q.release()); err != nil {
 		return fmt.Errorf("close queue %s: %w", q.dir, err)
 	}
 	return nil

@@ -2,6 +2,7 @@ package offlinequeue
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -19,11 +20,18 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	testKeys = keysOfChild()
 	if dir := os.Getenv(killedDir); dir != "" {
 		os.Exit(killedChild(dir))
 	}
 	if dir := os.Getenv(filledDir); dir != "" {
 		os.Exit(filledChild(dir))
+	}
+	if slices.Contains(os.Args, "-encrypted") {
+		testKeys = []Key{keyOfTests(1)}
+		if err := os.Setenv(keyEnv, hex.EncodeToString(testKeys[0].b[:])); err != nil {
+			panic(err)
+		}
 	}
 	// 15 random walks take seconds; more by -rapid.checks, which is read later.
 	checks := "15"
@@ -40,6 +48,8 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreTopFunction("github.com/dgraph-io/badger/v4.(*DB).monitorCache"),
 		goleak.IgnoreTopFunction("github.com/dgraph-io/badger/v4.(*DB).updateSize"),
 		goleak.IgnoreTopFunction("github.com/dgraph-io/ristretto/v2/z.(*AllocatorPool).freeupAllocators"),
+		goleak.IgnoreTopFunction("github.com/dgraph-io/ristretto/v2.(*Cache[...]).processItems"),
+		goleak.IgnoreTopFunction("github.com/dgraph-io/ristretto/v2.(*defaultPolicy[...]).processItems"),
 	)
 }
 
@@ -68,7 +78,7 @@ func opened(t testing.TB, dir string, o Options) *Queue {
 	if _, measured := t.(*testing.B); o.segmentSize == 0 && !measured {
 		o.segmentSize = 1 << 20 // one that is full size costs each test its reading
 	}
-	q, err := Open(dir, o)
+	q, err := openAs(dir, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +238,7 @@ func TestPutRefusesWhenFull(t *testing.T) {
 	settle(t, q, Cursor{Epoch: "e", Seq: 1}, Outcome{Seq: 1, ID: "op1", State: Succeeded})
 	free = 0
 	settle(t, q, Cursor{Epoch: "e", Seq: 2}, Outcome{Seq: 2, ID: "op1", Reversal: json.RawMessage(`{}`)})
-	if _, err := Open(t.TempDir(), Options{Free: func(string) (uint64, error) { return 0, nil }}); !errors.Is(err, ErrFull) {
+	if _, err := openAs(t.TempDir(), Options{Free: func(string) (uint64, error) { return 0, nil }}); !errors.Is(err, ErrFull) {
 		t.Errorf("open on a full disk: %v, want ErrFull", err)
 	}
 	free = 1 << 40
@@ -245,7 +255,7 @@ func TestPutRefusesWhenFull(t *testing.T) {
 func TestSecondHubIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	q := opened(t, dir, Options{})
-	_, err := Open(dir, Options{Log: quiet()})
+	_, err := openAs(dir, Options{Log: quiet()})
 	if want := "open queue " + dir + ": another hub is using it"; err == nil || err.Error() != want || !errors.Is(err, ErrInUse) {
 		t.Errorf("second open: %v, want %s", err, want)
 	}
@@ -259,8 +269,8 @@ func TestNewerDirectoryIsRefused(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, formatName), []byte("7\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Open(dir, Options{Log: quiet()})
-	want := "open queue " + dir + ": the store was written by a newer version: it has format 7, this program knows 2"
+	_, err := openAs(dir, Options{Log: quiet()})
+	want := "open queue " + dir + ": the store was written by a newer version: it has format 7, this program knows 3"
 	if err == nil || err.Error() != want || !errors.Is(err, ErrTooNew) {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

@@ -13,10 +13,11 @@ import (
 
 // Read yields the operations of a queue that no hub uses, newest first, without
 // changing anything in its directory: it reads a copy. Of a damaged queue it
-// yields what can be read. ErrInUse: ask the hub that has it.
-func Read(dir string) iter.Seq2[Op, error] {
+// yields what can be read. ErrInUse: ask the hub that has it. ErrKey: it is encrypted,
+// with none of the keys.
+func Read(dir string, keys ...Key) iter.Seq2[Op, error] {
 	return func(yield func(Op, error) bool) {
-		q, discard, err := duplicate(dir)
+		q, discard, err := duplicate(dir, keys)
 		if err != nil {
 			yield(Op{}, fmt.Errorf("read queue %s: %w", dir, err))
 			return
@@ -31,7 +32,7 @@ func Read(dir string) iter.Seq2[Op, error] {
 }
 
 // duplicate opens a copy of the queue in dir, to be looked at and discarded.
-func duplicate(dir string) (q *Queue, discard func(), err error) {
+func duplicate(dir string, keys []Key) (q *Queue, discard func(), err error) {
 	if _, err := os.Stat(filepath.Join(dir, formatName)); err != nil {
 		return nil, nil, err
 	}
@@ -42,13 +43,16 @@ func duplicate(dir string) (q *Queue, discard func(), err error) {
 	if _, err := readFormat(dir); err != nil {
 		return nil, nil, errors.Join(err, lock.Close())
 	}
+	if keys, err = locked(dir, keys); err != nil {
+		return nil, nil, errors.Join(err, lock.Close())
+	}
 	copied, err := os.MkdirTemp("", "storehub-queue-")
 	if err != nil {
 		return nil, nil, errors.Join(err, lock.Close())
 	}
 	err = errors.Join(duplicateFiles(copied, dir), lock.Close())
 	if err == nil {
-		q, err = Open(copied, Options{Log: slog.New(slog.DiscardHandler)})
+		q, err = Open(copied, Options{Log: slog.New(slog.DiscardHandler), Keys: keys})
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, os.RemoveAll(copied))
@@ -64,7 +68,7 @@ func duplicateFiles(to, from string) error {
 		}
 	}
 	for _, pattern := range []string{
-		formatName, filepath.Join(storeName, "*"), filepath.Join(journalName, "*"+segmentSuffix),
+		formatName, keyName, filepath.Join(storeName, "*"), filepath.Join(journalName, "*"+segmentSuffix),
 	} {
 		names, err := filepath.Glob(filepath.Join(from, pattern))
 		if err != nil {

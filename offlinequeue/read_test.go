@@ -12,7 +12,7 @@ import (
 // read lists what Read yields.
 func read(t *testing.T, dir string) (list []string, err error) {
 	t.Helper()
-	for op, err := range Read(dir) {
+	for op, err := range Read(dir, testKeys...) {
 		if err != nil {
 			return list, err
 		}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -41,6 +42,17 @@ func keySeq(seq uint64) string {
 
 func keyLink(gen uint32, number uint64) string {
 	return string(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32([]byte(prefixLink), gen), number))
+}
+
+// isKey reports whether b begins as one of the keys above, or as one of Badger's own.
+func isKey(b []byte) bool {
+	for _, prefix := range []string{prefixOp, prefixSeq, prefixLink, prefixStray, "!badger!", "~"} {
+		if strings.HasPrefix(string(b), prefix) {
+			return true
+		}
+	}
+	// One letter, and Badger's version of it.
+	return len(b) == 9 && strings.Contains(keyState+keyHistory+keyApplied, string(b[:1]))
 }
 
 // seqOf reads the place from such a key.

@@ -44,6 +44,9 @@ func TestOneFlippedByteIsHarmlessOrNamed(t *testing.T) {
 		if len(names) == 0 {
 			t.Errorf("no %s: nothing to flip", pattern)
 		}
+		if small() {
+			names = names[:min(1, len(names))]
+		}
 		for _, name := range names {
 			b, err := os.ReadFile(name)
 			if err != nil {
@@ -60,7 +63,7 @@ func TestOneFlippedByteIsHarmlessOrNamed(t *testing.T) {
 			if strings.HasPrefix(pattern, journalName) {
 				offsets = append(offsets, 20, headBytes-1, headSize, headSize+1, headSize+5, headSize+9, headSize+20, headSize+50, used-1)
 			}
-			if testing.Short() {
+			if small() {
 				offsets = []int{used / 3, used - 1}
 			}
 			if *soak {
@@ -185,7 +188,7 @@ func flip(t *testing.T, name string, at int) {
 // harmlessOrNamed reports whether there was damage. harmless: none may be lost.
 func harmlessOrNamed(t *testing.T, dir string, acks []Op, harmless bool) bool {
 	t.Helper()
-	q, err := Open(dir, Options{Log: quiet(), segmentSize: 1 << 20})
+	q, err := openAs(dir, Options{Log: quiet(), segmentSize: 1 << 20})
 	if err != nil {
 		t.Errorf("%s: %v", filepath.Base(dir), err)
 		return true
@@ -197,6 +200,7 @@ func harmlessOrNamed(t *testing.T, dir string, acks []Op, harmless bool) bool {
 		op, err := q.Get(ack.ID)
 		if err != nil {
 			missing[ack.Seq] = true
+			t.Logf("%s: %v", filepath.Base(dir), err)
 		} else if op.Seq != ack.Seq {
 			t.Errorf("%s: %s went from place %d to %d", filepath.Base(dir), ack.ID, ack.Seq, op.Seq)
 		}

@@ -13,7 +13,7 @@ import (
 // What is at the place of the second copy:
 //
 //	owner        whose queue it is
-//	format       as in the queue's own directory
+//	format, key  as in the queue's own directory
 //	journal/     the same segments; aside-… are those of another history
 const ownerName = "owner"
 
@@ -30,20 +30,20 @@ type MirrorStats struct {
 // mirrorPlace is the other disk of a queue that is to have two.
 func (q *Queue) mirrorPlace(dir, owner string) disk {
 	return newMirror(q.disk, osDisk(filepath.Join(dir, journalName)), func() error {
-		return lookAtMirror(dir, q.dir, owner)
+		return q.lookAtMirror(dir, owner)
 	})
 }
 
 // lookAtMirror makes sure that dir is there, is another disk than the queue's, and
 // belongs to that owner. A stick that is not in leaves its place behind, empty and on
 // the hub's own disk.
-func lookAtMirror(dir, queue, owner string) error {
+func (q *Queue) lookAtMirror(dir, owner string) error {
 	if info, err := os.Stat(dir); err != nil {
 		return err
 	} else if !info.IsDir() {
 		return fmt.Errorf("%s is no directory", dir)
 	}
-	if same, err := sameDisk(dir, queue); err != nil {
+	if same, err := sameDisk(dir, q.dir); err != nil {
 		return err
 	} else if same {
 		return fmt.Errorf("%s is on the queue's own disk: nothing is mounted there", dir)
@@ -57,7 +57,14 @@ func lookAtMirror(dir, queue, owner string) error {
 	case err == nil && strings.TrimSpace(string(b)) != owner:
 		return fmt.Errorf("it holds the queue of %q, this is %q; use another place, or empty it", strings.TrimSpace(string(b)), owner)
 	case errors.Is(err, fs.ErrNotExist):
-		err = errors.Join(writeFile(path, []byte(owner+"\n")), writeFormat(dir))
+		if q.seal != nil {
+			err = writeID(dir, q.seal.id)
+		} else {
+			err = nil
+		}
+		err = errors.Join(err, writeFile(path, []byte(owner+"\n")), writeFormat(dir, q.seal != nil))
+	case err == nil:
+		err = q.unlockMirror(dir)
 	}
 	return errors.Join(err, os.MkdirAll(filepath.Join(dir, journalName), 0o700))
 }

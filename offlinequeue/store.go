@@ -21,6 +21,7 @@ import (
 type store struct {
 	dir string
 	log *slog.Logger
+	key []byte // nil: it is not encrypted
 
 	mu sync.RWMutex // held shared while db is used, alone to close it
 	db *badger.DB   // nil: closed
@@ -48,12 +49,15 @@ const (
 	// What a till asked for is written once, and read by its key: from this size on it
 	// goes to the value log, which is not written again and again as the tree is.
 	valueThreshold = 512
+	// Of an encrypted store: the index of a table has some 100 KiB.
+	blockCache = 2 << 20
+	indexCache = 4 << 20
 )
 
 // storeOptions are for many small records and little memory. Nothing is flushed by
 // itself: what was promised is in the journal.
-func storeOptions(dir string, log *slog.Logger) badger.Options {
-	return badger.DefaultOptions(dir).
+func storeOptions(dir string, log *slog.Logger, key []byte) badger.Options {
+	o := badger.DefaultOptions(dir).
 		WithSyncWrites(false).
 		WithMemTableSize(memTable).
 		WithNumMemtables(2).
@@ -68,13 +72,18 @@ func storeOptions(dir string, log *slog.Logger) badger.Options {
 		WithMetricsEnabled(false).
 		WithChecksumVerificationMode(options.OnBlockRead).
 		WithLogger(storeLog{log})
+	if key != nil {
+		// Blocks and indices are decrypted when they are read: Badger wants them kept.
+		o = o.WithEncryptionKey(key).WithBlockCacheSize(blockCache).WithIndexCacheSize(indexCache)
+	}
+	return o
 }
 
 // openStore opens or makes the store in dir.
-func openStore(dir string, log *slog.Logger) (*store, error) {
-	s := &store{dir: dir, log: log}
+func openStore(dir string, log *slog.Logger, key []byte) (*store, error) {
+	s := &store{dir: dir, log: log, key: key}
 	err := guard(func() (err error) {
-		s.db, err = badger.Open(storeOptions(dir, log))
+		s.db, err = badger.Open(storeOptions(dir, log, key))
 		return err
 	})
 	if err != nil {
@@ -240,7 +249,8 @@ func (t *tx) scan(prefix, from string, reverse bool, fn func(key string, value [
 	o := badger.DefaultIteratorOptions
 	o.Prefix = []byte(prefix)
 	o.Reverse = reverse
-	o.PrefetchSize = 32
+	// Badger would read values in goroutines of its own, and panic there: see guard.
+	o.PrefetchValues = false
 	it := t.t.NewIterator(o)
 	defer it.Close()
 	if from == "" {

@@ -5,12 +5,17 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/fb"
 	"github.com/dgraph-io/badger/v4/options"
+	"github.com/dgraph-io/badger/v4/pb"
 	"github.com/dgraph-io/badger/v4/table"
+	"github.com/dgraph-io/ristretto/v2"
 )
 
 // This file looks at Badger's tables without Badger. Badger opens each table in
@@ -18,13 +23,22 @@ import (
 // process, at every start. So tables are judged before it sees them.
 
 // checkStore reads every table the store in dir says it has.
-func checkStore(dir string) error {
-	ids, err := listedTables(dir)
-	if err != nil {
+func checkStore(dir string, key []byte) error {
+	keys, err := listedTables(dir)
+	if err != nil || len(keys) == 0 {
 		return err
 	}
-	for _, id := range ids {
-		t, err := readTable(dir, id)
+	read := &tableReader{dir: dir, key: key}
+	if key != nil {
+		// An encrypted table has its index in a cache or nowhere.
+		read.indices, err = ristretto.NewCache(&ristretto.Config[uint64, *fb.TableIndex]{NumCounters: 1 << 10, MaxCost: 64 << 20, BufferItems: 64})
+		if err != nil {
+			return err
+		}
+		defer read.indices.Close()
+	}
+	for _, id := range slices.Sorted(maps.Keys(keys)) {
+		t, err := read.table(id, keys[id])
 		if err == nil {
 			err = guard(t.VerifyChecksum)
 		}
@@ -35,8 +49,9 @@ func checkStore(dir string) error {
 	return nil
 }
 
-// listedTables reads the store's list of tables. A new store has none.
-func listedTables(dir string) (ids []uint64, err error) {
+// listedTables reads the store's list of tables, each with the data key it is encrypted
+// with (0: none). A new store has none.
+func listedTables(dir string) (keys map[uint64]uint64, err error) {
 	f, err := os.Open(filepath.Join(dir, badger.ManifestFilename))
 	if errors.Is(err, fs.ErrNotExist) {
 		// Badger would make a new list, and delete every table that is not on it.
@@ -52,27 +67,60 @@ func listedTables(dir string) (ids []uint64, err error) {
 	defer func() { err = errors.Join(err, f.Close()) }()
 	var m badger.Manifest
 	err = guard(func() (err error) {
-		m, _, err = badger.ReplayManifestFile(f, 0, storeOptions(dir, slog.Default()))
+		m, _, err = badger.ReplayManifestFile(f, 0, storeOptions(dir, slog.Default(), nil))
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("the list of tables cannot be read: %w", err)
 	}
-	for id := range m.Tables {
-		ids = append(ids, id)
+	keys = map[uint64]uint64{}
+	for id, t := range m.Tables {
+		keys[id] = t.KeyID
 	}
-	return ids, nil
+	return keys, nil
 }
 
-// readTable reads a table into memory; its blocks are checked as they are read.
-func readTable(dir string, id uint64) (t *table.Table, err error) {
-	b, err := os.ReadFile(table.NewFilename(id, dir))
+// tableReader reads tables into memory; their blocks are checked as they are read.
+type tableReader struct {
+	dir     string
+	key     []byte
+	indices *ristretto.Cache[uint64, *fb.TableIndex]
+}
+
+func (r *tableReader) table(id, keyID uint64) (t *table.Table, err error) {
+	data, err := dataKey(r.dir, r.key, keyID)
+	if err != nil {
+		return nil, err
+	}
+	b, err := os.ReadFile(table.NewFilename(id, r.dir))
 	if err != nil {
 		return nil, err
 	}
 	err = guard(func() (err error) {
-		t, err = table.OpenInMemoryTable(b, id, &table.Options{ChkMode: options.OnBlockRead, BlockSize: 4 << 10})
+		t, err = table.OpenInMemoryTable(b, id, &table.Options{ChkMode: options.OnBlockRead, BlockSize: 4 << 10, DataKey: data, IndexCache: r.indices})
 		return err
 	})
 	return t, err
+}
+
+// dataKey reads one of the keys that Badger made and keeps, encrypted with key; nil for
+// key 0, of what is not encrypted.
+func dataKey(dir string, key []byte, id uint64) (data *pb.DataKey, err error) {
+	if id == 0 {
+		return nil, nil
+	}
+	if key == nil {
+		return nil, errors.New("it is encrypted, and without a key")
+	}
+	err = guard(func() error {
+		r, err := badger.OpenKeyRegistry(badger.KeyRegistryOptions{Dir: dir, ReadOnly: true, EncryptionKey: key})
+		if err == nil {
+			data, err = r.DataKey(id)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("data key %d cannot be read: %w", id, err)
+	}
+	return data, nil
 }

@@ -13,6 +13,8 @@ import (
 	"slices"
 
 	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/pb"
+	"github.com/dgraph-io/badger/v4/y"
 )
 
 // This file looks after Badger's logs: the value log, which holds what tills asked
@@ -83,12 +85,12 @@ func (s *store) collect() error {
 // checkLog reads the newest value log in dir. Badger would cut it at the first byte
 // that is wrong, and forget what follows. It returns up to which record of the journal
 // the log is whole; all of it: the largest number.
-func checkLog(dir string) (through uint64, err error) {
+func checkLog(dir string, key []byte) (through uint64, err error) {
 	names, err := filepath.Glob(filepath.Join(dir, valueLogs))
 	if err != nil || len(names) == 0 {
 		return math.MaxUint64, err
 	}
-	return readLog(slices.Max(names))
+	return readLog(slices.Max(names), key)
 }
 
 // closedLog is the value log after a name that is not written to any more; "": it was
@@ -109,18 +111,21 @@ func (s *store) closedLog(after string) (string, error) {
 
 // readLog reads a log: entries one after the other, each with its checksum, and
 // nothing but zeros behind them.
-func readLog(name string) (through uint64, err error) {
+func readLog(name string, key []byte) (through uint64, err error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	l := &logReader{r: bufio.NewReaderSize(f, 256<<10)}
+	l := &logReader{at: logHead, r: bufio.NewReaderSize(f, 256<<10)}
 	head := make([]byte, logHead)
 	if _, err := io.ReadFull(l.r, head); err != nil {
 		return math.MaxUint64, nil // made, and nothing was in it yet
 	}
-	sealed := binary.BigEndian.Uint64(head) != 0
+	if l.data, err = dataKey(filepath.Dir(name), key, binary.BigEndian.Uint64(head)); err != nil {
+		return 0, err
+	}
+	l.iv = [16]byte(append(head[8:logHead:logHead], 0, 0, 0, 0))
 	for {
 		number, ok, err := l.entry()
 		if err != nil {
@@ -129,9 +134,7 @@ func readLog(name string) (through uint64, err error) {
 		if !ok {
 			break
 		}
-		if !sealed {
-			through = max(through, number)
-		}
+		through = max(through, number)
 	}
 	for block := l.buf[:cap(l.buf)]; ; {
 		n, err := l.r.Read(block)
@@ -150,8 +153,11 @@ func readLog(name string) (through uint64, err error) {
 // logReader reads entries as Badger writes them: two bytes, the lengths of key and
 // value, when it expires, key, value, CRC-32C of all that.
 type logReader struct {
-	r   *bufio.Reader
-	buf []byte
+	r    *bufio.Reader
+	at   uint32 // where the next entry begins
+	data *pb.DataKey
+	iv   [16]byte // of key and value, with where the entry begins at its end
+	buf  []byte
 }
 
 // entry reads one, and the number its value begins with; false: there is none that is
@@ -188,8 +194,19 @@ func (l *logReader) entry() (number uint64, ok bool, err error) {
 		return 0, false, nil
 	}
 	if end-key >= 8 {
-		number = binary.BigEndian.Uint64(b[key:])
+		both := b[at : key+8]
+		if l.data != nil {
+			binary.BigEndian.PutUint32(l.iv[12:], l.at)
+			if both, err = y.XORBlockAllocate(both, l.data.Data, l.iv[:]); err != nil {
+				return 0, false, err
+			}
+		}
+		if l.data != nil && !isKey(both[:key-at]) {
+			return 0, false, nil // the head of the log is wrong: that has no checksum
+		}
+		number = binary.BigEndian.Uint64(both[key-at:])
 	}
+	l.at += uint32(end + crc32.Size)
 	_, err = l.r.Discard(end + crc32.Size)
 	return number, true, err
 }

@@ -160,7 +160,7 @@ func TestUpkeepReadsTheValueLogs(t *testing.T) {
 
 // Room that nothing needs any more is given back.
 func TestTheValueLogIsGivenBack(t *testing.T) {
-	s, err := openStore(t.TempDir(), quiet())
+	s, err := openStore(t.TempDir(), quiet(), testStoreKey())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func TestAStoreThatLostWhatWasAskedForIsMadeAnew(t *testing.T) {
 	q := opened(t, dir, Options{})
 	acks := map[string]Op{"op1": put(t, q, capture("op1", "pi")), "op2": put(t, q, capture("op2", "pi"))}
 	closed(t, q)
-	s, err := openStore(filepath.Join(dir, storeName), quiet())
+	s, err := openStore(filepath.Join(dir, storeName), quiet(), testStoreKey())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 
 // A change fits one transaction, so that Badger has it whole or not at all.
 func TestAChangeFitsOneTransaction(t *testing.T) {
-	o := storeOptions(t.TempDir(), quiet())
+	o := storeOptions(t.TempDir(), quiet(), testStoreKey())
 	if !o.VerifyValueChecksum {
 		t.Error("what rotted in the value log is read without a word")
 	}
@@ -18,7 +18,7 @@ func TestAChangeFitsOneTransaction(t *testing.T) {
 }
 
 func TestScanGoesBothWaysAndStops(t *testing.T) {
-	s, err := openStore(t.TempDir(), quiet())
+	s, err := openStore(t.TempDir(), quiet(), testStoreKey())
 	if err != nil {
 		t.Fatal(err)
 	}

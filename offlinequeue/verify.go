@@ -17,8 +17,9 @@ type Report struct {
 	Segments int    `json:"segments"`
 	First    uint64 `json:"first"` // number of the oldest record of the journal
 	Last     uint64 `json:"last"`
-	Hash     string `json:"hash"`    // of the journal's chain at Last
-	Applied  uint64 `json:"applied"` // the store has the journal up to here
+	Hash     string `json:"hash"`          // of the journal's chain at Last
+	Applied  uint64 `json:"applied"`       // the store has the journal up to here
+	Key      string `json:"key,omitempty"` // the id of the key it is encrypted with
 
 	Operations uint64 `json:"operations"`
 	Number     uint64 `json:"number"` // last submission number given
@@ -44,15 +45,15 @@ func (r *Report) OK() bool { return len(r.Damage) == 0 && len(r.Lost) == 0 }
 // chain, and holds the store against it. It changes nothing. ErrInUse: a hub has it.
 // What it names as damage, the next Open heals if either still has it; what Open could
 // not heal is in Lost.
-func Verify(dir string) (Report, error) {
-	r, err := verify(dir)
+func Verify(dir string, keys ...Key) (Report, error) {
+	r, err := verify(dir, keys)
 	if err != nil {
 		return r, fmt.Errorf("verify queue %s: %w", dir, err)
 	}
 	return r, nil
 }
 
-func verify(dir string) (r Report, err error) {
+func verify(dir string, keys []Key) (r Report, err error) {
 	if _, err := os.Stat(filepath.Join(dir, formatName)); err != nil {
 		return r, err
 	}
@@ -70,31 +71,39 @@ func verify(dir string) (r Report, err error) {
 		err = fmt.Errorf("it has format %d, which has no journal yet", known)
 	}
 	if err == nil {
+		keys, err = locked(dir, keys)
+	}
+	if err == nil {
 		err = duplicateFiles(copied, dir)
 	}
 	if err = errors.Join(err, lock.Close()); err != nil {
 		return r, err
 	}
+	q := &Queue{dir: copied, log: slog.New(slog.DiscardHandler), now: time.Now}
+	if len(keys) > 0 {
+		q.seal = newSeal(keys[0])
+		r.Key = q.seal.id
+	}
 	f := &found{}
 	defer func() { err = errors.Join(err, f.close()) }()
-	if f.journal, err = openJournal(osDisk(filepath.Join(copied, journalName)), segmentSize); err != nil {
+	if f.journal, err = openJournal(osDisk(filepath.Join(copied, journalName)), segmentSize, q.seal); err != nil {
 		return r, err
 	}
 	if err := r.readJournal(f); err != nil {
 		return r, err
 	}
-	r.readStore(f, copied)
+	r.readStore(f, q)
 	return r, nil
 }
 
 // Examine is Verify, and has fn look at what stands: at a copy that is discarded
 // afterwards, healed as Open would heal it.
-func Examine(dir string, fn func(Report, *Queue) error) error {
-	r, err := Verify(dir)
+func Examine(dir string, fn func(Report, *Queue) error, keys ...Key) error {
+	r, err := Verify(dir, keys...)
 	if err != nil {
 		return err
 	}
-	q, discard, err := duplicate(dir)
+	q, discard, err := duplicate(dir, keys)
 	if err != nil {
 		return fmt.Errorf("read queue %s: %w", dir, err)
 	}
@@ -139,7 +148,7 @@ func (q *Queue) Verify(ctx context.Context) (r Report, err error) {
 	}
 	_, st := q.reader()
 	r.stands(&st) // what is not applied yet stands too
-	r.Operations = st.Held
+	r.Operations, r.Key = st.Held, q.seal.name()
 	return r, nil
 }
 
@@ -224,9 +233,8 @@ func (r *Report) stands(st *state) {
 }
 
 // readStore holds the store against the journal; it brings the copy level first.
-func (r *Report) readStore(f *found, copied string) {
-	q := &Queue{dir: copied, log: slog.New(slog.DiscardHandler), now: time.Now}
-	path := filepath.Join(copied, storeName)
+func (r *Report) readStore(f *found, q *Queue) {
+	path := filepath.Join(q.dir, storeName)
 	err := error(nil)
 	if there, _ := exists(path); !there {
 		err = errors.New("it is missing")

@@ -17,14 +17,14 @@ func TestVerifyNamesDamageAndTouchesNothing(t *testing.T) {
 	q := opened(t, dir, Options{})
 	hq := newHeadquarters()
 	offered(t, q, hq, 4, 2)
-	if _, err := Verify(dir); !errors.Is(err, ErrInUse) {
+	if _, err := Verify(dir, testKeys...); !errors.Is(err, ErrInUse) {
 		t.Errorf("verify while a hub uses it: %v", err)
 	}
 	last, head := q.journal.last.number, q.st.Head
 	at := (headSize + int(q.journal.segments[0].end)) / 2
 	name := filepath.Join(dir, journalName, q.journal.segments[0].name)
 	closed(t, q)
-	r, err := Verify(dir)
+	r, err := Verify(dir, testKeys...)
 	if err != nil || !r.OK() {
 		t.Fatalf("whole: %+v (%v)", r, err)
 	}
@@ -33,7 +33,7 @@ func TestVerifyNamesDamageAndTouchesNothing(t *testing.T) {
 	}
 	flip(t, name, at)
 	before := files(t, dir)
-	r, err = Verify(dir)
+	r, err = Verify(dir, testKeys...)
 	if err != nil || len(r.Damage) != 1 || r.Damage[0].From == 0 || r.Damage[0].From != r.Damage[0].To {
 		t.Errorf("one flipped byte: %+v (%v)", r, err)
 	}
@@ -41,7 +41,7 @@ func TestVerifyNamesDamageAndTouchesNothing(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(dir, storeName)); err != nil {
 		t.Fatal(err)
 	}
-	r, err = Verify(dir)
+	r, err = Verify(dir, testKeys...)
 	if err != nil || len(r.Damage) != 2 || r.Damage[1].Where != storeName {
 		t.Errorf("store missing: %+v (%v)", r, err)
 	}

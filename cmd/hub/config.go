@@ -65,6 +65,7 @@ func (*configCheckCmd) Run(a *app) error {
 		{"hq.stripe.webhook_secret_file", cfg.HQ.Stripe.WebhookSecretFile, true},
 		{"hq.stripe.test.api_key_file", cfg.HQ.Stripe.TestAPIKeyFile, true},
 		{"hq.stripe.test.webhook_secret_file", cfg.HQ.Stripe.TestWebhookFile, true},
+		{"queue.key_file", cfg.Queue.KeyFile, true},
 		{"tls.cert_file", cfg.TLS.CertFile, false},
 		{"tls.key_file", cfg.TLS.KeyFile, true},
 		{"checks.ip_ranges_file", cfg.Checks.IPRangesFile, false},
@@ -75,6 +76,9 @@ func (*configCheckCmd) Run(a *app) error {
 		if err := checkFile(f.path, f.secret); err != nil {
 			return cli.Usage("", "%s: %s: %w", file, f.key, err)
 		}
+	}
+	if err := cfg.CheckQueueKey(); err != nil {
+		return cli.Usage(keyFileHint, "%s: %w", file, err)
 	}
 	_, err = fmt.Fprintf(a.stdout, "%s is right: store %s, listening on %s\n", file, cfg.Store, cfg.Listen)
 	return err

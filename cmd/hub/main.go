@@ -18,6 +18,7 @@ import (
 	"storehub/hub"
 	"storehub/internal/cli"
 	"storehub/internal/yamlfile"
+	"storehub/offlinequeue"
 )
 
 func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
@@ -74,6 +75,8 @@ func known(err error) *cli.Failure {
 		return &cli.Failure{Code: cli.ExitCouldNot, Err: err, Hint: "start it with `hub service start`, or name its file with --config"}
 	case errors.Is(err, os.ErrPermission):
 		return &cli.Failure{Code: cli.ExitCouldNot, Err: err, Hint: "run this as root, or as the hub's user"}
+	case errors.Is(err, offlinequeue.ErrKey):
+		return &cli.Failure{Code: cli.ExitUsage, Err: err, Hint: keyFileHint}
 	case errors.As(err, &refusal) && refusal.Status == 404:
 		return &cli.Failure{Code: cli.ExitWrong, Err: err}
 	case errors.As(err, &refusal) && refusal.Status < 500:
@@ -81,6 +84,9 @@ func known(err error) *cli.Failure {
 	}
 	return &cli.Failure{Code: cli.ExitCouldNot, Err: err}
 }
+
+// keyFileHint is what to do about a queue that cannot be opened; nothing is lost yet.
+const keyFileHint = "put the key that the queue was encrypted with into queue.key_file, one key a line, the newest first"
 
 // configFile is the file to use.
 func (a *app) configFile() string { return cmp.Or(a.config, defaultConfig()) }

@@ -123,7 +123,7 @@ func (a *app) operations(wanted func(doors.Operation) bool, limit int, ask func(
 		return ask(admin)
 	}
 	var list []doors.Operation
-	for o, err := range hub.ReadQueue(c.StateDir) {
+	for o, err := range hub.ReadQueue(c) {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return nil, notRunning // there is no queue either

@@ -85,6 +85,9 @@ func writeText(a *app, v hub.Verification) error {
 	fmt.Fprintf(&b, "journal       %d segments, records %d to %d\n", d.Segments, d.First, d.Last)
 	fmt.Fprintf(&b, "chain         %s\n", d.Hash)
 	fmt.Fprintf(&b, "store         %d operations, applied up to record %d\n", d.Operations, d.Applied)
+	if d.Key != "" {
+		fmt.Fprintf(&b, "encrypted     with key %s\n", d.Key)
+	}
 	for _, m := range d.Damage {
 		what := m.Why
 		if m.From > 0 {

@@ -67,6 +67,9 @@ func (x *index) apply(st *state, s saved, now time.Time) {
 	}
 	if s.new == nil {
 		x.note(s.old, false)
+		if e := x.entries[s.old.ID]; e != nil && e.number > 0 { // it was offered, and is lost
+			x.offered = slices.DeleteFunc(x.offered, func(o *entry) bool { return o == e })
+		}
 		x.drop(s.old.ID)
 		x.rest.set(s.old.Seq, mark{})
 	} else {

@@ -1,6 +1,7 @@
 package offlinequeue
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -241,4 +242,74 @@ func names(words string, seq uint64) bool {
 		}
 	}
 	return false
+}
+
+// renewing is a headquarters that ends its epoch when it is shown a past that it lacks.
+type renewing struct{ *headquarters }
+
+func (h renewing) Send(ctx context.Context, b Batch) (Receipt, error) {
+	h.mu.Lock()
+	lacks := len(b.Ops) > 0 && (b.Epoch == "" || b.Epoch == h.epoch) && int(b.Ops[0].Number) > len(h.log)+1
+	h.mu.Unlock()
+	if lacks {
+		h.restore(h.epoch+"+", 0)
+	}
+	return h.headquarters.Send(ctx, b)
+}
+
+// An operation that had its number, and that headquarters never got, is lost: the
+// numbers have a hole. What comes after it goes out all the same, in a new epoch.
+func TestALostOperationThatHadItsNumberHoldsUpNothing(t *testing.T) {
+	live, dir := t.TempDir(), t.TempDir()
+	hold := make(chan struct{})
+	q := opened(t, live, Options{Fault: func(step string) error {
+		if step == "apply" {
+			<-hold // only the journal has it
+		}
+		return nil
+	}})
+	t.Cleanup(sync.OnceFunc(func() { close(hold) }))
+	end := func() int64 {
+		j := q.journalNow()
+		j.mu.RLock()
+		defer j.mu.RUnlock()
+		return j.segments[0].end
+	}
+	put(t, q, capture("a", "a"))
+	from := end()
+	put(t, q, capture("b", "b"))
+	to := end()
+	put(t, q, capture("c", "c"))
+	if _, err := q.batch(t.Context(), 3, ""); err != nil { // numbered, and no answer
+		t.Fatal(err)
+	}
+	if got := []uint64{get(t, q, "a").Number, get(t, q, "b").Number, get(t, q, "c").Number}; !slices.Equal(got, []uint64{1, 2, 3}) {
+		t.Fatalf("the numbers are %d", got)
+	}
+	if err := duplicated(dir, live); err != nil {
+		t.Fatal(err)
+	}
+	flip(t, filepath.Join(dir, journalName, q.journalNow().segments[0].name), int(from+to)/2)
+
+	q = opened(t, dir, Options{})
+	if words := strings.Join(q.Stats().Damaged, "\n"); !names(words, 2) {
+		t.Errorf("named is %q", words)
+	}
+	put(t, q, capture("d", "d"))
+	hq := newHeadquarters()
+	stop := running(t, q, renewing{hq})
+	eventually(t, func() bool {
+		for _, id := range []string{"a", "c", "d"} {
+			if get(t, q, id).State != Accepted {
+				return false
+			}
+		}
+		return true
+	})
+	put(t, q, capture("b", "b")) // the till repeats its Put
+	eventually(t, func() bool { return get(t, q, "b").State == Accepted })
+	stop()
+	got := hq.ids()
+	slices.Sort(got)
+	equal(t, "headquarters has", got, []string{"a", "b", "c", "d"})
 }

@@ -81,6 +81,7 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 		return nil, nil
 	}
 	if r.ContentLength > limit {
+		hearOut(r)
 		return nil, tooLarge(limit)
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
@@ -88,9 +89,19 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 		return nil, ErrBadRequest.With("the body broke off")
 	}
 	if int64(len(body)) > limit {
+		hearOut(r)
 		return nil, tooLarge(limit)
 	}
 	return body, nil
+}
+
+// heardOut is how much of a body is read that is refused all the same.
+const heardOut = 256 << 10
+
+// hearOut lets whoever sends somewhat too much finish: one that is still writing when
+// the connection ends sees a broken pipe instead of the refusal.
+func hearOut(r *http.Request) {
+	_, _ = io.CopyN(io.Discard, r.Body, heardOut) // a body that breaks off is refused too
 }
 
 func tooLarge(limit int64) *Error {

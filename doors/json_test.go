@@ -89,3 +89,22 @@ func TestWrittenErrorsAreReadBack(t *testing.T) {
 		}
 	}
 }
+
+// A body that is somewhat too large is read to its end before it is refused, a huge
+// one is not.
+func TestTooLargeABodyIsHeardOutWithinBounds(t *testing.T) {
+	for _, c := range []struct{ size, most int }{{MaxBody + 1, 0}, {MaxBody + 100<<10, 0}, {8 << 20, 8<<20 - heardOut - 2*MaxBody}} {
+		body := strings.NewReader(strings.Repeat("x", c.size))
+		for _, told := range []int64{int64(c.size), -1} {
+			body.Reset(strings.Repeat("x", c.size))
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", body)
+			r.ContentLength = told
+			if _, err := readBody(r, MaxBody); !errors.Is(err, ErrTooLarge) {
+				t.Errorf("%d bytes: %v", c.size, err)
+			}
+			if left := body.Len(); c.most == 0 && left != 0 || left < c.most {
+				t.Errorf("of %d bytes, told %d, %d were left", c.size, told, left)
+			}
+		}
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,24 +48,30 @@ type Report struct {
 	Results   []Result  `json:"results"`
 }
 
-// Passed reports whether every scene that proves an item went well, and says what of
-// them did not. An item that no scene proves has not passed.
-func (r Report) Passed(item string) (passed bool, note string) {
-	n, wrong := 0, []string{}
+// Of says how the scenes went that prove an item: whether one went otherwise than it
+// must, and which. Where one could not be told, or none was played, nobody knows.
+func (r Report) Of(item string) (State, string) {
+	played, failed, untold := 0, []string(nil), []string(nil)
 	for _, res := range r.Results {
-		for _, it := range res.Proves {
-			if it != item {
-				continue
-			}
-			if n++; res.State != Pass {
-				wrong = append(wrong, res.Scene+": "+res.Detail)
-			}
+		if !slices.Contains(res.Proves, item) {
+			continue
+		}
+		switch played++; res.State {
+		case Fail:
+			failed = append(failed, res.Scene+": "+res.Detail)
+		case Unknown:
+			untold = append(untold, res.Scene+": "+res.Detail)
 		}
 	}
-	if len(wrong) > 0 {
-		return false, strings.Join(wrong, "; ")
+	switch {
+	case failed != nil:
+		return Fail, strings.Join(failed, "; ")
+	case untold != nil:
+		return Unknown, strings.Join(untold, "; ")
+	case played < scenesThatProve(item):
+		return Unknown, "it was not played to its end"
 	}
-	return n > 0, fmt.Sprintf("%d scenes on a simulated reader", n)
+	return Pass, fmt.Sprintf("%d scenes on a simulated reader", played)
 }
 
 // Whole reports whether every scene passed.
@@ -289,6 +296,19 @@ func (p *play) card(ctx context.Context, number string) error {
 	return err
 }
 
+// readers are the store's.
+func (p *play) readers(ctx context.Context) ([]object, error) {
+	raw, err := p.Doors.Stripe(ctx, p.Till, doors.ListReaders, "", url.Values{})
+	if err != nil {
+		return nil, err
+	}
+	var list []object
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return nil, wrong("the list of readers cannot be read")
+	}
+	return list, nil
+}
+
 // authorised is a payment whose card was accepted.
 func (p *play) authorised(ctx context.Context, amount int64) (string, error) {
 	id, err := p.create(ctx, amount)
@@ -298,10 +318,15 @@ func (p *play) authorised(ctx context.Context, amount int64) (string, error) {
 	if err := p.arm(ctx, id); err != nil {
 		return id, err
 	}
+	return id, p.accepted(ctx, id)
+}
+
+// accepted holds a card to the reader that is accepted for the payment.
+func (p *play) accepted(ctx context.Context, id string) error {
 	if err := p.card(ctx, ""); err != nil {
-		return id, err
+		return err
 	}
-	return id, p.has(ctx, id, "requires_capture")
+	return p.has(ctx, id, "requires_capture")
 }
 
 // has demands that a payment has come to a status.
@@ -348,86 +373,13 @@ func (p *play) promiseAs(ctx context.Context, key string, kind doors.Kind, inten
 
 // succeeds demands that an operation was done.
 func (p *play) succeeds(ctx context.Context, kind doors.Kind, intent string, amount int64) error {
-	op, err := p.promise(ctx, kind, intent, amount, nil)
+	return succeeded(p.promise(ctx, kind, intent, amount, nil))
+}
+
+// succeeded demands that an operation whose outcome is there was done.
+func succeeded(op doors.Operation, err error) error {
 	if err == nil && op.State != doors.Succeeded {
-		err = wrong("the %s is %s %s", kind, op.State, op.Reason)
+		err = wrong("the %s is %s %s", op.Kind, op.State, op.Reason)
 	}
 	return err
-}
-
-// cleanUp ends whatever an earlier rehearsal left: what is authorised is cancelled,
-// what was taken is given back.
-func (p *play) cleanUp(ctx context.Context) error {
-	if p.notes.Making != "" {
-		o, err := p.make(ctx, p.notes.Making, p.notes.Amount) // the same key: the same payment, if it was made
-		if err != nil {
-			return err
-		}
-		p.notes.Intents, p.notes.Making = append(p.notes.Intents, o.ID), ""
-		if err := p.remember(); err != nil {
-			return err
-		}
-	}
-	for len(p.notes.Intents) > 0 {
-		if err := p.end(ctx, p.notes.Intents[0]); err != nil {
-			return fmt.Errorf("end %s: %w", p.notes.Intents[0], err)
-		}
-		p.notes.Intents = p.notes.Intents[1:]
-		if err := p.remember(); err != nil {
-			return err
-		}
-	}
-	p.notes = Notes{}
-	return p.remember()
-}
-
-// end sees to it that no money hangs on a payment. Its keys are made of the payment
-// itself, so that ending it twice ends it once.
-func (p *play) end(ctx context.Context, intent string) error {
-	if err := p.free(ctx, intent); err != nil {
-		return err
-	}
-	o, err := p.call(ctx, doors.RetrievePaymentIntent, "", "payment_intent", intent, "expand[]", "latest_charge")
-	if err != nil {
-		return err
-	}
-	var charge struct {
-		Refunded int64 `json:"amount_refunded"`
-	}
-	_ = json.Unmarshal(o.LatestCharge, &charge) // an id when there is no charge: nothing was refunded
-	kind := doors.Cancel
-	switch {
-	case o.Status == "canceled", o.Status == "succeeded" && charge.Refunded == o.Received:
-		return nil
-	case o.Status == "succeeded":
-		kind = doors.Refund
-	}
-	op, err := p.promiseAs(ctx, "rehearsal-end-"+string(kind)+"-"+intent, kind, intent, 0, nil)
-	switch {
-	case err != nil:
-		return err
-	case op.State == doors.Succeeded:
-		return nil
-	}
-	return wrong("the %s is %s %s", kind, op.State, op.Reason)
-}
-
-// free takes a payment off the reader that still waits for its card.
-func (p *play) free(ctx context.Context, intent string) error {
-	raw, err := p.Doors.Stripe(ctx, p.Till, doors.ListReaders, "", url.Values{})
-	if err != nil {
-		return err
-	}
-	var list []object
-	if err := json.Unmarshal(raw, &list); err != nil {
-		return wrong("the list of readers cannot be read")
-	}
-	for _, r := range list {
-		if a := r.Action; a != nil && a.Status == "in_progress" && a.Process != nil && a.Process.Intent == intent {
-			if _, err := p.call(ctx, doors.CancelAction, "", "reader", r.ID); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

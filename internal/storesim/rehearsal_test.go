@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -234,9 +235,9 @@ func TestStory_RehearsalThatGoesWrong(t *testing.T) {
 			t.Errorf("%s is %s (%s), want %s", r.Scene, r.State, r.Detail, state)
 		}
 	}
-	for _, item := range []string{"end_to_end", "capture", "errors", "receipts", "outages"} {
-		if passed, note := report.Passed(item); passed {
-			t.Errorf("%s passed: %s", item, note)
+	for _, item := range []string{"end_to_end", "capture", "errors", "receipts"} {
+		if state, note := report.Of(item); state != rehearsal.Fail || note == "" {
+			t.Errorf("%s is %s: %s", item, state, note)
 		}
 	}
 	s.wantNothingLeft()
@@ -252,9 +253,36 @@ func TestStory_RehearsalThatGoesWrong(t *testing.T) {
 	if n := len(report.Results); n != 2 || report.Whole() || report.Results[1].State != rehearsal.Fail {
 		t.Errorf("without readers: %+v", report.Results)
 	}
+	// What was not played is not known; what failed is known.
+	for item, want := range map[string]rehearsal.State{"end_to_end": rehearsal.Fail, "capture": rehearsal.Unknown, "errors": rehearsal.Unknown, "receipts": rehearsal.Unknown} {
+		if state, note := report.Of(item); state != want {
+			t.Errorf("without readers %s is %s: %s", item, state, note)
+		}
+	}
 
 	stage.Till.Mode = doors.Live
 	if _, err := rehearsal.Run(t.Context(), stage, nil); !errors.Is(err, rehearsal.ErrLive) {
 		t.Errorf("a live till: %v", err)
+	}
+}
+
+// Headquarters is silent: the rehearsal could not be told, and the checklist says of
+// no item that it failed.
+func TestStory_RehearsalInSilence(t *testing.T) {
+	s := open(t)
+	s.CutInternet()
+	report, err := s.admin().Rehearse(t.Context(), hub.RehearseRequest{}, nil)
+	s.must("rehearse", err)
+	for _, r := range report.Results {
+		if r.State != rehearsal.Unknown {
+			t.Errorf("%s is %s: %s", r.Scene, r.State, r.Detail)
+		}
+	}
+	list, err := s.admin().Checklist(t.Context())
+	s.must("ask for the checklist", err)
+	for _, it := range list.Items {
+		if slices.Contains([]string{"end_to_end", "capture", "errors", "receipts"}, it.ID) && it.State != diagnostics.ItemAttention {
+			t.Errorf("%s is %s: %v", it.ID, it.State, it.Evidence)
+		}
 	}
 }

@@ -1,0 +1,75 @@
+package rehearsal
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"storehub/doors"
+)
+
+// cleanUp ends whatever an earlier rehearsal left: what is authorised is cancelled,
+// what was taken is given back.
+func (p *play) cleanUp(ctx context.Context) error {
+	if p.notes.Making != "" {
+		o, err := p.make(ctx, p.notes.Making, p.notes.Amount) // the same key: the same payment, if it was made
+		if err != nil {
+			return err
+		}
+		p.notes.Intents, p.notes.Making = append(p.notes.Intents, o.ID), ""
+		if err := p.remember(); err != nil {
+			return err
+		}
+	}
+	for len(p.notes.Intents) > 0 {
+		if err := p.end(ctx, p.notes.Intents[0]); err != nil {
+			return fmt.Errorf("end %s: %w", p.notes.Intents[0], err)
+		}
+		p.notes.Intents = p.notes.Intents[1:]
+		if err := p.remember(); err != nil {
+			return err
+		}
+	}
+	p.notes = Notes{}
+	return p.remember()
+}
+
+// end sees to it that no money hangs on a payment. Its keys are made of the payment
+// itself, so that ending it twice ends it once.
+func (p *play) end(ctx context.Context, intent string) error {
+	if err := p.free(ctx, intent); err != nil {
+		return err
+	}
+	o, err := p.call(ctx, doors.RetrievePaymentIntent, "", "payment_intent", intent, "expand[]", "latest_charge")
+	if err != nil {
+		return err
+	}
+	var charge struct {
+		Refunded int64 `json:"amount_refunded"`
+	}
+	_ = json.Unmarshal(o.LatestCharge, &charge) // an id when there is no charge: nothing was refunded
+	kind := doors.Cancel
+	switch {
+	case o.Status == "canceled", o.Status == "succeeded" && charge.Refunded == o.Received:
+		return nil
+	case o.Status == "succeeded":
+		kind = doors.Refund
+	}
+	return succeeded(p.promiseAs(ctx, "rehearsal-end-"+string(kind)+"-"+intent, kind, intent, 0, nil))
+}
+
+// free takes a payment off the reader that still waits for its card.
+func (p *play) free(ctx context.Context, intent string) error {
+	list, err := p.readers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range list {
+		if a := r.Action; a != nil && a.Status == "in_progress" && a.Process != nil && a.Process.Intent == intent {
+			if _, err := p.call(ctx, doors.CancelAction, "", "reader", r.ID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -26,7 +26,7 @@ func (conformanceCmd) Help() string {
 	return "Asks a headquarters everything that a hub asks, and some of what a hub must not: for a backend of your own\n" +
 		"that speaks hq/openapi.json. It needs a store of mode test without another hub: it enrols as its hub,\n" +
 		"replaces its tills, registers Stripe's simulated reader, takes, captures and refunds test payments, and leaves the\n" +
-		"finding hub_duplicated. A store of mode live is left alone.\n" +
+		"finding hub_duplicated. Of a store of mode live the code is spent, and nothing else is done.\n" +
 		"Exit code 1: something was answered wrongly, or could not be told.\n\n" +
 		"Example:\n\n  hq conformance https://hq.example.com --code RX7K-2M9P"
 }

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -106,19 +105,18 @@ func TestOneFlippedByteIsHarmlessOrNamed(t *testing.T) {
 	t.Logf("%d flipped, %d of them found", flips, touched)
 }
 
-// A record that only the journal has is lost, and with it what was asked for, while a
-// later one says how that operation stands: it is named too, and the till that repeats
-// its Put has it again.
-func TestWhatWasAskedForIsNamedWhenItIsLost(t *testing.T) {
-	live, dir := t.TempDir(), t.TempDir()
+// unapplied is a queue with a and b of which only the journal knows, and where in its
+// first segment the middle of b's record is.
+func unapplied(t *testing.T, dir string) (q *Queue, b int) {
+	t.Helper()
 	hold := make(chan struct{})
-	q := opened(t, live, Options{Fault: func(step string) error {
+	q = opened(t, dir, Options{Fault: func(step string) error {
 		if step == "apply" {
-			<-hold // only the journal has it
+			<-hold
 		}
 		return nil
 	}})
-	t.Cleanup(sync.OnceFunc(func() { close(hold) })) // before the queue is closed
+	t.Cleanup(func() { close(hold) }) // before the queue is closed
 	end := func() int64 {
 		j := q.journalNow()
 		j.mu.RLock()
@@ -128,13 +126,21 @@ func TestWhatWasAskedForIsNamedWhenItIsLost(t *testing.T) {
 	put(t, q, capture("a", "a"))
 	from := end()
 	put(t, q, capture("b", "b"))
-	to := end()
+	return q, int(from+end()) / 2
+}
+
+// A record that only the journal has is lost, and with it what was asked for, while a
+// later one says how that operation stands: it is named too, and the till that repeats
+// its Put has it again.
+func TestWhatWasAskedForIsNamedWhenItIsLost(t *testing.T) {
+	live, dir := t.TempDir(), t.TempDir()
+	q, b := unapplied(t, live)
 	settle(t, q, Cursor{Epoch: "e", Seq: 1}, Outcome{Seq: 1, ID: "b", State: Failed, Reason: "declined"})
 	put(t, q, capture("c", "c"))
 	if err := duplicated(dir, live); err != nil {
 		t.Fatal(err)
 	}
-	flip(t, filepath.Join(dir, journalName, q.journalNow().segments[0].name), int(from+to)/2)
+	flip(t, filepath.Join(dir, journalName, q.journalNow().segments[0].name), b)
 
 	q = opened(t, dir, Options{})
 	if words := strings.Join(q.Stats().Damaged, "\n"); !names(words, 2) || names(words, 1) || names(words, 3) {
@@ -261,24 +267,7 @@ func (h renewing) Send(ctx context.Context, b Batch) (Receipt, error) {
 // numbers have a hole. What comes after it goes out all the same, in a new epoch.
 func TestALostOperationThatHadItsNumberHoldsUpNothing(t *testing.T) {
 	live, dir := t.TempDir(), t.TempDir()
-	hold := make(chan struct{})
-	q := opened(t, live, Options{Fault: func(step string) error {
-		if step == "apply" {
-			<-hold // only the journal has it
-		}
-		return nil
-	}})
-	t.Cleanup(sync.OnceFunc(func() { close(hold) }))
-	end := func() int64 {
-		j := q.journalNow()
-		j.mu.RLock()
-		defer j.mu.RUnlock()
-		return j.segments[0].end
-	}
-	put(t, q, capture("a", "a"))
-	from := end()
-	put(t, q, capture("b", "b"))
-	to := end()
+	q, b := unapplied(t, live)
 	put(t, q, capture("c", "c"))
 	if _, err := q.batch(t.Context(), 3, ""); err != nil { // numbered, and no answer
 		t.Fatal(err)
@@ -289,7 +278,7 @@ func TestALostOperationThatHadItsNumberHoldsUpNothing(t *testing.T) {
 	if err := duplicated(dir, live); err != nil {
 		t.Fatal(err)
 	}
-	flip(t, filepath.Join(dir, journalName, q.journalNow().segments[0].name), int(from+to)/2)
+	flip(t, filepath.Join(dir, journalName, q.journalNow().segments[0].name), b)
 
 	q = opened(t, dir, Options{})
 	if words := strings.Join(q.Stats().Damaged, "\n"); !names(words, 2) {

@@ -37,6 +37,9 @@ func (p *play) cleanUp(ctx context.Context) error {
 // end sees to it that no money hangs on a payment. Its keys are made of the payment
 // itself, so that ending it twice ends it once.
 func (p *play) end(ctx context.Context, intent string) error {
+	if err := p.outcomes(ctx, intent); err != nil {
+		return err
+	}
 	if err := p.free(ctx, intent); err != nil {
 		return err
 	}
@@ -57,6 +60,29 @@ func (p *play) end(ctx context.Context, intent string) error {
 	}
 	return succeeded(p.promiseAs(ctx, "rehearsal-end-"+string(kind)+"-"+intent, kind, intent, 0, nil))
 }
+
+// outcomes waits for what the earlier rehearsal promised on a payment: what it is to be
+// ended by depends on what became of that.
+func (p *play) outcomes(ctx context.Context, intent string) error {
+	for _, state := range []doors.State{doors.Pending, doors.Accepted} {
+		list, err := p.Doors.Operations(ctx, p.Till, state, promisedMost)
+		if err != nil {
+			return err
+		}
+		for _, op := range list {
+			if op.Ref != intent || op.Till != p.Till.Name {
+				continue
+			}
+			if _, err := p.await(ctx, op.ID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// promisedMost is far above what one rehearsal promises beside a shop's own traffic.
+const promisedMost = 10000
 
 // free takes a payment off the reader that still waits for its card.
 func (p *play) free(ctx context.Context, intent string) error {

@@ -362,11 +362,16 @@ func (p *play) promiseAs(ctx context.Context, key string, kind doors.Kind, inten
 	if op, err = p.Doors.Put(ctx, p.Till, key, op); err != nil {
 		return op, err
 	}
+	return p.await(ctx, op.ID)
+}
+
+// await is an operation with its outcome.
+func (p *play) await(ctx context.Context, id string) (doors.Operation, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.Patience)
 	defer cancel()
-	op, err = p.Doors.Await(ctx, p.Till, op.ID)
+	op, err := p.Doors.Await(ctx, p.Till, id)
 	if err == nil && !op.State.Final() {
-		err = fmt.Errorf("after %s the %s is %s %s", p.Patience, kind, op.State, op.Reason)
+		err = fmt.Errorf("after %s the %s is %s %s", p.Patience, op.Kind, op.State, op.Reason)
 	}
 	return op, err
 }

@@ -286,3 +286,36 @@ func TestStory_RehearsalInSilence(t *testing.T) {
 		}
 	}
 }
+
+// The hub was killed with a promise of the rehearsal on its disk: cleaning up waits for
+// what becomes of it. A cancel behind that capture would fail, a refund beside another
+// would wait for a person.
+func TestStory_RehearsalKilledWithAPromise(t *testing.T) {
+	s := open(t)
+	hub := s.System().Doors()
+	stage := rehearsal.Stage{Till: doors.Till{Name: "rehearsal", Scope: doors.ScopeManager, Mode: doors.Test},
+		LastEvent: func() time.Time { return time.Now().Add(time.Hour) }}
+	pi := s.Till().Authorise(1800)
+	s.CutInternet()
+	op, err := hub.Put(t.Context(), stage.Till, "before", doors.Operation{Kind: doors.Capture, Ref: pi})
+	s.must("promise a capture", err)
+	stage.Before = rehearsal.Notes{Run: "before", Intents: []string{pi}}
+	looked := false
+	stage.Doors = bent{Backend: hub, call: func(c doors.Call, raw json.RawMessage) json.RawMessage {
+		if c == doors.RetrievePaymentIntent && !looked {
+			looked = true
+			op, err := hub.Operation(t.Context(), stage.Till, op.ID)
+			s.must("ask for the capture", err)
+			if !op.State.Final() {
+				t.Errorf("the payment was looked at while the capture was %s", op.State)
+			}
+		}
+		return raw
+	}}
+	s.MendInternet()
+	report, err := rehearsal.Run(t.Context(), stage, nil)
+	s.must("rehearse", err)
+	wantWhole(t, report)
+	s.WantCapturedOnce(pi, 1800)
+	s.wantNothingLeft()
+}

@@ -34,11 +34,12 @@ var (
 	descQueueBytes                      = desc("storehub_queue_bytes", "Size of the queue on disk.")
 	descMirror                          = desc("storehub_queue_mirror_level", "Whether the second copy has everything: 1 yes, 0 no, -1 there is to be none.")
 	descParked                          = desc("storehub_queue_parked_operations", "Operations held back since headquarters takes others and refuses them.")
+	descExposure                        = desc("storehub_offline_exposure", "Money that tills took offline and that is not forwarded yet, in minor units; absent where no till has reported any.", "currency")
 	descHeartbeat                       = desc("storehub_heartbeat_delivered_timestamp_seconds", "When an operation last went the whole way to headquarters and back; 0 if never.")
 	descContact                         = desc("storehub_hq_last_contact_timestamp_seconds", "When headquarters last answered; 0 if never.")
 	descCanTake                         = desc("storehub_can_take_payments", "Whether card payments work, as /v1/status says.")
 	descDiskFree                        = desc("storehub_state_free_bytes", "Room left where the state directory is; absent if it cannot be told.")
-	allDescs                            = []*prometheus.Desc{descBuild, descProbe, descFinding, descReachable, descOnline, descLastSeen, descMoves, descRTT, descOperations, descOldest, descDeadline, descQueueBytes, descMirror, descParked, descHeartbeat, descContact, descCanTake, descDiskFree}
+	allDescs                            = []*prometheus.Desc{descBuild, descProbe, descFinding, descReachable, descOnline, descLastSeen, descMoves, descRTT, descOperations, descOldest, descDeadline, descQueueBytes, descMirror, descParked, descExposure, descHeartbeat, descContact, descCanTake, descDiskFree}
 	tokenResults                        = []string{"ok", doors.ErrHQUnreachable.Code, doors.ErrUnauthorized.Code, doors.ErrForbidden.Code, doors.ErrRateLimited.Code, doors.ErrStripeRefused.Code, doors.ErrStripeSilent.Code, doors.ErrModeMismatch.Code, doors.ErrInternal.Code}
 	tokenBuckets                        = []float64{.05, .1, .25, .5, 1, 2, 4, 8} // 8 s: a till is answered by then
 	syncBuckets                         = []float64{.0001, .0005, .001, .005, .01, .05, .1, .5, 1}
@@ -58,6 +59,7 @@ type metrics struct {
 	tokenDur prometheus.Histogram
 	syncs    prometheus.Histogram
 	probes   func() []string // every probe there is
+	exposure exposure
 }
 
 func newMetrics(h *Hub) *metrics {
@@ -201,6 +203,13 @@ func (m *metrics) collectQueue(gauge gaugeFunc) {
 	}
 	gauge(descMirror, tri(mirror))
 	gauge(descParked, float64(s.ParkedInAll))
+	sums, err := m.exposure.sum(m.hub.queue, s.Operations[string(doors.OfflinePayment)], m.hub.now())
+	if err != nil {
+		m.hub.log.Warn("sum what tills took offline", "err", err)
+	}
+	for currency, sum := range sums {
+		gauge(descExposure, float64(sum), currency)
+	}
 }
 
 func tri(t readers.Tri) float64 {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -147,4 +148,38 @@ func TestUnknownExposureIsAbsent(t *testing.T) {
 	if strings.Contains(series(t, s.addr.Metrics), "storehub_offline_exposure") {
 		t.Error("exposure is told although no till reports it")
 	}
+}
+
+// What was taken offline is told per currency until it is forwarded; then it is 0,
+// since this till does report.
+func TestExposureIsWhatIsNotForwarded(t *testing.T) {
+	f := newFakeHQ()
+	s := open(t, f, t.TempDir())
+	exposed := func() (found []string) {
+		for l := range strings.Lines(series(t, s.addr.Metrics)) {
+			if strings.HasPrefix(l, "storehub_offline_exposure") {
+				found = append(found, strings.TrimSpace(l))
+			}
+		}
+		return found
+	}
+	want := func(when string, lines ...string) {
+		t.Helper()
+		eventually(t, when, func() bool { return slices.Equal(exposed(), lines) })
+	}
+	f.cut()
+	record := func(key, ref, amount, currency string) {
+		t.Helper()
+		body := `{"kind":"offline_payment","ref":"` + ref + `","amount":` + amount + `,"currency":"` + currency + `","data":{"order":"A-` + key + `","stored_at":"2026-11-23T09:00:00Z"}}`
+		if status, answer := s.ask("POST", "/v1/operations", s.credential, body, "Idempotency-Key", key, "Content-Type", "application/json"); status != http.StatusAccepted {
+			t.Fatalf("record %s: %d %s", key, status, answer)
+		}
+	}
+	record("1", "0d6f0a30-6a6e-4f6c-9a53-111111111111", "1800", "usd")
+	want("one payment", `storehub_offline_exposure{currency="usd"} 1800`)
+	record("2", "0d6f0a30-6a6e-4f6c-9a53-222222222222", "250", "eur")
+	record("3", "0d6f0a30-6a6e-4f6c-9a53-333333333333", "200", "usd")
+	want("three payments", `storehub_offline_exposure{currency="eur"} 250`, `storehub_offline_exposure{currency="usd"} 2000`)
+	f.mend()
+	want("all forwarded", `storehub_offline_exposure{currency="eur"} 0`, `storehub_offline_exposure{currency="usd"} 0`)
 }

@@ -25,7 +25,7 @@ PATH := $(PATH):/usr/sbin:/sbin
 
 # What the tests need of the system, as command:package pairs.
 APT := gcc:gcc ip:iproute2 unshare:util-linux nft:nftables dnsmasq:dnsmasq-base systemd-analyze:systemd \
-       busybox:busybox-static ethtool:ethtool strace:strace mkfs.ext4:e2fsprogs mount:mount pg_ctlcluster:postgresql pdftotext:poppler-utils
+       busybox:busybox-static ethtool:ethtool strace:strace mkfs.ext4:e2fsprogs mount:mount pg_ctlcluster:postgresql pdftotext:poppler-utils promtool:prometheus
 
 .PHONY: help
 help: ## list these targets

@@ -55,20 +55,23 @@ var rooms = map[string][]string{
 	"internal/try":                {"doors", "hq", "hq/stripeapi", "hub", "internal/freeport", "internal/sandbox"},
 	"internal/lab":                {"diagnostics", "netcheck"},
 	"internal/storesim":           {"doors", "hq", "hub", "internal/sandbox", "internal/try"},
+
+	"packaging/monitoring": {}, // files for Prometheus and Grafana; its tests alone are Go
 }
 
 // testsMay lists what _test.go files may import beside what their package may.
 var testsMay = map[string][]string{
-	"cmd/hq":            {"internal/pgcluster", "internal/sandbox"},
-	"hq/postgres":       {"internal/pgcluster"},
-	"hq":                {"hq/postgres", "hq/stripeapi", "internal/pgcluster", "internal/sandbox", "internal/sandbox/stripemock"},
-	"hq/stripeapi":      {"internal/sandbox", "internal/sandbox/stripemock"},
-	"hq/conformance":    {"hq/stripeapi", "internal/sandbox"},
-	"internal/sandbox":  {"internal/sandbox/stripemock"},
-	"internal/storesim": {"diagnostics", "internal/rehearsal", "internal/sandbox/stripemock", "offlinequeue"},
-	"internal/try":      {"internal/sandbox/stripemock"},
-	"hub":               {"internal/mdns"},
-	"diagnostics":       {},
+	"cmd/hq":               {"internal/pgcluster", "internal/sandbox"},
+	"hq/postgres":          {"internal/pgcluster"},
+	"hq":                   {"hq/postgres", "hq/stripeapi", "internal/pgcluster", "internal/sandbox", "internal/sandbox/stripemock"},
+	"hq/stripeapi":         {"internal/sandbox", "internal/sandbox/stripemock"},
+	"hq/conformance":       {"hq/stripeapi", "internal/sandbox"},
+	"internal/sandbox":     {"internal/sandbox/stripemock"},
+	"internal/storesim":    {"diagnostics", "internal/rehearsal", "internal/sandbox/stripemock", "offlinequeue"},
+	"internal/try":         {"internal/sandbox/stripemock"},
+	"hub":                  {"internal/mdns"},
+	"packaging/monitoring": {"internal/freeport", "internal/sandbox", "internal/storesim"},
+	"diagnostics":          {},
 }
 
 // owners says who alone may import a module: one owner per outside world. A test

@@ -43,6 +43,7 @@ type ReaderState struct {
 
 	Address  netip.Addr `json:"address,omitzero"`   // ip_address; invalid: 0.0.0.0, as simulated readers tell
 	Software string     `json:"software,omitempty"` // device_sw_version; "": a recent one
+	Device   string     `json:"device,omitempty"`   // device_type, such as stripe_s700 for a reader that is on a LAN; "": simulated, as registered
 	Since    time.Time  `json:"since,omitzero"`     // when it went offline; set by SetReader
 }
 
@@ -82,6 +83,7 @@ func (s *Sandbox) readerWire(rd *readerRecord) any {
 	if rd.State.Address.IsValid() {
 		out.IPAddress = rd.State.Address.String()
 	}
+	out.DeviceType = firstOf(rd.State.Device, out.DeviceType)
 	return out
 }
 

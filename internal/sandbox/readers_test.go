@@ -48,9 +48,9 @@ func TestAReaderShowsTheStateItIsPutInto(t *testing.T) {
 	if sh.SetReader("tmr_none", ReaderState{}) {
 		t.Error("there is no such reader")
 	}
-	sh.SetReader(sh.reader, ReaderState{Address: netip.MustParseAddr("192.168.7.20"), Software: "2.37.2.0"})
+	sh.SetReader(sh.reader, ReaderState{Address: netip.MustParseAddr("192.168.7.20"), Software: "2.37.2.0", Device: "stripe_s700"})
 	r := sh.ok("GET", "/v1/terminal/readers/"+sh.reader, "")
-	if r.str("ip_address") != "192.168.7.20" || r.str("device_sw_version") != "2.37.2.0" {
+	if r.str("ip_address") != "192.168.7.20" || r.str("device_sw_version") != "2.37.2.0" || r.str("device_type") != "stripe_s700" {
 		t.Errorf("%s", r.raw)
 	}
 	sh.SetReader(sh.reader, ReaderState{Offline: true})

@@ -115,6 +115,13 @@ func (c *Client) Resolve(ctx context.Context, r Resolutions) error {
 	return c.ask(ctx, http.MethodPost, "/store/v1/resolutions", r, &Resolutions{})
 }
 
+// Report tells headquarters how the store does. One that does not know of reports
+// answers 404, which is no fault.
+func (c *Client) Report(ctx context.Context, r Report) (Reported, error) {
+	var a Reported
+	return a, c.ask(ctx, http.MethodPut, "/store/v1/report", r, &a)
+}
+
 // ask decodes the answer. A field that this hub does not know is passed over:
 // headquarters may be newer.
 func (c *Client) ask(ctx context.Context, method, path string, in, out any) error {

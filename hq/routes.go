@@ -50,6 +50,7 @@ var storeRoutes = []route{
 	{http.MethodGet, "/store/v1/readers", false, false, serveReaders},
 	{http.MethodPut, "/store/v1/tills", false, false, serveTills},
 	{http.MethodPost, "/store/v1/resolutions", false, false, serveResolutions},
+	{http.MethodPut, "/store/v1/report", false, false, serveReport},
 }
 
 func (s *Server) routes() http.Handler {

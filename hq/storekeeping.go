@@ -173,6 +173,8 @@ func (s *Server) RemoveStore(ctx context.Context, id string) error {
 			`UPDATE stores SET standing = 'removed', credential = NULL WHERE id = ?`,
 			`DELETE FROM tills WHERE store = ?`,
 			`DELETE FROM codes WHERE store = ?`,
+			`DELETE FROM report_changes WHERE store = ?`,
+			`DELETE FROM reports WHERE store = ?`,
 		} {
 			if _, err := t.Exec(q, id); err != nil {
 				return err

@@ -53,6 +53,7 @@ func TestOneStoresCredentialOpensNothingOfAnothers(t *testing.T) {
 		"display":    {"POST /store/v1/stripe/{call}", "/store/v1/stripe/set_reader_display", call(`"reader":["` + s.reader + `"],"type":["cart"]`), 404},
 		"same id":    {"POST /store/v1/operations", "/store/v1/operations", submit, 202},
 		"resolve":    {"POST /store/v1/resolutions", "/store/v1/resolutions", `{"resolutions":[{"id":"op_theirs","by":"x","note":"x","at":"2026-01-01T00:00:00Z"}]}`, 200},
+		"report":     {"PUT /store/v1/report", "/store/v1/report", `{"at":"2026-01-01T00:00:00Z","version":"","started_at":"2026-01-01T00:00:00Z","verdict":"ready","causes":[],"queue":{"pending":0,"accepted":0,"parked":0,"unresolved":0},"checklist":[]}`, 200},
 		"their till": {"PUT /store/v1/tills", "/store/v1/tills", `{"tills":[{"name":"x","scope":"manager","mode":"test","hash":"` + hashOf("shp_one") + `"}]}`, 422},
 	} {
 		method, _, _ := strings.Cut(c.route, " ")

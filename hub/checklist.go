@@ -26,16 +26,23 @@ type tokenTester struct {
 	last *diagnostics.TokenTest
 }
 
-// Checklist implements [doors.Backend].
-func (h *Hub) Checklist(ctx context.Context, _ doors.Till) (any, error) {
-	return Checklist{Items: diagnostics.Checklist(h.checklistInput(ctx))}, nil
+// lastTest is nil if there was none since the start.
+func (t *tokenTester) lastTest() *diagnostics.TokenTest {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.last
 }
 
-func (h *Hub) checklistInput(ctx context.Context) diagnostics.ChecklistInput {
+// Checklist implements [doors.Backend].
+func (h *Hub) Checklist(ctx context.Context, _ doors.Till) (any, error) {
+	return Checklist{Items: diagnostics.Checklist(h.checklistInput(h.testToken(ctx)))}, nil
+}
+
+func (h *Hub) checklistInput(token *diagnostics.TokenTest) diagnostics.ChecklistInput {
 	report := h.monitor.current()
 	in := diagnostics.ChecklistInput{
 		At: h.now(), Integration: h.cfg.Checks.Integration, Report: &report,
-		Token: h.testToken(ctx), KeyWarnings: h.keyWarnings(),
+		Token: token, KeyWarnings: h.keyWarnings(),
 	}
 	if h.fleet.listed.Load() {
 		in.Readers = nonNil(h.fleet.registry.Snapshot())

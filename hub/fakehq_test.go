@@ -38,7 +38,9 @@ type fakeHQ struct {
 	calls    []stripeCall
 	answers  map[doors.Call]string
 	tills    []hq.TillRecord
-	repeats  int // operations offered that were known already
+	reports  []hq.Report
+	noReport error // what it answers to a report
+	repeats  int   // operations offered that were known already
 
 	loseReceipts int // of so many submissions the receipt is lost on the way
 }
@@ -241,4 +243,17 @@ func (f *fakeHQ) Tills(_ context.Context, b hq.TillBook) error {
 	close(f.changed)
 	f.changed = make(chan struct{})
 	return nil
+}
+
+// Report implements [HQ].
+func (f *fakeHQ) Report(_ context.Context, r hq.Report) (hq.Reported, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.silent != nil {
+		return hq.Reported{}, f.silent
+	}
+	f.reports = append(f.reports, r)
+	close(f.changed)
+	f.changed = make(chan struct{})
+	return hq.Reported{At: time.Now()}, f.noReport
 }

@@ -206,6 +206,7 @@ func (h *Hub) Run(ctx context.Context, ready func(Addr)) error {
 	tasks.Go(func() error { return h.beat(work) })
 	tasks.Go(func() error { return h.tellTills(work) })
 	tasks.Go(func() error { return h.tellResolved(work) })
+	tasks.Go(func() error { return h.reporter().run(work) })
 	tasks.Go(func() error { return srv.keepCertificate(work) })
 	tasks.Go(func() error { return h.save(work) })
 	announced, stopAnnounce := context.WithCancel(work)

@@ -27,6 +27,7 @@ type HQ interface {
 	Readers(ctx context.Context) (hq.ReaderList, error)
 	Tills(ctx context.Context, b hq.TillBook) error
 	Resolve(ctx context.Context, r hq.Resolutions) error
+	Report(ctx context.Context, r hq.Report) (hq.Reported, error)
 }
 
 // link remembers how the conversation with headquarters goes.
@@ -249,4 +250,15 @@ func (w *watched) Resolve(ctx context.Context, r hq.Resolutions) error {
 func (w *watched) Tills(ctx context.Context, b hq.TillBook) error {
 	_, err := exchange(w, func() (struct{}, error) { return struct{}{}, w.hq.Tills(ctx, b) })
 	return err
+}
+
+// Report says nothing of the line unless it was answered: another make of headquarters
+// need not know of reports, and an outage is for money to find.
+func (w *watched) Report(ctx context.Context, r hq.Report) (hq.Reported, error) {
+	a, err := w.hq.Report(ctx, r)
+	var answer *doors.Error
+	if err == nil || errors.As(err, &answer) {
+		w.link.note(err)
+	}
+	return a, err
 }

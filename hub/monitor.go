@@ -29,6 +29,7 @@ type monitor struct {
 	check   func(context.Context, netcheck.Targets) netcheck.Report
 	asked   chan struct{} // the network should be looked at now
 	due     chan struct{} // facts have changed
+	news    chan struct{} // the diagnosis has changed
 	mu      sync.Mutex    // held while the tracker judges, so that reports follow each other
 	tracker diagnostics.Tracker
 	net     *netcheck.Report // nil: not looked at yet, or checks are off
@@ -47,7 +48,7 @@ type record struct {
 }
 
 func newMonitor(h *Hub, check func(context.Context, netcheck.Targets) netcheck.Report) *monitor {
-	return &monitor{hub: h, check: check, asked: make(chan struct{}, 1), due: make(chan struct{}, 1),
+	return &monitor{hub: h, check: check, asked: make(chan struct{}, 1), due: make(chan struct{}, 1), news: make(chan struct{}, 1),
 		past: newHistory(h.cfg.StateDir, h.parts.Fault), records: make(chan record, 16)}
 }
 
@@ -124,6 +125,7 @@ func (m *monitor) refresh() {
 	m.report = r
 	if changed {
 		m.hub.log.Info("diagnosis changed", "verdict", r.Verdict, "causes", codes(r.Causes))
+		signal(m.news)
 		m.hub.events.publish(doors.Event{Type: eventDiagnosis, Data: diagnosisChange{r.Verdict, r.Causes}}, false)
 	}
 	if changed || m.looked || in.At.Sub(m.kept).Abs() >= historyEvery {

@@ -83,6 +83,15 @@ var checks = []check{
 		return s.hub.Tills(ctx, hq.TillBook{Tills: []hq.TillRecord{{Name: "conformance", Scope: doors.ScopePOS, Mode: doors.Test, Hash: hash}}})
 	}},
 
+	{"report", "the hub's report of itself is taken, and answered with headquarters' time", []string{"store_record"}, func(ctx context.Context, s *session) error {
+		now := time.Now().UTC().Truncate(time.Second)
+		a, err := s.hub.Report(ctx, hq.Report{At: now, Version: s.t.Version, StartedAt: now, Verdict: "ready", Causes: []hq.ReportCause{}, Checklist: []hq.ReportItem{}})
+		if err == nil && a.At.IsZero() {
+			err = refuse("the answer does not say when the report arrived")
+		}
+		return err
+	}},
+
 	{"create", "a PaymentIntent is made for a till", []string{"store_record"}, create},
 	{"create_diverted", "parameters that send money elsewhere are refused", []string{"create"}, func(ctx context.Context, s *session) error {
 		_, err := s.create(ctx, "diverted", 900, "transfer_data[destination]", "acct_other")
@@ -126,6 +135,10 @@ var checks = []check{
 	{"copied_hub", "another machine with the hub's credential hands over promises and gets no token", []string{"token", "outcome"}, copiedHub},
 }
 
+// report is the shortest there is.
+const report = `{"at":"2026-01-01T00:00:00Z","version":"","started_at":"2026-01-01T00:00:00Z","verdict":"ready","causes":[],` +
+	`"queue":{"pending":0,"accepted":0,"parked":0,"unresolved":0},"checklist":[]}`
+
 func missingCredential(ctx context.Context, s *session) error {
 	for _, r := range []struct{ method, path, body string }{
 		{http.MethodGet, "/store/v1/store", ""},
@@ -137,6 +150,7 @@ func missingCredential(ctx context.Context, s *session) error {
 		{http.MethodGet, "/store/v1/readers", ""},
 		{http.MethodPut, "/store/v1/tills", `{"tills":[]}`},
 		{http.MethodPost, "/store/v1/resolutions", `{"resolutions":[]}`},
+		{http.MethodPut, "/store/v1/report", report},
 	} {
 		if err := s.refused(ctx, r.method, r.path, "", r.body, doors.ErrCredential); err != nil {
 			return err

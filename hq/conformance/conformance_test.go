@@ -366,6 +366,7 @@ var wrongs = map[string]func() hand{
 	"tills": func() hand {
 		return on("/store/v1/tills", "", func(a *answered) { a.status, a.body = http.StatusNotFound, "not found" })
 	},
+	"report": func() hand { return on("/store/v1/report", "", replace(`"at":`, `"when":`)) },
 	"create": func() hand { return on("/store/v1/stripe/create_payment_intent", "", replace("800", "801")) },
 	"create_diverted": func() hand {
 		return on("/store/v1/stripe/create_payment_intent", "transfer_data", done(`{"object":"payment_intent","id":"pi_1","amount":900}`))

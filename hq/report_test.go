@@ -1,0 +1,160 @@
+package hq_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"storehub/hq"
+)
+
+// ready is the report of a store where all is well.
+func ready() hq.Report {
+	at := time.Date(2026, 11, 26, 9, 0, 0, 0, time.UTC)
+	return hq.Report{At: at, Version: "1.2.3", StartedAt: at.Add(-time.Hour), Verdict: "ready", Causes: []hq.ReportCause{},
+		Queue:     hq.ReportQueue{Pending: 2, Amounts: map[string]int64{"eur": 1250}},
+		Checklist: []hq.ReportItem{{Number: 1, ID: "connection_token", Title: "Tokens", State: "pass", Evidence: []string{"tested"}}},
+		Readers:   map[string]int{"online": 2}, Resolvers: []string{"9.9.9.9"}, Software: []string{"2.44.1"}}
+}
+
+func blocked(code string, since time.Time) hq.Report {
+	r := ready()
+	r.Verdict = "blocked"
+	r.Causes = []hq.ReportCause{{Code: code, Severity: "critical", Title: "It is " + code, Since: since, Targets: []string{"api.stripe.com"}}}
+	return r
+}
+
+func (s *shop) report(r hq.Report) {
+	s.t.Helper()
+	a, err := s.client.Report(s.t.Context(), r)
+	if err != nil || a.At.IsZero() {
+		s.t.Fatalf("report: %+v, %v", a, err)
+	}
+}
+
+// The last report stands; a change of verdict or causes is kept once, and of many the
+// newest.
+func TestTheLastReportStandsAndChangesAreKept(t *testing.T) {
+	s := newShop(t)
+	s.report(ready())
+	s.report(ready()) // no news
+	s.report(blocked("dns_down", time.Now()))
+	s.report(blocked("wan_down", time.Now()))
+	s.report(ready())
+	got, err := s.server.ReportChanges(t.Context(), "0412")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	for _, c := range got {
+		said = append(said, c.Verdict+" "+strings.Join(c.Causes, ","))
+	}
+	if want := []string{"ready ", "blocked dns_down", "blocked wan_down", "ready "}; !slices.Equal(said, want) {
+		t.Errorf("changes %q, want %q", said, want)
+	}
+	for i := range hq.KeepReportChanges + 5 {
+		s.report(blocked(fmt.Sprintf("code_%d", i), time.Now()))
+	}
+	if got, err = s.server.ReportChanges(t.Context(), "0412"); err != nil || len(got) != hq.KeepReportChanges || got[0].Causes[0] != "code_5" {
+		t.Errorf("%d changes, %v", len(got), err)
+	}
+}
+
+// A fault between report and change leaves neither; the next report brings both.
+func TestAReportIsKeptWhole(t *testing.T) {
+	s := newShop(t)
+	broken := func(step string) error {
+		if step == "report:keep" {
+			return errors.New("fault")
+		}
+		return nil
+	}
+	s.fault.Store(&broken)
+	if _, err := s.client.Report(t.Context(), ready()); err == nil {
+		t.Fatal("it was answered")
+	}
+	if got, err := s.server.ReportChanges(t.Context(), "0412"); err != nil || len(got) != 0 {
+		t.Errorf("changes %+v, %v", got, err)
+	}
+	s.fault.Store(nil)
+	s.report(ready())
+	if got, err := s.server.ReportChanges(t.Context(), "0412"); err != nil || len(got) != 1 {
+		t.Errorf("changes %+v, %v", got, err)
+	}
+}
+
+func TestWhatNoHubSaysIsNotKept(t *testing.T) {
+	s := newShop(t)
+	long := strings.Repeat("x", hq.ReportText+1)
+	for name, change := range map[string]func(*hq.Report){
+		"verdict":    func(r *hq.Report) { r.Verdict = "fine" },
+		"no verdict": func(r *hq.Report) { r.Verdict = "" },
+		"version":    func(r *hq.Report) { r.Version = long },
+		"control":    func(r *hq.Report) { r.Version = "1\x1b[31m" },
+		"code":       func(r *hq.Report) { r.Causes = []hq.ReportCause{{Code: "<b>", Severity: "info"}} },
+		"severity":   func(r *hq.Report) { r.Causes = []hq.ReportCause{{Code: "a", Severity: "bad"}} },
+		"causes":     func(r *hq.Report) { r.Causes = slices.Repeat([]hq.ReportCause{{Code: "a", Severity: "info"}}, 31) },
+		"targets": func(r *hq.Report) {
+			r.Causes = []hq.ReportCause{{Code: "a", Severity: "info", Targets: make([]string, 11)}}
+		},
+		"items":            func(r *hq.Report) { r.Checklist = slices.Repeat(r.Checklist, 41) },
+		"evidence":         func(r *hq.Report) { r.Checklist[0].Evidence = []string{long} },
+		"evidences":        func(r *hq.Report) { r.Checklist[0].Evidence = make([]string, 4) },
+		"state":            func(r *hq.Report) { r.Checklist[0].State = "Pass" },
+		"readers":          func(r *hq.Report) { r.Readers["online"] = -1 },
+		"amount":           func(r *hq.Report) { r.Queue.Amounts["eur"] = -1 },
+		"currency":         func(r *hq.Report) { r.Queue.Amounts["E U"] = 1 },
+		"count":            func(r *hq.Report) { r.Queue.Parked = -1 },
+		"resolver":         func(r *hq.Report) { r.Resolvers = []string{"router"} },
+		"software":         func(r *hq.Report) { r.Software = make([]string, 21) },
+		"a store's secret": func(r *hq.Report) { r.Causes = []hq.ReportCause{{Code: long, Severity: "info"}} },
+	} {
+		r := ready()
+		change(&r)
+		if _, err := s.client.Report(t.Context(), r); !isRefusal(err, "invalid_field") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if got, err := s.server.ReportChanges(t.Context(), "0412"); err != nil || len(got) != 0 {
+		t.Errorf("kept %+v, %v", got, err)
+	}
+}
+
+// Where a report came from is kept as the provider's block, if the address says anything.
+func TestABlockOfAddressesIsKeptWhereItMeansSomething(t *testing.T) {
+	for remote, want := range map[string]string{
+		"203.0.113.77:4711": "203.0.113.0/24", "[2001:db8:1:2::3]:1": "2001:db8:1::/48", "[::ffff:198.51.100.9]:1": "198.51.100.0/24",
+		"192.168.1.7:1": "", "127.0.0.1:1": "", "100.64.3.4:1": "", "[fe80::1%eth0]:1": "", "memory": "", "": "",
+	} {
+		if got := hq.Block(remote); got != want {
+			t.Errorf("%q is of %q, want %q", remote, got, want)
+		}
+	}
+}
+
+// A hub that may not ask may not report: a copy would speak for the store.
+func TestACopyDoesNotReport(t *testing.T) {
+	s := newShop(t)
+	s.client.Machine, s.client.Run = "machine 1", "run 1"
+	s.report(ready())
+	copied := *s.client
+	copied.Machine, copied.Run = "machine 2", "run 2"
+	if _, err := copied.Report(t.Context(), blocked("wan_down", time.Now())); !isRefusal(err, "hub_duplicated") {
+		t.Errorf("a copy reports: %v", err)
+	}
+}
+
+// A headquarters of another make answers 404 in its own words: that is no silence.
+func TestAnotherMakeOfHeadquartersNeedNotKnowReports(t *testing.T) {
+	web := httptest.NewServer(http.NotFoundHandler())
+	defer web.Close()
+	var status *hq.StatusError
+	if _, err := (&hq.Client{URL: web.URL, HTTP: web.Client()}).Report(t.Context(), ready()); !errors.As(err, &status) || status.Status != 404 {
+		t.Errorf("got %v", err)
+	}
+}

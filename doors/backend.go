@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/url"
+	"time"
 )
 
 // Call names one of Stripe's actions that a till may ask for and that is passed
@@ -70,9 +71,27 @@ type Backend interface {
 	Checklist(ctx context.Context, t Till) (any, error)
 	Receipt(ctx context.Context, t Till, paymentIntent string) (any, error)
 
+	// ReportReader takes in what a till says of a reader, named by id or serial
+	// number, and returns the reader as it then stands. ReaderTimeline is how one
+	// stood since then (zero: as far back as is kept). Both refuse with not_found.
+	ReportReader(ctx context.Context, t Till, reader string, r ReaderReport) (any, error)
+	ReaderTimeline(ctx context.Context, t Till, reader string, since time.Time) (any, error)
+
 	// Events sends what happened after the event numbered after (0: from now
 	// on, unless resume is true), calling send until it errs or ctx ends.
 	Events(ctx context.Context, t Till, after uint64, resume bool, send func(Event) error) error
+}
+
+// ReaderReport is what a till's SDK tells it of a reader. What is absent is not
+// known: it takes nothing back.
+type ReaderReport struct {
+	Connected *bool    `json:"connected,omitempty"` // whether this till's SDK holds it now
+	Code      string   `json:"code,omitempty"`      // the SDK's error code, such as READER_BUSY
+	Battery   *float64 `json:"battery,omitempty"`   // 0 to 1
+	Charging  *bool    `json:"charging,omitempty"`
+	Update    *float64 `json:"update,omitempty"`   // how far an update of its software is, 0 to 1; 1 is done
+	Software  string   `json:"software,omitempty"` // what runs on it
+	SDK       string   `json:"sdk,omitempty"`      // the SDK and its version
 }
 
 // Event is one line of the stream at /v1/events. Seq grows by one without gaps

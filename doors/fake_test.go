@@ -187,6 +187,15 @@ func (s *shop) Receipt(_ context.Context, _ Till, ref string) (any, error) {
 	return map[string]string{"payment_intent": ref}, s.silent
 }
 
+func (s *shop) ReportReader(_ context.Context, t Till, reader string, r ReaderReport) (any, error) {
+	s.note("report %s of %s %s", reader, t.Name, encodeJSON(r))
+	return map[string]string{"id": reader}, s.silent
+}
+
+func (s *shop) ReaderTimeline(_ context.Context, _ Till, reader string, since time.Time) (any, error) {
+	return map[string]any{"reader": reader, "since": since}, s.silent
+}
+
 func (s *shop) Events(ctx context.Context, _ Till, after uint64, resume bool, send func(Event) error) error {
 	if s.events == nil {
 		<-ctx.Done()

@@ -187,6 +187,15 @@ func oneRoute() []bad {
 	body("/v1/readers/tmr_1/set_reader_display", `{"type":"cart","cart":{"currency":"eur","line_items":[{"description":"a","amount":1}]}}`, "invalid_amount")
 	body("/v1/readers/tmr_1/set_reader_display", `{"type":"cart","cart":{"currency":"eur","total":1.5,"line_items":[{"description":"a","amount":1}]}}`, "invalid_amount")
 
+	const reports = "/v1/readers/tmr_1/reports"
+	body(reports, `{}`, "missing_field")
+	for _, report := range []string{`{"battery":1.01}`, `{"update":-0.1}`, `{"code":"a b"}`, `{"code":"` + strings.Repeat("a", 65) + `"}`, `{"software":"a\u0007"}`, `{"sdk":"` + strings.Repeat("a", 65) + `"}`} {
+		body(reports, report, "invalid_field")
+	}
+	body(reports, `{"message":"free text"}`, "unknown_field")
+	body(reports, `{"software":"4242424242424242"}`, "card_data")
+	body("/v1/readers/a.b/reports", `{"connected":true}`, "not_found")
+
 	const sample = "/server-driven/"
 	body(sample+"create-payment-intent", `{}`, "missing_field", asPOS)
 	body(sample+"create-payment-intent", `{"amount":"12.5"}`, "invalid_amount", asPOS)

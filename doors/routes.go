@@ -62,6 +62,8 @@ var routes = []*route{
 	{post, "/v1/readers/{id}/cancel_action", tills, false, v1CancelAction},
 	{post, "/v1/readers/{id}/refund_payment", tills, false, v1RefundPayment},
 	{post, "/v1/readers/{id}/set_reader_display", tills, false, v1SetDisplay},
+	{post, "/v1/readers/{id}/reports", tills, false, v1ReportReader},
+	{get, "/v1/readers/{id}/timeline", anyone, false, v1ReaderTimeline},
 	{get, "/v1/status", anyone, false, v1Value(Backend.Status)},
 	{get, "/v1/diagnosis", anyone, false, v1Value(Backend.Diagnosis)},
 	{get, "/v1/checklist", anyone, false, v1Value(Backend.Checklist)},

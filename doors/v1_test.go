@@ -73,6 +73,7 @@ func TestReaderActionsBecomeStripesParameters(t *testing.T) {
 		{"cancel", "/v1/readers/tmr_1/cancel_action", `{}`},
 		{"refund", "/v1/readers/tmr_1/refund_payment", `{"payment_intent":"pi_1","amount":500}`},
 		{"display", "/v1/readers/tmr_1/set_reader_display", `{"type":"cart","cart":{"currency":"eur","tax":0,"total":430,"line_items":[{"description":"Coffee","amount":450,"quantity":2},{"description":"Voucher","amount":-20}]}}`},
+		{"report", "/v1/readers/WSC513000001/reports", `{"connected":true,"code":"READER_BUSY","battery":0.8,"charging":false,"update":1,"software":"2.44.1.0","sdk":"terminal-ios 4.6.0"}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newShop()
@@ -85,11 +86,13 @@ func TestReaderActionsBecomeStripesParameters(t *testing.T) {
 func TestWhatTheBackendKnowsIsShownAsItIs(t *testing.T) {
 	h := Handler(newShop(), Options{})
 	for path, want := range map[string]string{
-		"/v1/readers":       `[{"serial":"WSC513000001"}]`,
-		"/v1/status":        `{"can_take_payments":true}`,
-		"/v1/diagnosis":     `{"verdict":"ready"}`,
-		"/v1/checklist":     `{"items":[]}`,
-		"/v1/receipts/pi_1": `{"payment_intent":"pi_1"}`,
+		"/v1/readers":                `[{"serial":"WSC513000001"}]`,
+		"/v1/status":                 `{"can_take_payments":true}`,
+		"/v1/diagnosis":              `{"verdict":"ready"}`,
+		"/v1/checklist":              `{"items":[]}`,
+		"/v1/receipts/pi_1":          `{"payment_intent":"pi_1"}`,
+		"/v1/readers/tmr_1/timeline": `{"reader":"tmr_1","since":"0001-01-01T00:00:00Z"}`,
+		"/v1/readers/WSC1/timeline?since=2026-11-23T09:00:00Z": `{"reader":"WSC1","since":"2026-11-23T09:00:00Z"}`,
 	} {
 		if w := call(h, get, path, "", asPOS); w.Code != http.StatusOK || w.Body.String() != want {
 			t.Errorf("%s: got %d %s", path, w.Code, w.Body)

@@ -3,7 +3,9 @@ package doors
 import (
 	"encoding/json"
 	"net/url"
+	"regexp"
 	"strconv"
+	"time"
 )
 
 func v1RegisterReader(d *door, q *ask) (answer, error) {
@@ -185,6 +187,60 @@ func v1SetDisplay(d *door, q *ask) (answer, error) {
 		}
 	}
 	return d.keyed(q, SetReaderDisplay, key, params)
+}
+
+var (
+	readerName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`) // an id or a serial number
+	codeForm   = regexp.MustCompile(`^[A-Za-z0-9_.-]{0,64}$`)
+)
+
+func v1ReportReader(d *door, q *ask) (answer, error) {
+	name := q.vars["id"]
+	if !readerName.MatchString(name) {
+		return answer{}, ErrNotFound.With("no such reader")
+	}
+	var r ReaderReport
+	if err := q.decode(&r); err != nil {
+		return answer{}, err
+	}
+	share := func(v *float64) bool { return v == nil || *v >= 0 && *v <= 1 }
+	switch {
+	case r == ReaderReport{}:
+		return answer{}, missing("connected, code, battery, charging, update, software or sdk")
+	case !codeForm.MatchString(r.Code):
+		return answer{}, ErrInvalidField.With("code is the SDK's word, of at most 64 letters, digits, dots, hyphens and underscores")
+	case !share(r.Battery) || !share(r.Update):
+		return answer{}, ErrInvalidField.With("battery and update are numbers from 0 to 1")
+	case !plain(r.Software, 64) || !plain(r.SDK, 64):
+		return answer{}, ErrInvalidField.With("software and sdk are text of at most 64 characters")
+	}
+	v, err := d.backend.ReportReader(q.Context(), q.till, name, r)
+	if err != nil {
+		return answer{}, err
+	}
+	return ok(encodeJSON(v))
+}
+
+func v1ReaderTimeline(d *door, q *ask) (answer, error) {
+	name := q.vars["id"]
+	if !readerName.MatchString(name) {
+		return answer{}, ErrNotFound.With("no such reader")
+	}
+	query, err := queryOf(q, "since")
+	if err != nil {
+		return answer{}, err
+	}
+	var since time.Time
+	if text := query.Get("since"); text != "" {
+		if since, err = time.Parse(time.RFC3339, text); err != nil {
+			return answer{}, ErrInvalidField.With("since is a time such as 2026-11-23T09:00:00Z")
+		}
+	}
+	v, err := d.backend.ReaderTimeline(q.Context(), q.till, name, since)
+	if err != nil {
+		return answer{}, err
+	}
+	return ok(encodeJSON(v))
 }
 
 func setIntent(params url.Values, id string) error {

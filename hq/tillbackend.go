@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/url"
+	"time"
 
 	"storehub/doors"
 )
@@ -196,6 +197,16 @@ func (tillBackend) Diagnosis(context.Context, doors.Till) (any, error) { return 
 
 // Checklist implements [doors.Backend].
 func (tillBackend) Checklist(context.Context, doors.Till) (any, error) { return nil, errAskTheHub }
+
+// ReportReader implements [doors.Backend].
+func (tillBackend) ReportReader(context.Context, doors.Till, string, doors.ReaderReport) (any, error) {
+	return nil, errAskTheHub
+}
+
+// ReaderTimeline implements [doors.Backend].
+func (tillBackend) ReaderTimeline(context.Context, doors.Till, string, time.Time) (any, error) {
+	return nil, errAskTheHub
+}
 
 // Receipt implements [doors.Backend]. A till sees the receipts of its own payments.
 func (b tillBackend) Receipt(ctx context.Context, t doors.Till, paymentIntent string) (any, error) {

@@ -39,6 +39,7 @@ type fleet struct {
 	asked    chan struct{} // somebody wants the list looked at now
 	first    chan struct{} // closed after the first look, whatever it gave
 	once     sync.Once
+	days     *days
 	listed   atomic.Bool // headquarters' list was had at least once
 
 	// Of run alone. Headquarters' clock is not this machine's: a list is as old as
@@ -53,6 +54,7 @@ func newFleet(h *Hub) *fleet {
 		lans:  ownNetworks,
 		asked: make(chan struct{}, 1),
 		first: make(chan struct{}),
+		days:  newDays(h),
 	}
 	f.registry.OnChange = func(r readers.Reader, what string) {
 		h.events.publish(doors.Event{Type: eventReader, Data: readerChange{what, r}}, false)
@@ -69,6 +71,7 @@ type readerChange struct {
 func (f *fleet) look() { signal(f.asked) }
 
 func (f *fleet) run(ctx context.Context) error {
+	defer f.days.close()
 	var storeAt time.Time
 	for {
 		if f.hub.store.Load() == nil || time.Since(storeAt) > storeEvery {
@@ -80,6 +83,7 @@ func (f *fleet) run(ctx context.Context) error {
 		f.once.Do(func() { close(f.first) })
 		f.probe(ctx)
 		f.registry.Sweep(time.Now())
+		f.days.record(time.Now(), f.registry.Snapshot())
 		f.hub.monitor.refresh()
 		wait, cancel := context.WithTimeout(ctx, readersEvery)
 		select {

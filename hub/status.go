@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"storehub/diagnostics"
@@ -69,18 +70,23 @@ func (h *Hub) Readers(_ context.Context, t doors.Till) (any, error) {
 	lans := h.fleet.lans()
 	list := []TillReader{}
 	for _, r := range h.fleet.registry.Snapshot() {
-		tr := TillReader{Reader: r}
-		if r.Probeable() {
-			tr.SameNetwork = sameNetwork(lans, t.Addr, r.Addr)
-		}
-		if tr.SameNetwork == readers.No {
-			tr.Advice = notTogether
-		}
-		list = append(list, tr)
+		list = append(list, tillReader(lans, t, r))
 	}
 	return struct {
 		Readers []TillReader `json:"readers"`
 	}{list}, nil
+}
+
+// tillReader is a reader as that till sees it from its own place.
+func tillReader(lans []netip.Prefix, t doors.Till, r readers.Reader) TillReader {
+	tr := TillReader{Reader: r}
+	if r.Probeable() {
+		tr.SameNetwork = sameNetwork(lans, t.Addr, r.Addr)
+	}
+	if tr.SameNetwork == readers.No {
+		tr.Advice = notTogether
+	}
+	return tr
 }
 
 func (h *Hub) status() Status {

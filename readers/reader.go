@@ -94,7 +94,21 @@ type Observation struct {
 	Near       Tri           // the address is in one of the hub's own networks; only FromProbe
 	RTT        time.Duration // only FromProbe
 	LastSeen   time.Time     // Stripe's last_seen_at; zero: not told
+	Report     *Report       // only FromTill
 	At         time.Time     // when it was observed
+}
+
+// Report is what a till says of a reader that it uses: what its SDK tells it and
+// nobody else sees. Empty fields say nothing.
+type Report struct {
+	Till      string   `json:"till"`
+	Connected Tri      `json:"connected"`          // whether this till's SDK holds the reader now
+	Code      string   `json:"code,omitempty"`     // the SDK's error code, such as READER_BUSY
+	Battery   *float64 `json:"battery,omitempty"`  // 0 to 1
+	Charging  Tri      `json:"charging"`           //
+	Update    *float64 `json:"update,omitempty"`   // how far an update of its software is, 0 to 1; 1 is done
+	Software  string   `json:"software,omitempty"` // what runs on it
+	SDK       string   `json:"sdk,omitempty"`      // the SDK and its version
 }
 
 // Reader is what the sightings of one serial number add up to. Its JSON is a
@@ -120,6 +134,12 @@ type Reader struct {
 	AddressChanges   int           `json:"address_changes"`
 	AddressChangedAt time.Time     `json:"address_changed_at,omitzero"`
 	PreviousAddr     netip.Addr    `json:"previous_address,omitzero"`
+	HeldBy           string        `json:"held_by,omitempty"` // the till whose SDK is connected to it, by its own word
+	Battery          *float64      `json:"battery"`           // 0 to 1; null: not known
+	Charging         Tri           `json:"charging"`
+	Updating         *float64      `json:"updating,omitempty"` // how far an update is; absent: none is known to run
+	LastError        string        `json:"last_error,omitempty"`
+	LastErrorAt      time.Time     `json:"last_error_at,omitzero"`
 
 	refused bool // the newest probe was
 }
@@ -147,6 +167,7 @@ const (
 	WhySilentHere    Why = "silent_here"    // Stripe hears it and this network does not: kept apart, or it has moved
 	WhyStripeOffline Why = "stripe_offline" // Stripe's word alone
 	WhyBusy          Why = "busy"           // it waits for a customer
+	WhyUpdating      Why = "updating"       // a till says that its software is being replaced
 )
 
 // Mobile reports whether the reader hangs on a phone or tablet by Bluetooth, USB
@@ -172,6 +193,10 @@ func (r Reader) Probeable() bool { return r.Addr.IsValid() && !r.Simulated && !r
 // judge sets State, Why and Reason from what was seen.
 func (r *Reader) judge() {
 	r.State, r.Why, r.Reason = r.verdict()
+	if r.Updating != nil {
+		r.Why, r.Reason = WhyUpdating, fmt.Sprintf("its software is being updated (%.0f %%)", *r.Updating*100)
+		return
+	}
 	if r.State == StateOnline && !r.BusySince.IsZero() {
 		r.Why, r.Reason = WhyBusy, r.Reason+"; an action waits there since "+r.BusySince.UTC().Format("15:04:05 UTC")
 	}
@@ -179,7 +204,10 @@ func (r *Reader) judge() {
 
 func (r *Reader) verdict() (state State, why Why, reason string) {
 	if r.Mobile() {
-		return StateUnknown, "", "mobile readers report no status of their own"
+		if r.HeldBy != "" {
+			return StateOnline, "", fmt.Sprintf("till %q is connected to it", r.HeldBy)
+		}
+		return StateUnknown, "", "mobile readers report no status of their own, and no till says that it is connected"
 	}
 	stripe := map[Tri]string{Yes: "Stripe says online", No: "Stripe says offline", Unknown: "Stripe's word is not known"}[r.Online]
 	switch r.Reachable {

@@ -18,6 +18,9 @@ const (
 	// missesToUnreachable: one lost probe of a reader on Wi-Fi is no news, two
 	// in a row are.
 	missesToUnreachable = 2
+	// staleReport is how long a till's word on what it is doing with a reader holds:
+	// apps report on each change, and every few minutes while they are connected.
+	staleReport = 15 * time.Minute
 	// forgetAfter: a reader that Stripe never told of is forgotten when nobody
 	// has seen it for this long.
 	forgetAfter = 24 * time.Hour
@@ -36,6 +39,7 @@ const (
 	ChangeIdle        = "idle"    // and no longer
 	ChangeReachable   = "reachable"
 	ChangeUnreachable = "unreachable"
+	ChangeReported    = "reported" // a till told of its holder, an update or an error
 )
 
 // Registry joins sightings by serial number; a sighting without one by Stripe's
@@ -63,6 +67,9 @@ type entry struct {
 	addrAt   time.Time // when the address was last confirmed
 	seenAt   time.Time // newest sighting of any kind
 	misses   int       // probes in a row without an answer
+	heldAt   time.Time // when HeldBy was said last
+	updateAt time.Time // when Updating was
+	powerAt  time.Time // when Battery was
 }
 
 // change is what OnChange will be told.
@@ -111,6 +118,7 @@ func (r *Registry) Sweep(now time.Time) {
 			if now.Sub(e.probedAt) > staleProbe {
 				e.lose()
 			}
+			e.fade(now)
 			e.judge()
 			changes = append(changes, compare(before, e.Reader)...)
 		}
@@ -242,6 +250,9 @@ func (e *entry) take(o Observation) {
 		e.probed(o)
 	default:
 		e.describe(o)
+		if o.Report != nil {
+			e.told(*o.Report, o.At)
+		}
 		// Stripe's word on the address goes first; others count while it is silent.
 		if !e.Addr.IsValid() || e.toldAt.IsZero() || o.At.Sub(e.toldAt) > staleStripe {
 			e.move(o)
@@ -258,6 +269,44 @@ func (e *entry) take(o Observation) {
 		e.lose()
 	}
 	e.judge()
+}
+
+// told takes in a till's report. One till's word that it let go of a reader does
+// not take the reader from another till.
+func (e *entry) told(r Report, at time.Time) {
+	e.Software = cmp.Or(r.Software, e.Software)
+	switch {
+	case r.Connected == Yes:
+		e.HeldBy, e.heldAt = r.Till, at
+	case r.Connected == No && e.HeldBy == r.Till:
+		e.HeldBy = ""
+	}
+	if r.Battery != nil || r.Charging != Unknown {
+		e.Battery, e.Charging, e.powerAt = r.Battery, r.Charging, at
+	}
+	switch {
+	case r.Update == nil:
+	case *r.Update < 1:
+		e.Updating, e.updateAt = r.Update, at
+	default:
+		e.Updating = nil
+	}
+	if r.Code != "" {
+		e.LastError, e.LastErrorAt = r.Code, at
+	}
+}
+
+// fade forgets what tills said too long ago.
+func (e *entry) fade(now time.Time) {
+	if now.Sub(e.heldAt) > staleReport {
+		e.HeldBy = ""
+	}
+	if now.Sub(e.updateAt) > staleReport {
+		e.Updating = nil
+	}
+	if now.Sub(e.powerAt) > staleReport {
+		e.Battery, e.Charging = nil, Unknown
+	}
 }
 
 // describe takes over what a sighting says of the reader itself.
@@ -328,5 +377,10 @@ func compare(before, after Reader) []change {
 	if after.Reachable != before.Reachable && after.Reachable != Unknown {
 		add(map[Tri]string{Yes: ChangeReachable, No: ChangeUnreachable}[after.Reachable])
 	}
+	if after.HeldBy != before.HeldBy || after.LastErrorAt != before.LastErrorAt || !sameShare(after.Updating, before.Updating) {
+		add(ChangeReported)
+	}
 	return changes
 }
+
+func sameShare(a, b *float64) bool { return a == b || a != nil && b != nil && *a == *b }

@@ -81,7 +81,7 @@ func TestStateSaysWhatTheEvidenceSays(t *testing.T) {
 		}, StateOnline, "Stripe says online"},
 		"mobile": {[]Observation{
 			{Source: FromStripe, Serial: "S1", DeviceType: "stripe_m2", Online: No, At: at(0)},
-		}, StateUnknown, "mobile readers report no status of their own"},
+		}, StateUnknown, "mobile readers report no status of their own, and no till says that it is connected"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var r Registry
@@ -384,5 +384,28 @@ func TestWhyNamesTheCause(t *testing.T) {
 	r.Sweep(at(500))
 	if got := only(t, r); !got.BusySince.IsZero() || got.Why != "" {
 		t.Errorf("still %q since %v by a word that is stale", got.Why, got.BusySince)
+	}
+}
+
+// A till's word fades; another till cannot let go of what this one holds.
+func TestATillsWordFades(t *testing.T) {
+	var r Registry
+	at := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
+	half := 0.5
+	tell := func(at time.Time, report Report) Reader {
+		r.Observe(Observation{Source: FromTill, Serial: "CHB1", DeviceType: "stripe_m2", At: at, Report: &report})
+		return r.Snapshot()[0]
+	}
+	tell(at, Report{Till: "a", Connected: Yes, Battery: &half, Update: &half})
+	if got := tell(at.Add(time.Minute), Report{Till: "b", Connected: No}); got.HeldBy != "a" || got.Why != WhyUpdating {
+		t.Errorf("b let go of what a holds: %+v", got)
+	}
+	r.Sweep(at.Add(14 * time.Minute))
+	if got := r.Snapshot()[0]; got.HeldBy != "a" || got.Battery == nil {
+		t.Errorf("after 14 minutes: %+v", got)
+	}
+	r.Sweep(at.Add(16 * time.Minute))
+	if got := r.Snapshot()[0]; got.HeldBy != "" || got.Battery != nil || got.Updating != nil || got.State != StateUnknown {
+		t.Errorf("after 16 minutes: %+v", got)
 	}
 }

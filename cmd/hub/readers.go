@@ -18,6 +18,7 @@ import (
 type readersCmd struct {
 	List     readersListCmd     `cmd:"" help:"List the store's readers."`
 	Watch    readersWatchCmd    `cmd:"" help:"Say what changes, until interrupted."`
+	Timeline readersTimelineCmd `cmd:"" help:"Show how a reader stood, up to two weeks back."`
 	Register readersRegisterCmd `cmd:"" help:"Make a reader one of this store's."`
 }
 

@@ -45,8 +45,10 @@ check: $(LINT) ## formatting, vet on three systems, lint, tidy modules, the arch
 	go mod verify >/dev/null
 	go mod tidy -diff
 	go vet ./...
-	go -C bench/queue mod tidy -diff
-	go -C bench/queue vet ./...
+	for bench in queue hq; do
+	  go -C bench/$$bench mod tidy -diff
+	  go -C bench/$$bench vet ./...
+	done
 	GOOS=windows go vet ./...
 	GOOS=darwin GOARCH=arm64 go vet ./...
 	$(LINT) run --allow-parallel-runners ./...
@@ -56,6 +58,7 @@ check: $(LINT) ## formatting, vet on three systems, lint, tidy modules, the arch
 race: apt ## all tests with the race detector, in random order
 	CGO_ENABLED=1 go test -race -timeout 20m $(RACEFLAGS) ./...
 	go -C bench/queue test ./...
+	go -C bench/hq test ./...
 
 .PHONY: quick
 quick: ## all tests without the race detector, results cached
@@ -111,6 +114,11 @@ sim-outage: ## the backlog of 40 h without headquarters, taken little by little:
 .PHONY: bench-queue
 bench-queue: ## durable enqueue beside five other stores and a bare file; recovery, drain (docs/benchmarks.md)
 	go -C bench/queue run . $(BENCHFLAGS)
+
+.PHONY: bench-hq
+bench-hq: apt ## headquarters for a fleet: hubs held, tokens beside nginx, operations into PostgreSQL, fan-out, the opening hour (docs/scale.md)
+	$(MAKE) --no-print-directory apt APT="nginx:nginx-light"
+	go -C bench/hq run . $(BENCHFLAGS)
 
 .PHONY: bench-traffic
 bench-traffic: apt ## count the bytes of one look at a healthy network, in a shop of namespaces (as root)

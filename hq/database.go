@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
@@ -53,6 +54,7 @@ type Engine interface {
 	Schema(text string) string // a migration in its words
 	Lock() string              // a statement that lets one replica at a time change the schema
 	Clock() string             // its clock in SQL, in milliseconds since 1970
+	Loosely() string           // a condition that holds, with which a statement's own commit is not waited for
 	Again(err error) bool      // a transaction was certainly not done, because of another one
 	// Tell lets the other replicas hear the name, without waiting. Listen hears
 	// theirs until ctx ends, and says when that works and when it does not.
@@ -69,6 +71,7 @@ type database struct {
 	now    func() time.Time
 	fault  func(step string) error
 	notify func(store string) // called after a commit that added to the store's feed
+	again  atomic.Int64       // transactions that ran again since they met another one
 }
 
 // tx is one transaction of the writer, with the stores whose feed it added to.
@@ -184,6 +187,7 @@ func (d *database) tx(ctx context.Context, f func(*tx) error) error {
 		if err == nil || d.engine == nil || try == maxAgain || !d.engine.Again(err) {
 			return err
 		}
+		d.again.Add(1)
 		if pause(ctx, rand.N(time.Duration(min(try, 10))*2*time.Millisecond)) != nil {
 			return err
 		}

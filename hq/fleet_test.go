@@ -220,29 +220,37 @@ func (f *fleet) outage(d time.Duration) {
 	f.cut.Store(false)
 }
 
-// stripe asks the sandbox with the full key, before anything is broken.
-func (f *fleet) stripe(path, form string) string {
-	f.t.Helper()
-	req, err := http.NewRequestWithContext(f.t.Context(), http.MethodPost, f.order.Stripe+path, strings.NewReader(form))
+// stripe asks the sandbox with the full key. Where it cannot be reached, nothing was done.
+func (f *fleet) stripe(ctx context.Context, path, form string) (id string, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.order.Stripe+path, strings.NewReader(form))
 	if err != nil {
-		f.t.Fatal(err)
+		return "", err
 	}
 	req.Header.Set("Authorization", "Bearer "+f.box.SecretKey())
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		f.t.Fatal(err)
+		return "", errAway
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	if err != nil || resp.StatusCode != http.StatusOK {
-		f.t.Fatalf("%s: %d %s %v", path, resp.StatusCode, b, err)
+		return "", fmt.Errorf("%s: %d %s %w", path, resp.StatusCode, b, err)
 	}
 	var v struct{ ID string }
-	if err := json.Unmarshal(b, &v); err != nil {
+	return v.ID, json.Unmarshal(b, &v)
+}
+
+var errAway = errors.New("stripe is away")
+
+// made is one of Stripe's objects, before anything is broken.
+func (f *fleet) made(path, form string) string {
+	f.t.Helper()
+	id, err := f.stripe(f.t.Context(), path, form)
+	if err != nil {
 		f.t.Fatal(err)
 	}
-	return v.ID
+	return id
 }
 
 // hub is a store's hub with what it offered and what it was told.
@@ -263,8 +271,8 @@ type hub struct {
 func (f *fleet) hub(id string) *hub {
 	f.t.Helper()
 	h := &hub{f: f, ends: map[string]hq.Item{}}
-	h.location = f.stripe("/v1/terminal/locations", "display_name=Shop&address[line1]=1+Street&address[city]=San+Francisco&address[state]=CA&address[postal_code]=94110&address[country]=US")
-	h.reader = f.stripe("/v1/terminal/readers", "registration_code=simulated-wpe&location="+h.location)
+	h.location = f.made("/v1/terminal/locations", "display_name=Shop&address[line1]=1+Street&address[city]=San+Francisco&address[state]=CA&address[postal_code]=94110&address[country]=US")
+	h.reader = f.made("/v1/terminal/readers", "registration_code=simulated-wpe&location="+h.location)
 	engine, err := postgres.Open(f.t.Context(), f.order.Database, quiet())
 	if err != nil {
 		f.t.Fatal(err)
@@ -286,13 +294,34 @@ func (f *fleet) hub(id string) *hub {
 	return h
 }
 
-// authorised is a payment that waits to be captured.
-func (h *hub) authorised(amount int64) string {
-	h.f.t.Helper()
-	id := h.f.stripe("/v1/payment_intents", fmt.Sprintf("amount=%d&currency=usd&capture_method=manual&payment_method_types[]=card_present", amount))
-	h.f.stripe("/v1/terminal/readers/"+h.reader+"/process_payment_intent", "payment_intent="+id)
-	h.f.stripe("/v1/test_helpers/terminal/readers/"+h.reader+"/present_payment_method", "")
-	return id
+// authorise makes a payment that waits to be captured; while Stripe is away a till waits.
+func (h *hub) authorise(ctx context.Context, amount int64) (intent string, err error) {
+	for _, step := range []struct{ path, form string }{
+		{"/v1/payment_intents", fmt.Sprintf("amount=%d&currency=usd&capture_method=manual&payment_method_types[]=card_present", amount)},
+		{"/v1/terminal/readers/" + h.reader + "/process_payment_intent", "payment_intent="},
+		{"/v1/test_helpers/terminal/readers/" + h.reader + "/present_payment_method", ""},
+	} {
+		form := step.form
+		if form == "payment_intent=" {
+			form += intent
+		}
+		var id string
+		for {
+			if id, err = h.f.stripe(ctx, step.path, form); !errors.Is(err, errAway) {
+				break
+			}
+			if err := pauseFor(ctx, 50*time.Millisecond); err != nil {
+				return "", err
+			}
+		}
+		if err != nil {
+			return "", err
+		}
+		if intent == "" {
+			intent = id
+		}
+	}
+	return intent, nil
 }
 
 // offer gives operations to headquarters until they are acknowledged.

@@ -22,12 +22,14 @@ func (d *database) clock() string {
 }
 
 // take gets or renews the lease, and says whether it is ours. One process on
-// SQLite is alone: everything is its own.
+// SQLite is alone: everything is its own. A crash of the database may take the lease
+// back, to nobody or to another's earlier time: whoever relies on it holds it anew in
+// the transaction that does (see hold).
 func (d *database) take(ctx context.Context, name string, life time.Duration) (ours bool, err error) {
 	if d.engine == nil {
 		return true, nil
 	}
-	r, err := d.w.ExecContext(ctx, `INSERT INTO leases (name, holder, expires_at) VALUES (?1, ?2, `+d.clock()+` + ?3)
+	r, err := d.w.ExecContext(ctx, `INSERT INTO leases (name, holder, expires_at) SELECT ?1, ?2, `+d.clock()+` + ?3 WHERE `+d.engine.Loosely()+`
 		ON CONFLICT (name) DO UPDATE SET holder = ?2, expires_at = `+d.clock()+` + ?3
 		WHERE leases.holder = ?2 OR leases.expires_at <= `+d.clock(), name, d.holder, life.Milliseconds())
 	if err != nil {
@@ -103,22 +105,22 @@ func (s *Server) onDuty(ctx context.Context, name string) bool {
 	return err == nil && ours
 }
 
-// Reserve takes one right to ask Stripe for what the bucket names, of which one
-// grows each gap and burst are kept. It says how long until it may be used, or
-// that this would be longer than longest, and then takes nothing.
-type Reserve func(ctx context.Context, bucket string, gap time.Duration, burst int, longest time.Duration) (wait time.Duration, ok bool, err error)
+// Reserve takes n rights to ask Stripe for what the bucket names, of which one
+// grows each gap and burst are kept. It says how long until the last of them may be
+// used, or that this would be longer than longest, and then takes nothing.
+type Reserve func(ctx context.Context, bucket string, n int, gap time.Duration, burst int, longest time.Duration) (wait time.Duration, ok bool, err error)
 
 // Limiter can count its rights together with other replicas.
 type Limiter interface{ Share(Reserve) }
 
 // reserve is a [Reserve] for all replicas.
-func (d *database) reserve(ctx context.Context, bucket string, gap time.Duration, burst int, longest time.Duration) (time.Duration, bool, error) {
-	saved := time.Duration(burst) * gap
+func (d *database) reserve(ctx context.Context, bucket string, n int, gap time.Duration, burst int, longest time.Duration) (time.Duration, bool, error) {
+	saved, taken := time.Duration(burst)*gap, time.Duration(n)*gap
 	var ahead int64
-	err := d.w.QueryRowContext(ctx, `INSERT INTO buckets (name, full_at) VALUES (?1, `+d.clock()+` + ?2)
+	err := d.w.QueryRowContext(ctx, `INSERT INTO buckets (name, full_at) SELECT ?1, `+d.clock()+` + ?2 WHERE `+d.engine.Loosely()+`
 		ON CONFLICT (name) DO UPDATE SET full_at = ?2 + CASE WHEN buckets.full_at > `+d.clock()+` THEN buckets.full_at ELSE `+d.clock()+` END
 		WHERE buckets.full_at - `+d.clock()+` <= ?3 RETURNING full_at - `+d.clock(),
-		bucket, gap.Milliseconds(), (longest + saved - gap).Milliseconds()).Scan(&ahead)
+		bucket, taken.Milliseconds(), (longest + saved - taken).Milliseconds()).Scan(&ahead)
 	if isNoRows(err) {
 		return 0, false, nil
 	}

@@ -91,7 +91,7 @@ func TestMoney_2_7_OneLimiterForAllReplicas(t *testing.T) {
 	admitted, refused := 0, 0
 	for range 2 * burst {
 		for _, s := range []*Server{a, b} {
-			wait, ok, err := s.db.reserve(t.Context(), "key acct_1 GET /v1/x", gap, burst, gap)
+			wait, ok, err := s.db.reserve(t.Context(), "key acct_1 GET /v1/x", 1, gap, burst, gap)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -109,7 +109,7 @@ func TestMoney_2_7_OneLimiterForAllReplicas(t *testing.T) {
 	if admitted != burst+1 || refused != 3*burst-1 {
 		t.Errorf("%d admitted, %d refused; want %d and %d", admitted, refused, burst+1, 3*burst-1)
 	}
-	if wait, ok, err := b.db.reserve(t.Context(), "key acct_2 GET /v1/x", gap, burst, gap); !ok || wait > 0 || err != nil {
+	if wait, ok, err := b.db.reserve(t.Context(), "key acct_2 GET /v1/x", 1, gap, burst, gap); !ok || wait > 0 || err != nil {
 		t.Errorf("one account's load slows another: %s %v %v", wait, ok, err)
 	}
 }

@@ -10,8 +10,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"storehub/doors"
 )
 
 // metrics are headquarters' own registry: nothing of another library's leaks in.
@@ -41,9 +39,11 @@ func newMetrics(s *Server) *metrics {
 	info := prometheus.NewGauge(prometheus.GaugeOpts{Name: "storehub_hq_build_info",
 		Help: "1, with the version.", ConstLabels: prometheus.Labels{"version": s.version}})
 	info.Set(1)
-	m.reg.MustRegister(m.requests, m.duration, m.toStripe, m.events, info, ledgerMetrics{s.db},
+	m.reg.MustRegister(m.requests, m.duration, m.toStripe, m.events, info, ledgerMetrics{s.db, &tally{count: s.db.countOperations}},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if s.db.engine != nil {
+		m.reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "storehub_hq_transactions_again_total",
+			Help: "Transactions that ran again because they met another one. Absent on SQLite."}, func() float64 { return float64(s.db.again.Load()) }))
 		m.reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "storehub_hq_notifications_arrive",
 			Help: "1: the database tells what other replicas changed; 0: it is looked for every second. Absent on SQLite."}, func() float64 {
 			if s.listening.Load() {
@@ -105,10 +105,14 @@ func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // ledgerMetrics are counted on the disk when asked for, so that they are right
 // after a restart too.
-type ledgerMetrics struct{ d *database }
+type ledgerMetrics struct {
+	d     *database
+	tally *tally
+}
 
 var (
-	operationsDesc = prometheus.NewDesc("storehub_hq_operations", "Operations in the ledger, by kind and state.", []string{"kind", "state"}, nil)
+	operationsDesc = prometheus.NewDesc("storehub_hq_operations", "Operations in the ledger, by kind and state, as last counted; absent until they are.", []string{"kind", "state"}, nil)
+	countedDesc    = prometheus.NewDesc("storehub_hq_ledger_counted_timestamp_seconds", "When the ledger's operations were last counted: a large ledger is counted rarely.", nil, nil)
 	unknownDesc    = prometheus.NewDesc("storehub_hq_operations_unknown", "Operations of which nobody can say what became of them.", nil, nil)
 	oldestDesc     = prometheus.NewDesc("storehub_hq_oldest_open_timestamp_seconds", "When the oldest operation without an outcome was recorded; 0: none.", nil, nil)
 	deadlineDesc   = prometheus.NewDesc("storehub_hq_next_deadline_timestamp_seconds", "When the next authorisation that is not captured lapses; 0: none known.", nil, nil)
@@ -118,7 +122,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (c ledgerMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{operationsDesc, unknownDesc, oldestDesc, deadlineDesc, storesDesc, findingsDesc} {
+	for _, d := range []*prometheus.Desc{operationsDesc, countedDesc, unknownDesc, oldestDesc, deadlineDesc, storesDesc, findingsDesc} {
 		ch <- d
 	}
 }
@@ -127,27 +131,16 @@ func (c ledgerMetrics) Describe(ch chan<- *prometheus.Desc) {
 func (c ledgerMetrics) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	counts := map[[2]string]float64{}
-	for _, k := range doors.Kinds {
-		for _, st := range []doors.State{doors.Accepted, doors.Succeeded, doors.Failed} {
-			counts[[2]string{string(k), string(st)}] = 0
-		}
-	}
-	err := c.each(ctx, `SELECT kind, state, count(*) FROM operations GROUP BY kind, state`, func(scan func(...any) error) error {
-		var k, st string
-		var n float64
-		err := scan(&k, &st, &n)
-		if _, known := counts[[2]string{k, st}]; known { // a kind nobody knows must not become a label
-			counts[[2]string{k, st}] = n
-		}
-		return err
-	})
+	counts, at, err := c.tally.now(ctx)
 	if err != nil {
 		ch <- prometheus.NewInvalidMetric(operationsDesc, err)
 		return
 	}
 	for k, n := range counts {
 		ch <- prometheus.MustNewConstMetric(operationsDesc, prometheus.GaugeValue, n, k[0], k[1])
+	}
+	if counts != nil {
+		ch <- prometheus.MustNewConstMetric(countedDesc, prometheus.GaugeValue, float64(at.UnixMilli())/1000)
 	}
 	for _, g := range []struct {
 		desc  *prometheus.Desc

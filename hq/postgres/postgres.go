@@ -25,6 +25,7 @@ type DB struct {
 	config *pgx.ConnConfig
 	log    *slog.Logger
 	voice  voice
+	loose  string
 }
 
 // Open checks the URL, asks the server once, and says in the log what makes
@@ -116,6 +117,11 @@ func (d *DB) inspect(ctx context.Context, db *sql.DB) error {
 			d.log.Warn("the database may lose what it acknowledged: turn this setting on", "setting", name)
 		}
 	}
+	var ok bool
+	// Of another make: then every commit is waited for.
+	if d.loose = "true"; db.QueryRowContext(ctx, `SELECT `+loosely).Scan(&ok) == nil && ok {
+		d.loose = loosely
+	}
 	if settings["synchronous_standby_names"] == "" {
 		d.log.Info("the database has no synchronous standby: a failover counts as a restore from a backup")
 	}
@@ -131,6 +137,13 @@ func (d *DB) Connector() driver.Connector {
 func (d *DB) Clock() string {
 	return `(extract(epoch FROM clock_timestamp()) * 1000)::bigint`
 }
+
+// Loosely is a condition that holds, with which a statement that is a transaction of
+// its own does not wait for its commit to be flushed. For what a crash may take back.
+func (d *DB) Loosely() string { return d.loose }
+
+// loosely asks for that where the server knows it.
+const loosely = `set_config('synchronous_commit', 'off', true) = 'off'`
 
 // Lock is a statement that, first in a transaction, lets one replica at a time
 // change the schema.

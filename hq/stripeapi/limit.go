@@ -64,9 +64,10 @@ func (l *Limiter) bucket(name string, perSecond int) *bucket {
 	return b
 }
 
-// bucket hands out the rights of one name. One right at a time is asked for, and
-// goes to whoever is first in line when it may be used: so no replica holds many
-// that another one's tokens would wait for.
+// bucket hands out the rights of one name. A right goes to whoever is first in line
+// when it may be used. As long as rights are saved up, several that may be used at
+// once are asked for together; else one at a time, so that no replica holds any that
+// another one's tokens would wait for.
 type bucket struct {
 	name    string
 	gap     time.Duration // in which one right grows
@@ -168,9 +169,13 @@ func (b *bucket) serve() {
 			b.mu.Unlock()
 			return
 		}
-		priority := b.line[0].priority
+		priority, n := b.line[0].priority, b.together()
 		b.mu.Unlock()
-		wait, ok := b.take(priority)
+		wait, ok := b.take(priority, n)
+		if !ok && n > 1 {
+			n = 1
+			wait, ok = b.take(priority, n)
+		}
 		if !ok {
 			b.noneLeft(priority)
 			b.rest(b.gap + rand.N(b.gap))
@@ -187,12 +192,24 @@ func (b *bucket) serve() {
 			b.pace = b.gap
 		}
 		b.served = now
-		if len(b.line) > 0 {
-			b.line[0].told <- nil
-			b.line = slices.Delete(b.line, 0, 1)
+		n = min(n, len(b.line))
+		for _, w := range b.line[:n] {
+			w.told <- nil
 		}
+		b.line = slices.Delete(b.line, 0, n)
 		b.mu.Unlock()
 	}
+}
+
+// together is how many rights are asked for at once: while none had to be waited for,
+// as many as are wanted by those that are worth what the first is, and at most half of
+// what is saved up, so that other replicas find some.
+func (b *bucket) together() int {
+	n := 1
+	for !b.short && n < len(b.line) && n < b.burst/2 && b.line[n].priority == b.line[0].priority {
+		n++
+	}
+	return n
 }
 
 // noneLeft takes note that others had all rights. What is worth less than a token
@@ -234,28 +251,31 @@ func ahead(p hq.Priority) int {
 	return map[hq.Priority]int{hq.ForReads: 1, hq.ForMoney: 2, hq.ForDeadlines: 4, hq.ForTokens: 8}[p]
 }
 
-// take asks for one right and says how long until it may be used; false: there is
-// none so soon. While the database cannot tell what other replicas take, this one
-// counts alone.
-func (b *bucket) take(p hq.Priority) (time.Duration, bool) {
+// take asks for n rights and says how long until they may be used; false: there are
+// none so soon. More than one are taken only if that is now. While the database cannot
+// tell what other replicas take, this one counts alone.
+func (b *bucket) take(p hq.Priority, n int) (time.Duration, bool) {
 	longest := time.Duration(ahead(p)) * b.gap
+	if n > 1 {
+		longest = 0
+	}
 	if b.reserve != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
-		if wait, ok, err := b.reserve(ctx, b.name, b.gap, b.burst, longest); err == nil {
+		if wait, ok, err := b.reserve(ctx, b.name, n, b.gap, b.burst, longest); err == nil {
 			return wait, ok
 		}
 	}
-	return b.alone(time.Now(), longest)
+	return b.alone(time.Now(), n, longest)
 }
 
 // alone counts without the other replicas.
-func (b *bucket) alone(now time.Time, longest time.Duration) (time.Duration, bool) {
+func (b *bucket) alone(now time.Time, n int, longest time.Duration) (time.Duration, bool) {
 	full := b.full
 	if full.Before(now) {
 		full = now
 	}
-	full = full.Add(b.gap)
+	full = full.Add(time.Duration(n) * b.gap)
 	wait := full.Sub(now) - time.Duration(b.burst)*b.gap
 	if wait > longest {
 		return 0, false

@@ -19,20 +19,20 @@ func TestLimitServesABurstThenPaces(t *testing.T) {
 	a := newBucket("a", 10, nil)
 	now := time.Unix(1_790_000_000, 0)
 	for i := range 10 {
-		if wait, ok := a.alone(now, 0); !ok || wait > 0 {
+		if wait, ok := a.alone(now, 1, 0); !ok || wait > 0 {
 			t.Fatalf("request %d of the burst waits %s, %v", i, wait, ok)
 		}
 	}
 	for i := range 8 {
 		want := time.Duration(i+1) * 100 * time.Millisecond
-		if wait, ok := a.alone(now, 800*time.Millisecond); !ok || wait != want {
+		if wait, ok := a.alone(now, 1, 800*time.Millisecond); !ok || wait != want {
 			t.Fatalf("request %d after the burst waits %s, %v; want %s", i, wait, ok, want)
 		}
 	}
-	if _, ok := a.alone(now, 800*time.Millisecond); ok {
+	if _, ok := a.alone(now, 1, 800*time.Millisecond); ok {
 		t.Error("a right is given out further ahead than was asked for")
 	}
-	if wait, ok := a.alone(now.Add(time.Minute), 0); !ok || wait > 0 {
+	if wait, ok := a.alone(now.Add(time.Minute), 1, 0); !ok || wait > 0 {
 		t.Error("a minute later the bucket is not full again")
 	}
 }
@@ -212,9 +212,10 @@ func TestMoney_2_7_SharedRightsAreAskedForOneByOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := Limit("key", 10)
 		asked, asking := 0, false
-		l.Share(func(_ context.Context, bucket string, gap time.Duration, burst int, longest time.Duration) (time.Duration, bool, error) {
-			if bucket != "key acct_1 GET /v1/x" || gap != 100*time.Millisecond || burst != 10 || longest != 800*time.Millisecond || asking {
-				t.Errorf("%s %s %d %s, two at once %v", bucket, gap, burst, longest, asking)
+		l.Share(func(_ context.Context, bucket string, n int, gap time.Duration, burst int, longest time.Duration) (time.Duration, bool, error) {
+			if bucket != "key acct_1 GET /v1/x" || gap != 100*time.Millisecond || burst != 10 || asking ||
+				n == 1 && longest != 800*time.Millisecond || n > 1 && longest != 0 {
+				t.Errorf("%d of %s %s %d %s, two at once %v", n, bucket, gap, burst, longest, asking)
 			}
 			asked, asking = asked+1, true
 			time.Sleep(time.Millisecond)
@@ -226,15 +227,49 @@ func TestMoney_2_7_SharedRightsAreAskedForOneByOne(t *testing.T) {
 			c.ask(fmt.Sprint(i), "GET /v1/x", hq.ForTokens, time.Time{})
 		}
 		c.wg.Wait()
-		if len(c.refused) != 100 || asked > 61 || c.latest > longestWait+200*time.Millisecond {
+		if len(c.refused) != 100 || asked > 62 || c.latest > longestWait+200*time.Millisecond {
 			t.Errorf("%d refused, the last after %s; the database was asked %d times for nothing", len(c.refused), c.latest, asked)
 		}
 		l = Limit("key", 10)
-		l.Share(func(context.Context, string, time.Duration, int, time.Duration) (time.Duration, bool, error) {
+		l.Share(func(context.Context, string, int, time.Duration, int, time.Duration) (time.Duration, bool, error) {
 			return 0, false, errors.New("connection refused")
 		})
 		if err := l.Wait(t.Context(), "acct_1", "GET /v1/x"); err != nil {
 			t.Errorf("counting alone: %v", err)
+		}
+	})
+}
+
+// TestMoney_2_7_SavedUpRightsAreAskedForTogether: while there are rights, a crowd costs
+// few requests to the database; never more than half of what is saved up at once, and
+// none beyond it.
+func TestMoney_2_7_SavedUpRightsAreAskedForTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const saved = 20
+		l := Limit("key", saved)
+		asked, left := 0, saved
+		l.Share(func(_ context.Context, bucket string, n int, _ time.Duration, burst int, longest time.Duration) (time.Duration, bool, error) {
+			if strings.HasSuffix(bucket, " *") {
+				return 0, true, nil
+			}
+			if n > burst/2 || n > 1 && longest > 0 {
+				t.Errorf("%d rights asked for at once, %s ahead", n, longest)
+			}
+			asked++
+			time.Sleep(time.Millisecond) // the others come meanwhile
+			if n > left {
+				return 0, false, nil
+			}
+			left -= n
+			return 0, true, nil
+		})
+		c := &crowd{l: l, began: time.Now()}
+		for i := range saved {
+			c.ask(fmt.Sprint(i), "POST /v1/x", hq.ForTokens, time.Time{})
+		}
+		c.wg.Wait()
+		if len(c.served) != saved || left != 0 || asked > 5 {
+			t.Errorf("%d of %d served, %d rights left, asked %d times", len(c.served), saved, left, asked)
 		}
 	})
 }

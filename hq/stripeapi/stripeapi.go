@@ -119,7 +119,7 @@ func New(o Options) (*API, error) {
 			ForceAttemptHTTP2:     true,
 			TLSHandshakeTimeout:   4 * time.Second,
 			ResponseHeaderTimeout: 25 * time.Second, // callers bound each request by its context
-			MaxIdleConnsPerHost:   32,
+			MaxIdleConnsPerHost:   128,              // Stripe speaks HTTP/2 over one; what stands before it may not
 			IdleConnTimeout:       60 * time.Second,
 		}}
 	}

@@ -53,9 +53,22 @@ type Trial struct {
 
 // SignOff is a person's word for what no machine can see.
 type SignOff struct {
-	At   time.Time
-	By   string
-	Note string
+	At    time.Time
+	By    string
+	Note  string
+	Until time.Time `json:",omitzero"` // it counts until then; zero: for [SignOffAge]
+}
+
+// SignOffAge is how long a sign-off counts that names no end: what a person saw
+// a year ago is no evidence any more.
+const SignOffAge = 365 * 24 * time.Hour
+
+// end is when it stops to count.
+func (s SignOff) end() time.Time {
+	if s.Until.IsZero() {
+		return s.At.Add(SignOffAge)
+	}
+	return s.Until
 }
 
 // ChecklistInput is all the evidence there is. Zero values mean "not known".
@@ -107,7 +120,7 @@ func Checklist(in ChecklistInput) []Item {
 		"connection_token": judgeToken, "network": judgeNetwork, "capture": judgeCapture, "webhooks": judgeWebhooks,
 		"reader_updates": judgeUpdates, "registration": judgeRegistration, "locations": judgeLocations,
 		"discovery": judgeDiscovery, "receipts": judgeReceipts, "reconcile": judgeReconcile,
-		"sdk":      judgeByHand("no till has reported its SDK version", "Compare the tills' SDK with Stripe's support table, then sign off: hub checklist --attest sdk --by NAME --note TEXT"),
+		"sdk":      judgeSDK,
 		"passcode": judgeByHand("no machine can see a reader's passcode", "Set a passcode in the Dashboard, then sign off: hub checklist --attest passcode --by NAME --note TEXT"),
 	}
 	for i := range items {
@@ -119,10 +132,16 @@ func Checklist(in ChecklistInput) []Item {
 			judgeRehearsal(in, it)
 		}
 		s, signed := in.SignOffs[it.ID]
-		if signed && (it.State == ItemAttention || it.State == ItemUnknown) {
-			it.State, it.Remedy = ItemSignedOff, []string{}
-			it.Evidence = append(it.Evidence, fmt.Sprintf("signed off by %s on %s: %s", s.By, s.At.UTC().Format(time.DateOnly), s.Note))
+		if !signed || it.State != ItemAttention && it.State != ItemUnknown {
+			continue
 		}
+		word := fmt.Sprintf("signed off by %s on %s: %s", s.By, s.At.UTC().Format(time.DateOnly), s.Note)
+		if !in.At.Before(s.end()) {
+			it.Evidence = append(it.Evidence, word+"; that counted until "+s.end().UTC().Format(time.DateOnly))
+			continue
+		}
+		it.State, it.Remedy = ItemSignedOff, []string{}
+		it.Evidence = append(it.Evidence, word)
 	}
 	return items
 }
@@ -351,6 +370,21 @@ func judgeDiscovery(in ChecklistInput, it *Item) {
 			it.Evidence = append(it.Evidence, r.Serial+" has no label to tell it by")
 		}
 	}
+}
+
+func judgeSDK(in ChecklistInput, it *Item) {
+	const how = "Compare the tills' SDK with Stripe's support table, then sign off: hub checklist --attest sdk --by NAME --note TEXT"
+	var told []string
+	for _, r := range in.Readers {
+		if r.SDK != "" {
+			told = append(told, r.Label+" is used by "+r.SDK)
+		}
+	}
+	if len(told) == 0 {
+		it.is(ItemAttention, "no till has reported its SDK version", how)
+		return
+	}
+	it.is(ItemAttention, "as tills report: "+strings.Join(told, "; "), how)
 }
 
 func judgeByHand(why, how string) func(ChecklistInput, *Item) {

@@ -92,6 +92,14 @@ func TestChecklistItems(t *testing.T) {
 		{"wrong shop", "locations", func(in *ChecklistInput) { in.Report = cause("location_mismatch", Critical) }, ItemFail},
 		{"server-driven", "discovery", func(in *ChecklistInput) { in.Integration = "server-driven" }, ItemNotApplicable},
 		{"nobody looked", "passcode", func(in *ChecklistInput) { delete(in.SignOffs, "passcode") }, ItemAttention},
+		{"signed off for less", "passcode", func(in *ChecklistInput) {
+			in.At, in.SignOffs["passcode"] = at, SignOff{At: at.AddDate(0, -2, 0), By: "Kim", Until: at}
+		}, ItemAttention},
+		{"signed off a year ago", "passcode", func(in *ChecklistInput) { in.SignOffs["passcode"] = SignOff{At: at.AddDate(-1, 0, -1), By: "Kim"} }, ItemAttention},
+		{"signed off for more than a year", "passcode", func(in *ChecklistInput) {
+			in.SignOffs["passcode"] = SignOff{At: at.AddDate(-1, 0, -1), By: "Kim", Until: at.AddDate(0, 0, 1)}
+		}, ItemSignedOff},
+		{"tills told their SDK", "sdk", func(in *ChecklistInput) { delete(in.SignOffs, "sdk"); in.Readers[0].SDK = "terminal-js 1.2" }, ItemAttention},
 		{"a sign-off covers no failure", "errors", func(in *ChecklistInput) {
 			in.Rehearsals["errors"] = Trial{At: at}
 			in.SignOffs["errors"] = SignOff{At: at, By: "Kim"}

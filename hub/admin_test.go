@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"storehub/diagnostics"
 	"storehub/doors"
@@ -222,6 +223,20 @@ func TestAttestWithoutARunningHub(t *testing.T) {
 	m.fill(&in)
 	if in.SignOffs["sdk"].By != "Kim" {
 		t.Errorf("sign-offs: %+v", in.SignOffs)
+	}
+	until := time.Now().Add(24 * time.Hour).UTC().Truncate(time.Second)
+	if err := Attest(dir, Attestation{Item: "passcode", By: "Kim", Note: "set", Until: until}); err != nil {
+		t.Fatal(err)
+	}
+	if err := Attest(dir, Attestation{Item: "passcode", By: "Kim", Note: "set", Until: time.Now().Add(-time.Hour)}); err == nil {
+		t.Error("a sign-off was taken that is over")
+	}
+	if m, err = openMarks(dir); err != nil {
+		t.Fatal(err)
+	}
+	m.fill(&in)
+	if got := in.SignOffs["passcode"].Until; !got.Equal(until) {
+		t.Errorf("the sign-off counts until %s, want %s", got, until)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "checklist.json"), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)

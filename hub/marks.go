@@ -39,9 +39,10 @@ type marksFile struct {
 
 // Attestation is a person's word for an item that no machine can see.
 type Attestation struct {
-	Item string `json:"item"`
-	By   string `json:"by"`
-	Note string `json:"note"`
+	Item  string    `json:"item"`
+	By    string    `json:"by"`
+	Note  string    `json:"note"`
+	Until time.Time `json:"until,omitzero"` // it counts until then; zero: for a year
 }
 
 func openMarks(stateDir string) (*marks, error) {
@@ -90,11 +91,13 @@ func (m *marks) attest(a Attestation, now time.Time) error {
 		return errors.New("attest: say who attests it, in at most 200 bytes")
 	case strings.TrimSpace(a.Note) == "" || len(a.Note) > 2000:
 		return errors.New("attest: say what was looked at, in at most 2000 bytes")
+	case !a.Until.IsZero() && !a.Until.After(now):
+		return fmt.Errorf("attest: %s is over already", a.Until.Format(time.DateOnly))
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	before, had := m.file.SignOffs[a.Item]
-	m.file.SignOffs[a.Item] = diagnostics.SignOff{At: now.UTC().Truncate(time.Second), By: a.By, Note: a.Note}
+	m.file.SignOffs[a.Item] = diagnostics.SignOff{At: now.UTC().Truncate(time.Second), By: a.By, Note: a.Note, Until: a.Until.UTC()}
 	if err := m.save(); err != nil {
 		if m.file.SignOffs[a.Item] = before; !had {
 			delete(m.file.SignOffs, a.Item)

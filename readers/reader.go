@@ -138,6 +138,7 @@ type Reader struct {
 	Battery          *float64      `json:"battery"`           // 0 to 1; null: not known
 	Charging         Tri           `json:"charging"`
 	Updating         *float64      `json:"updating,omitempty"` // how far an update is; absent: none is known to run
+	SDK              string        `json:"sdk,omitempty"`      // of the till that reported last
 	LastError        string        `json:"last_error,omitempty"`
 	LastErrorAt      time.Time     `json:"last_error_at,omitzero"`
 

@@ -274,7 +274,7 @@ func (e *entry) take(o Observation) {
 // told takes in a till's report. One till's word that it let go of a reader does
 // not take the reader from another till.
 func (e *entry) told(r Report, at time.Time) {
-	e.Software = cmp.Or(r.Software, e.Software)
+	e.Software, e.SDK = cmp.Or(r.Software, e.Software), cmp.Or(r.SDK, e.SDK)
 	switch {
 	case r.Connected == Yes:
 		e.HeldBy, e.heldAt = r.Till, at

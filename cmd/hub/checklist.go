@@ -23,6 +23,7 @@ type checklistCmd struct {
 	Attest string `placeholder:"ITEM" and:"attest" help:"Sign an item off that no machine can see."`
 	By     string `placeholder:"NAME" and:"attest" help:"Who signs it off."`
 	Note   string `placeholder:"TEXT" and:"attest" help:"What was seen or agreed."`
+	Until  string `placeholder:"YYYY-MM-DD" help:"The sign-off's last day; a year from now if left out."`
 }
 
 // Help is the exit codes.
@@ -37,17 +38,21 @@ Examples:
   hub checklist
   hub checklist --format html --output checklist.html
   hub checklist --format pdf --output checklist.pdf
-  hub checklist --attest sdk --by "J. Doe" --note "all lanes on SDK 5.2"`
+  hub checklist --attest sdk --by "J. Doe" --note "all lanes on SDK 5.2" --until 2027-06-30`
 }
 
 // Run asks the running hub, or looks by itself.
 func (c *checklistCmd) Run(a *app) error {
+	until, err := c.until()
+	if err != nil {
+		return err
+	}
 	if c.Attest != "" {
 		admin, err := a.dial()
 		if err != nil {
 			return err
 		}
-		if err := admin.Attest(a.ctx, hub.Attestation{Item: c.Attest, By: c.By, Note: c.Note}); err != nil {
+		if err := admin.Attest(a.ctx, hub.Attestation{Item: c.Attest, By: c.By, Note: c.Note, Until: until}); err != nil {
 			return err
 		}
 	}
@@ -82,6 +87,22 @@ func (c *checklistCmd) Run(a *app) error {
 		return cli.SomethingWrong
 	}
 	return err
+}
+
+// until is the end of the day that the sign-off counts to; zero: none was given.
+func (c *checklistCmd) until() (time.Time, error) {
+	if c.Until == "" {
+		return time.Time{}, nil
+	}
+	const example = `hub checklist --attest sdk --by "J. Doe" --note "all lanes on SDK 5.2" --until 2027-06-30`
+	if c.Attest == "" {
+		return time.Time{}, cli.Usage(example, "read arguments: --until needs --attest")
+	}
+	day, err := time.ParseInLocation(time.DateOnly, c.Until, time.Local)
+	if err != nil {
+		return time.Time{}, cli.Usage(example, "read arguments: --until %q is no day such as 2027-06-30", c.Until)
+	}
+	return day.AddDate(0, 0, 1), nil
 }
 
 func (c *checklistCmd) items(a *app, cfg hub.Config) ([]diagnostics.Item, error) {

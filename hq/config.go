@@ -28,6 +28,7 @@ type Config struct {
 	API       APIConfig
 	Database  string
 	Stripe    StripeConfig
+	Fleet     FleetConfig
 	Log       LogConfig
 }
 
@@ -57,6 +58,11 @@ type StripeTestConfig struct {
 	WebhookSecretFile string
 }
 
+// FleetConfig is about many stores together.
+type FleetConfig struct {
+	SharedStores int // so many stores with one fault are one finding
+}
+
 // LogConfig says what is logged, and how.
 type LogConfig struct {
 	Level  string // debug, info, warn, error
@@ -73,7 +79,8 @@ func DefaultConfig() Config {
 			APIBase:         "https://api.stripe.com",
 			RatePerEndpoint: 20,
 		},
-		Log: LogConfig{Level: "info", Format: "text"},
+		Fleet: FleetConfig{SharedStores: defaultSharedStores},
+		Log:   LogConfig{Level: "info", Format: "text"},
 	}
 }
 
@@ -88,6 +95,7 @@ var keys = yamlfile.Keys[Config]{
 	"stripe.api_key_file":             yamlfile.Path(func(c *Config) *string { return &c.Stripe.APIKeyFile }),
 	"stripe.api_base":                 yamlfile.Path(func(c *Config) *string { return &c.Stripe.APIBase }),
 	"stripe.webhook_secret_file":      yamlfile.Path(func(c *Config) *string { return &c.Stripe.WebhookSecretFile }),
+	"fleet.shared_stores":             yamlfile.Number(func(c *Config, n int64) { c.Fleet.SharedStores = int(n) }, 2, 1000),
 	"stripe.rate_per_endpoint":        yamlfile.Number(func(c *Config, n int64) { c.Stripe.RatePerEndpoint = int(n) }, 1, 100),
 	"stripe.test.api_key_file":        yamlfile.Path(func(c *Config) *string { return &c.Stripe.Test.APIKeyFile }),
 	"stripe.test.webhook_secret_file": yamlfile.Path(func(c *Config) *string { return &c.Stripe.Test.WebhookSecretFile }),

@@ -48,6 +48,7 @@ func TestConfigMistakesAreShownWithLineAndKey(t *testing.T) {
 		"database":        {"database: mysql://u:secret@h/db\n", `hq.yaml:1: database: want sqlite:PATH or postgres://USER@HOST/DATABASE, not "mysql://u:xxxxx@h/db"`},
 		"no key":          {"stripe:\n  api_key_file: \"\"\n", `hq.yaml:2: stripe.api_key_file: empty; leave the key out for the default`},
 		"rate":            {"stripe:\n  rate_per_endpoint: 0\n", `hq.yaml:2: stripe.rate_per_endpoint: 0 is not between 1 and 100`},
+		"shared":          {"fleet:\n  shared_stores: 1\n", `hq.yaml:2: fleet.shared_stores: 1 is not between 2 and 1000`},
 		"test secret":     {"stripe:\n  test:\n    webhook_secret_file: x\n", `hq.yaml:3: stripe.test.webhook_secret_file: needs stripe.test.api_key_file`},
 		"level":           {"log:\n  level: loud\n", `hq.yaml:2: log.level: "loud" is not one of debug, info, warn, error`},
 		"format":          {"log:\n  format: xml\n", `hq.yaml:2: log.format: "xml" is not one of text, json`},

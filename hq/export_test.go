@@ -103,3 +103,8 @@ const KeepReportChanges = keepReportChanges
 
 // Block is the block of addresses that a request came from.
 func Block(remote string) string { return block(remote) }
+
+// RaiseShared looks once for faults that stores share.
+func (s *Server) RaiseShared(ctx context.Context, seen map[string]time.Time) error {
+	return s.raiseShared(ctx, seen)
+}

@@ -48,7 +48,11 @@ func (d *database) intentsByRef(ctx context.Context, store, ref string) ([]strin
 }
 
 func (d *database) strings(ctx context.Context, query string, args ...any) ([]string, error) {
-	rows, err := d.r.QueryContext(ctx, query, args...)
+	return readStrings(queryer(ctx, d.r), query, args...)
+}
+
+func readStrings(q queries, query string, args ...any) ([]string, error) {
+	rows, err := q.Query(query, args...)
 	if err != nil {
 		return nil, err
 	}

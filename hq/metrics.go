@@ -3,6 +3,7 @@ package hq
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -117,12 +118,13 @@ var (
 	oldestDesc     = prometheus.NewDesc("storehub_hq_oldest_open_timestamp_seconds", "When the oldest operation without an outcome was recorded; 0: none.", nil, nil)
 	deadlineDesc   = prometheus.NewDesc("storehub_hq_next_deadline_timestamp_seconds", "When the next authorisation that is not captured lapses; 0: none known.", nil, nil)
 	storesDesc     = prometheus.NewDesc("storehub_hq_stores", "Stores on record.", nil, nil)
+	fleetDesc      = prometheus.NewDesc("storehub_hq_fleet_stores", "Stores in service by their hub's last report: ready, degraded, blocked; silent: it is too old; unknown: it never reported.", []string{"verdict"}, nil)
 	findingsDesc   = prometheus.NewDesc("storehub_hq_findings", "Open findings that a person should look at, by code.", []string{"code"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (c ledgerMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{operationsDesc, countedDesc, unknownDesc, oldestDesc, deadlineDesc, storesDesc, findingsDesc} {
+	for _, d := range []*prometheus.Desc{operationsDesc, countedDesc, unknownDesc, oldestDesc, deadlineDesc, storesDesc, fleetDesc, findingsDesc} {
 		ch <- d
 	}
 }
@@ -160,6 +162,7 @@ func (c ledgerMetrics) Collect(ch chan<- prometheus.Metric) {
 		}
 		ch <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, v)
 	}
+	c.collectFleet(ctx, ch)
 	if err := c.each(ctx, `SELECT code, count(*) FROM findings WHERE decision = '' GROUP BY code`, func(scan func(...any) error) error {
 		var code string
 		var n float64
@@ -170,6 +173,25 @@ func (c ledgerMetrics) Collect(ch chan<- prometheus.Metric) {
 		return nil
 	}); err != nil {
 		ch <- prometheus.NewInvalidMetric(findingsDesc, err)
+	}
+}
+
+func (c ledgerMetrics) collectFleet(ctx context.Context, ch chan<- prometheus.Metric) {
+	counts := map[string]float64{"ready": 0, "degraded": 0, "blocked": 0, VerdictSilent: 0, VerdictUnknown: 0}
+	query := fmt.Sprintf(`SELECT CASE WHEN r.store IS NULL THEN 'unknown' WHEN r.at < %d THEN 'silent' ELSE r.verdict END AS stands, count(*)
+		FROM stores s LEFT JOIN reports r ON r.store = s.id WHERE s.standing <> 'removed' GROUP BY stands`, ms(c.d.now().Add(-silentAfter)))
+	if err := c.each(ctx, query, func(scan func(...any) error) error {
+		var verdict string
+		var n float64
+		err := scan(&verdict, &n)
+		counts[verdict] = n
+		return err
+	}); err != nil {
+		ch <- prometheus.NewInvalidMetric(fleetDesc, err)
+		return
+	}
+	for verdict, n := range counts {
+		ch <- prometheus.MustNewConstMetric(fleetDesc, prometheus.GaugeValue, n, verdict)
 	}
 }
 

@@ -1,6 +1,7 @@
 package hq
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -31,14 +32,16 @@ type Options struct {
 	Poll          time.Duration           // between two looks at Stripe's readers and events; 0: the default
 	RefundGap     time.Duration           // between the two listings that prove that there was no refund; 0: the default
 	Workers       int                     // operations acted on at the same time; 0: the default
+	SharedStores  int                     // so many stores with one fault are one finding; 0: the default
 	Lease         time.Duration           // a replica that fell silent for so long is taken over from; 0: the default
 	Fault         func(step string) error // tests fail one named durable step; nil: none
 }
 
 const (
-	defaultPoll      = 20 * time.Second // Stripe calls a reader offline after 2 min
-	defaultRefundGap = 5 * time.Minute  // money.md 2.1: a refund may appear in listings late
-	defaultWorkers   = 8                // well inside Stripe's 25 requests/s per endpoint
+	defaultPoll         = 20 * time.Second // Stripe calls a reader offline after 2 min
+	defaultRefundGap    = 5 * time.Minute  // money.md 2.1: a refund may appear in listings late
+	defaultSharedStores = 3
+	defaultWorkers      = 8 // well inside Stripe's 25 requests/s per endpoint
 )
 
 // Server is headquarters' end.
@@ -54,16 +57,18 @@ type Server struct {
 	refundGap time.Duration
 	workers   int
 	lease     time.Duration
-	keepLines int64       // of feed and chain
-	listening atomic.Bool // other replicas' changes are told by the database
-	metrics   *metrics
-	handler   http.Handler
-	feeds     waiters
-	readers   readerCache
-	tills     *tillDoors
-	nudge     chan struct{} // something is due sooner than the scheduler thinks
-	silences  silences      // of Stripe
-	running   atomic.Bool
+	keepLines int64 // of feed and chain
+	// sharedStores: so many stores with one fault are one finding.
+	sharedStores int
+	listening    atomic.Bool // other replicas' changes are told by the database
+	metrics      *metrics
+	handler      http.Handler
+	feeds        waiters
+	readers      readerCache
+	tills        *tillDoors
+	nudge        chan struct{} // something is due sooner than the scheduler thinks
+	silences     silences      // of Stripe
+	running      atomic.Bool
 
 	closing   chan struct{} // closed by Close: long polls end
 	closeOnce sync.Once
@@ -75,18 +80,19 @@ type Server struct {
 // NewServer opens the database and brings its schema up to date.
 func NewServer(o Options) (*Server, error) {
 	s := &Server{
-		stripes:   map[doors.Mode]Stripe{},
-		secrets:   o.WebhookSecret,
-		log:       o.Log,
-		version:   o.Version,
-		now:       o.Now,
-		poll:      o.Poll,
-		refundGap: o.RefundGap,
-		workers:   o.Workers,
-		lease:     o.Lease,
-		keepLines: keepLines,
-		nudge:     make(chan struct{}, 1),
-		closing:   make(chan struct{}),
+		stripes:      map[doors.Mode]Stripe{},
+		secrets:      o.WebhookSecret,
+		log:          o.Log,
+		version:      o.Version,
+		now:          o.Now,
+		poll:         o.Poll,
+		refundGap:    o.RefundGap,
+		workers:      o.Workers,
+		lease:        o.Lease,
+		keepLines:    keepLines,
+		sharedStores: cmp.Or(max(o.SharedStores, 0), defaultSharedStores),
+		nudge:        make(chan struct{}, 1),
+		closing:      make(chan struct{}),
 	}
 	if s.log == nil {
 		s.log = slog.Default()
@@ -162,6 +168,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.runReconcile(ctx) })
 	g.Go(func() error { return s.runWatch(ctx) })
 	g.Go(func() error { return s.runUpkeep(ctx) })
+	g.Go(func() error { return s.runShared(ctx) })
 	err := g.Wait()
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return nil

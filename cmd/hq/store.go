@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"text/tabwriter"
 	"time"
 
 	"storehub/doors"
@@ -130,38 +129,6 @@ func (c *storeAddCmd) location(a *app, cfg hq.Config, st hq.Store) (string, erro
 	return id, nil
 }
 
-type storeListCmd struct {
-	Format string `enum:"text,json" default:"text" help:"text or json."`
-}
-
-// Help is an example.
-func (storeListCmd) Help() string { return "Example:\n\n  hq store list --format json" }
-
-// Run reads the database.
-func (c *storeListCmd) Run(a *app) error {
-	cfg, err := a.load()
-	if err != nil {
-		return err
-	}
-	s, err := a.ledger(cfg)
-	if err != nil {
-		return err
-	}
-	list, err := s.Stores(a.ctx)
-	if err := errors.Join(err, s.Close()); err != nil {
-		return err
-	}
-	if c.Format == "json" {
-		return writeJSON(a.stdout, list)
-	}
-	t := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "STORE\tLOCATION\tACCOUNT\tMODE\tTIME ZONE\tHUB\tNAME")
-	for _, st := range list {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", st.ID, st.Location, cmp.Or(st.Account, "-"), st.Mode, st.TimeZone, st.Hub, cmp.Or(st.Name, "-"))
-	}
-	return t.Flush()
-}
-
 // withStores opens the record of stores beside a running headquarters.
 func (a *app) withStores(hint string, do func(*hq.Server) error) error {
 	cfg, err := a.load()
@@ -256,7 +223,7 @@ func (a *app) ledger(cfg hq.Config) (*hq.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return hq.NewServer(hq.Options{Database: cfg.Database, Engine: e})
+	return hq.NewServer(hq.Options{Database: cfg.Database, Engine: e, SharedStores: cfg.Fleet.SharedStores})
 }
 
 func writeJSON(w io.Writer, v any) error {

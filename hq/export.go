@@ -112,7 +112,10 @@ func (s *Server) Import(ctx context.Context, e Export) (n Imported, err error) {
 					return fmt.Errorf("record operation %q: %w", sub.ID, err)
 				}
 			}
-			return s.db.fault("ledger:import")
+			if err := s.db.fault("ledger:import"); err != nil {
+				return err
+			}
+			return t.act(actor(ctx), actImport, rec.ID, fmt.Sprintf("%d operations recorded, %d were known", step.New, step.Known))
 		})
 		if err != nil {
 			return n, fmt.Errorf("import: %w", err)

@@ -118,6 +118,13 @@ func (s *Server) Decide(ctx context.Context, d Decision) error {
 			verdict, d.By, d.Note, ms(t.now), f.ID); err != nil {
 			return err
 		}
+		detail := fmt.Sprintf("%d %s %s: %s", f.ID, f.Code, f.Ref, d.Note)
+		if d.Confirm && len(f.Proposal) > 0 {
+			detail += "; does " + string(f.Proposal)
+		}
+		if err := t.act(d.By, actFinding+verdict, f.Store, detail); err != nil {
+			return err
+		}
 		said := dismissed
 		if d.Confirm {
 			said = f.Code + " "
@@ -229,9 +236,19 @@ func (s *Server) resolved(ctx context.Context, st record, in Resolutions) error 
 	}
 	return s.db.tx(ctx, func(t *tx) error {
 		for _, r := range in.Resolutions {
-			if _, err := t.Exec(`UPDATE findings SET decision = ?, decided_by = ?, decided_note = ?, decided_at = ?
+			closed, err := t.Exec(`UPDATE findings SET decision = ?, decided_by = ?, decided_note = ?, decided_at = ?
 				WHERE store = ? AND ref = ? AND decision = '' AND code IN ('operation_failed', 'authorisation_lapsed', 'refund_failed')`,
-				decided, r.By, r.Note, ms(r.At), st.ID, r.ID); err != nil {
+				decided, r.By, r.Note, ms(r.At), st.ID, r.ID)
+			if err != nil {
+				return err
+			}
+			if n, err := closed.RowsAffected(); err != nil || n == 0 {
+				if err != nil {
+					return err
+				}
+				continue // told before
+			}
+			if err := t.act(r.By+" (in the shop)", actResolve, st.ID, r.ID+": "+r.Note); err != nil {
 				return err
 			}
 		}

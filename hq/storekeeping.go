@@ -96,6 +96,7 @@ func (s *Server) ConfigureStore(ctx context.Context, id string, c Change) error 
 		if err != nil {
 			return err
 		}
+		was := rec
 		if err := c.apply(&rec); err != nil {
 			return err
 		}
@@ -106,11 +107,20 @@ func (s *Server) ConfigureStore(ctx context.Context, id string, c Change) error 
 			rec.Name, rec.TimeZone, rec.DayEnds, rec.OverAmount, rec.Uncaptured, rec.TrustKey, rec.standing, rec.RefundLimit, id); err != nil {
 			return err
 		}
-		if rec.standing != hubRevoked {
+		if said := changes(was, rec); said != "" {
+			if err := t.act(actor(ctx), actConfigure, id, said); err != nil {
+				return err
+			}
+		}
+		if c.Revoke == nil {
 			return nil
 		}
-		_, err = t.Exec(`UPDATE stores SET credential = NULL WHERE id = ?`, id)
-		return err
+		if rec.standing == hubRevoked {
+			if _, err := t.Exec(`UPDATE stores SET credential = NULL WHERE id = ?`, id); err != nil {
+				return err
+			}
+		}
+		return t.act(actor(ctx), actRevoke, id, *c.Revoke)
 	})
 	if err != nil {
 		return fmt.Errorf("configure store %q: %w", id, err)
@@ -149,8 +159,10 @@ func (s *Server) MoveStore(ctx context.Context, to Store) error {
 				return err
 			}
 		}
-		_, err = t.Exec(`UPDATE stores SET location = ?, account = ?, mode = ? WHERE id = ?`, moved.Location, moved.Account, moved.Mode, to.ID)
-		return err
+		if _, err = t.Exec(`UPDATE stores SET location = ?, account = ?, mode = ? WHERE id = ?`, moved.Location, moved.Account, moved.Mode, to.ID); err != nil {
+			return err
+		}
+		return t.act(actor(ctx), actMove, to.ID, changes(rec, record{Store: moved, Policy: rec.Policy}))
 	})
 	if err != nil {
 		return fmt.Errorf("move store %q: %w", to.ID, err)
@@ -163,7 +175,8 @@ func (s *Server) MoveStore(ctx context.Context, to Store) error {
 // Its ledger stays. It is refused while anything is open.
 func (s *Server) RemoveStore(ctx context.Context, id string) error {
 	err := s.db.tx(ctx, func(t *tx) error {
-		if _, err := t.store(id); err != nil {
+		rec, err := t.store(id)
+		if err != nil {
 			return err
 		}
 		if err := t.nothingOpen(id); err != nil {
@@ -180,7 +193,7 @@ func (s *Server) RemoveStore(ctx context.Context, id string) error {
 				return err
 			}
 		}
-		return nil
+		return t.act(actor(ctx), actRemove, id, rec.place())
 	})
 	if err != nil {
 		return fmt.Errorf("remove store %q: %w", id, err)

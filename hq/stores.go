@@ -76,8 +76,10 @@ func (s *Server) AddStore(ctx context.Context, st Store) (code string, expires t
 	code = newCode()
 	err = s.db.tx(ctx, func(t *tx) error {
 		have, err := readStore(t, `id = ?`, st.ID)
+		act := actCode
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
+			act = actAdd
 			_, err = t.Exec(`INSERT INTO stores (id, location, mode, account, name, time_zone, day_ends, epoch, created_at) VALUES (?,?,?,?,?,?,?,?,?)`,
 				st.ID, st.Location, st.Mode, st.Account, st.Name, st.TimeZone, st.DayEnds, randomHex(8), ms(t.now))
 			if err == nil {
@@ -90,8 +92,10 @@ func (s *Server) AddStore(ctx context.Context, st Store) (code string, expires t
 			return err
 		}
 		expires = t.now.Add(codeLife).UTC().Truncate(time.Second)
-		_, err = t.Exec(`INSERT INTO codes (hash, store, expires_at) VALUES (?, ?, ?)`, hashCode(code), st.ID, ms(expires))
-		return err
+		if _, err = t.Exec(`INSERT INTO codes (hash, store, expires_at) VALUES (?, ?, ?)`, hashCode(code), st.ID, ms(expires)); err != nil {
+			return err
+		}
+		return t.act(actor(ctx), act, st.ID, st.place())
 	})
 	if err != nil {
 		return "", time.Time{}, fmt.Errorf("add store: %w", err)
@@ -183,9 +187,16 @@ func (s *Server) enrol(ctx context.Context, r EnrolRequest) (Enrolment, error) {
 			}
 		}
 		rec, err := readStore(t, `id = ?`, store)
+		if err != nil {
+			return err
+		}
 		e.Store = rec.Store
 		e.Store.HeadKey = s.headKey()
-		return err
+		detail := "its first hub"
+		if was.fingerprint != "" {
+			detail = "in place of the hub before it"
+		}
+		return t.act("who had the code", actEnrol, store, detail)
 	})
 	if err != nil {
 		return Enrolment{}, err

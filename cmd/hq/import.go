@@ -9,6 +9,7 @@ import (
 )
 
 type storeImportCmd struct {
+	whoFlag
 	File     string `arg:"" help:"What hub queue export sealed."`
 	Identity string `required:"" placeholder:"FILE" help:"The recipient's age identity (AGE-SECRET-KEY-…)."`
 	Format   string `enum:"text,json" default:"text" help:"text or json."`
@@ -42,7 +43,7 @@ func (c *storeImportCmd) Run(a *app) (err error) {
 	}
 	var n hq.Imported
 	err = a.withStores("hq store list", func(s *hq.Server) (err error) {
-		n, err = s.Import(a.ctx, e)
+		n, err = s.Import(c.acting(a.ctx), e)
 		return err
 	})
 	if err != nil {

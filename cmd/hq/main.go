@@ -29,6 +29,7 @@ type commands struct {
 	Conformance conformanceCmd `cmd:"" help:"Ask a headquarters everything the wire demands of it."`
 	Reconcile   reconcileCmd   `cmd:"" help:"Compare a day's orders, operations and Stripe; decide what waits for a person."`
 	Checklist   checklistCmd   `cmd:"" help:"Show the stores' deployment checklists, the worst first."`
+	Audit       auditCmd       `cmd:"" help:"Show who did what at headquarters, and when."`
 	Settings    configCmd      `cmd:"" name:"config" help:"Make or check a configuration file."`
 	Version     versionCmd     `cmd:"" help:"Say which build this is."`
 	Completion  completionCmd  `cmd:"" help:"Write a shell's completion script."`

@@ -27,6 +27,7 @@ type storeCmd struct {
 }
 
 type storeAddCmd struct {
+	whoFlag
 	ID       string `required:"" placeholder:"ID" help:"The store's id, yours to choose."`
 	Location string `xor:"location" placeholder:"tml_…" help:"Its Terminal Location at Stripe."`
 	Create   string `name:"create-location" xor:"location" placeholder:"FILE" type:"existingfile" help:"Make the Location at Stripe from this file."`
@@ -72,9 +73,9 @@ func (c *storeAddCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	code, expires, err := s.AddStore(a.ctx, st)
+	code, expires, err := s.AddStore(c.acting(a.ctx), st)
 	if err == nil && c.Trust != "" {
-		err = s.ConfigureStore(a.ctx, c.ID, hq.Change{TrustKey: &c.Trust})
+		err = s.ConfigureStore(c.acting(a.ctx), c.ID, hq.Change{TrustKey: &c.Trust})
 	}
 	if err := errors.Join(err, s.Close()); err != nil {
 		return cli.Usage("hq store add --help", "%w", err)
@@ -146,6 +147,7 @@ func (a *app) withStores(hint string, do func(*hq.Server) error) error {
 }
 
 type storeMoveCmd struct {
+	whoFlag
 	ID       string `required:"" placeholder:"ID" help:"The store."`
 	Location string `required:"" placeholder:"tml_…" help:"Its Terminal Location from now on."`
 	Account  string `placeholder:"acct_…" help:"Its connected account from now on; none if left out."`
@@ -161,7 +163,7 @@ func (storeMoveCmd) Help() string {
 // Run moves the store.
 func (c *storeMoveCmd) Run(a *app) error {
 	err := a.withStores("hq store move --help", func(s *hq.Server) error {
-		return s.MoveStore(a.ctx, hq.Store{ID: c.ID, Location: c.Location, Account: c.Account, Mode: doors.Mode(c.Mode)})
+		return s.MoveStore(c.acting(a.ctx), hq.Store{ID: c.ID, Location: c.Location, Account: c.Account, Mode: doors.Mode(c.Mode)})
 	})
 	if err == nil {
 		_, err = fmt.Fprintf(a.stdout, "Store %s is at %s. Register its readers there.\n", c.ID, c.Location)
@@ -170,6 +172,7 @@ func (c *storeMoveCmd) Run(a *app) error {
 }
 
 type storeRemoveCmd struct {
+	whoFlag
 	ID string `required:"" placeholder:"ID" help:"The store."`
 }
 
@@ -180,7 +183,7 @@ func (storeRemoveCmd) Help() string {
 
 // Run removes the store.
 func (c *storeRemoveCmd) Run(a *app) error {
-	err := a.withStores("hq reconcile --store "+c.ID+" shows what is open", func(s *hq.Server) error { return s.RemoveStore(a.ctx, c.ID) })
+	err := a.withStores("hq reconcile --store "+c.ID+" shows what is open", func(s *hq.Server) error { return s.RemoveStore(c.acting(a.ctx), c.ID) })
 	if err == nil {
 		_, err = fmt.Fprintf(a.stdout, "Store %s is out of service.\n", c.ID)
 	}
@@ -188,6 +191,7 @@ func (c *storeRemoveCmd) Run(a *app) error {
 }
 
 type storeConfigureCmd struct {
+	whoFlag
 	ID         string  `required:"" placeholder:"ID" help:"The store."`
 	Name       *string `help:"What people call it."`
 	TimeZone   *string `placeholder:"ZONE" help:"IANA name, such as Europe/Berlin."`
@@ -208,7 +212,7 @@ func (storeConfigureCmd) Help() string {
 // Run changes the store's record.
 func (c *storeConfigureCmd) Run(a *app) error {
 	err := a.withStores("hq store configure --help", func(s *hq.Server) error {
-		return s.ConfigureStore(a.ctx, c.ID, hq.Change{Name: c.Name, TimeZone: c.TimeZone, DayEnds: c.DayEnds,
+		return s.ConfigureStore(c.acting(a.ctx), c.ID, hq.Change{Name: c.Name, TimeZone: c.TimeZone, DayEnds: c.DayEnds,
 			OverAmount: c.OverAmount, Uncaptured: c.Uncaptured, TrustKey: c.Trust, RefundLimit: c.Refund, Revoke: c.Revoke})
 	})
 	if err == nil {

@@ -108,3 +108,17 @@ func Block(remote string) string { return block(remote) }
 func (s *Server) RaiseShared(ctx context.Context, seen map[string]time.Time) error {
 	return s.raiseShared(ctx, seen)
 }
+
+// FillFleet records so many stores with one report.
+func FillFleet(t testing.TB, s *Server, n int, r Report) {
+	t.Helper()
+	for i := range n {
+		id := fmt.Sprintf("%05d", i)
+		if _, _, err := s.AddStore(t.Context(), Store{ID: id, Location: "tml_" + id, Mode: "live"}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.keepReport(t.Context(), id, r, "203.0.113.0/24"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -18,14 +18,14 @@ type StoreRecord struct {
 
 // Stores lists, by id, without those that were removed.
 func (s *Server) Stores(ctx context.Context) ([]StoreRecord, error) {
-	ids, err := s.db.strings(ctx, `SELECT id FROM stores WHERE standing <> ? ORDER BY id`, storeRemoved)
+	rows, err := s.db.r.QueryContext(ctx, `SELECT `+storeColumns+` FROM stores WHERE standing <> ? ORDER BY id`, storeRemoved)
 	if err != nil {
 		return nil, fmt.Errorf("list stores: %w", err)
 	}
-	list := make([]StoreRecord, 0, len(ids))
-	for _, id := range ids {
-		var credential []byte
-		rec, err := readStore(queryer(ctx, s.db.r), `id = ?`, id, &credential)
+	defer rows.Close()
+	list := []StoreRecord{}
+	for rows.Next() {
+		rec, credential, err := scanStore(rows)
 		if err != nil {
 			return nil, fmt.Errorf("list stores: %w", err)
 		}
@@ -41,6 +41,9 @@ func (s *Server) Stores(ctx context.Context) ([]StoreRecord, error) {
 			out.Hub = "duplicated"
 		}
 		list = append(list, out)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("list stores: %w", err)
 	}
 	return list, nil
 }

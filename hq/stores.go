@@ -265,15 +265,20 @@ func (p pool) QueryRow(q string, args ...any) *sql.Row {
 	return p.db.QueryRowContext(p.ctx, q, args...)
 }
 
+const storeColumns = `id, location, mode, account, name, time_zone, day_ends, epoch, epoch_fresh, accepted_through, head, feed_seq, feed_read, refund_limit,
+	standing, fingerprint, newcomer, over_amount, uncaptured, trust_key, credential`
+
+// scanStore reads storeColumns.
+func scanStore(row interface{ Scan(...any) error }) (r record, credential []byte, err error) {
+	err = row.Scan(&r.ID, &r.Location, &r.Mode, &r.Account, &r.Name, &r.TimeZone, &r.DayEnds, &r.epoch, &r.fresh, &r.acceptedThrough, &r.head, &r.feedSeq, &r.feedRead, &r.RefundLimit,
+		&r.standing, &r.fingerprint, &r.newcomer, &r.OverAmount, &r.Uncaptured, &r.TrustKey, &credential)
+	return r, credential, err
+}
+
 // readStore reads the one store where the condition holds; credential, if
 // given, receives the hash.
 func readStore(q queries, where string, arg any, credential ...*[]byte) (record, error) {
-	var r record
-	var hash []byte
-	err := q.QueryRow(`SELECT id, location, mode, account, name, time_zone, day_ends, epoch, epoch_fresh, accepted_through, head, feed_seq, feed_read, refund_limit,
-		standing, fingerprint, newcomer, over_amount, uncaptured, trust_key, credential FROM stores WHERE `+where, arg).
-		Scan(&r.ID, &r.Location, &r.Mode, &r.Account, &r.Name, &r.TimeZone, &r.DayEnds, &r.epoch, &r.fresh, &r.acceptedThrough, &r.head, &r.feedSeq, &r.feedRead, &r.RefundLimit,
-			&r.standing, &r.fingerprint, &r.newcomer, &r.OverAmount, &r.Uncaptured, &r.TrustKey, &hash)
+	r, hash, err := scanStore(q.QueryRow(`SELECT `+storeColumns+` FROM stores WHERE `+where, arg))
 	for _, c := range credential {
 		*c = hash
 	}

@@ -134,3 +134,23 @@ func TestASharedFaultIsRaisedAsOne(t *testing.T) {
 		t.Errorf("it is gone and stands: %q", open())
 	}
 }
+
+// BenchmarkFleet is one look at ten thousand stores that report what an ordinary store
+// reports, on SQLite.
+func BenchmarkFleet(b *testing.B) {
+	s, err := hq.NewServer(hq.Options{Database: "sqlite:" + b.TempDir() + "/hq.db", Log: quiet()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	r := ready()
+	r.Checklist = slices.Repeat([]hq.ReportItem{{Number: 1, ID: "item", Title: strings.Repeat("t", 40), State: "pass", Evidence: []string{strings.Repeat("e", 80)}}}, 15)
+	r.Causes = blocked("wan_slow", nine).Causes
+	hq.FillFleet(b, s, 10_000, r)
+	for b.Loop() {
+		list, _, err := s.Fleet(b.Context(), 3)
+		if err != nil || len(list) != 10_000 {
+			b.Fatal(len(list), err)
+		}
+	}
+}

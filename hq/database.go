@@ -16,7 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite" // the driver "sqlite"
 )
 
 //go:embed schema.sql
@@ -133,11 +133,26 @@ func (d *database) openSQLite(name string) error {
 		return err
 	}
 	d.w.SetMaxOpenConns(1)
+	if err := connect(d.w); err != nil {
+		return errors.Join(err, d.w.Close())
+	}
 	if d.r, err = sql.Open("sqlite", dsn); err != nil {
 		return errors.Join(err, d.w.Close())
 	}
 	d.r.SetMaxOpenConns(4)
 	return nil
+}
+
+// connect makes the first connection. Two programs that make a new file meet while one
+// of them changes its journal's mode: for that SQLite waits no busy_timeout.
+func connect(db *sql.DB) error {
+	const busy = 5 // SQLITE_BUSY, in the lowest byte
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(rand.N(20 * time.Millisecond)) {
+		var e *sqlite.Error
+		if err := db.Ping(); !errors.As(err, &e) || e.Code()&0xff != busy || time.Now().After(end) {
+			return err
+		}
+	}
 }
 
 func (d *database) close() error { return errors.Join(d.r.Close(), d.w.Close()) }

@@ -184,6 +184,10 @@ func (h *Hub) reportQueue() hq.ReportQueue {
 // what was noted, stays in the shop.
 func (h *Hub) reportChecklist() []hq.ReportItem {
 	in := h.checklistInput(h.tokenTest.lastTest())
+	for item, s := range in.SignOffs {
+		s.By, s.Note = "a person", "noted in the shop"
+		in.SignOffs[item] = s
+	}
 	in.Readers = slices.Clone(in.Readers)
 	for i, r := range in.Readers {
 		if r.Label != "" {
@@ -192,10 +196,7 @@ func (h *Hub) reportChecklist() []hq.ReportItem {
 	}
 	list := []hq.ReportItem{}
 	for _, it := range atMost(diagnostics.Checklist(in), hq.ReportItems) {
-		evidence := it.Evidence
-		if it.State == diagnostics.ItemSignedOff {
-			evidence = []string{"signed off on " + in.SignOffs[it.ID].At.UTC().Format(time.DateOnly)}
-		}
+		evidence := it.Evidence[max(0, len(it.Evidence)-hq.ReportEvidence):] // a sign-off stands last
 		list = append(list, hq.ReportItem{Number: it.Number, ID: it.ID, Title: short(it.Title), State: string(it.State), Evidence: nonNil(shorts(evidence, hq.ReportEvidence))})
 	}
 	return list

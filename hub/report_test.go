@@ -110,6 +110,10 @@ func TestWhatAStoreTellsOfItself(t *testing.T) {
 	if err := s.hub.marks.attest(Attestation{Item: "passcode", By: "A. Meyer", Note: "set on Tuesday, asked C. Brown"}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
+	// One that has ended is told of too, and by nobody either.
+	if err := s.hub.marks.attest(Attestation{Item: "discovery", By: "D. Dean", Note: "looked with E. Evans"}, time.Now().Add(-2*diagnostics.SignOffAge)); err != nil {
+		t.Fatal(err)
+	}
 	f.cut()
 	s.capture("pi_3Private", "k1")
 	s.hub.monitor.refresh()
@@ -121,7 +125,7 @@ func TestWhatAStoreTellsOfItself(t *testing.T) {
 	if len(b) > doors.MaxBody/4 {
 		t.Errorf("%d bytes", len(b))
 	}
-	for _, private := range []string{"Meyer", "Brown", "Tuesday", "Schmidt", "pi_3Private", "till-1"} {
+	for _, private := range []string{"Meyer", "Dean", "Evans", "Brown", "Tuesday", "Schmidt", "pi_3Private", "till-1"} {
 		if strings.Contains(string(b), private) {
 			t.Errorf("it tells %q: %s", private, b)
 		}
@@ -130,8 +134,12 @@ func TestWhatAStoreTellsOfItself(t *testing.T) {
 		t.Errorf("told %s", b)
 	}
 	i := slices.IndexFunc(r.Checklist, func(it hq.ReportItem) bool { return it.ID == "passcode" })
-	if it := r.Checklist[i]; it.State != "signed_off" || len(it.Evidence) != 1 || !strings.HasPrefix(it.Evidence[0], "signed off on 2") {
+	if it := r.Checklist[i]; it.State != "signed_off" || !strings.HasPrefix(it.Evidence[len(it.Evidence)-1], "signed off by a person on 2") {
 		t.Errorf("the sign-off: %+v", it)
+	}
+	i = slices.IndexFunc(r.Checklist, func(it hq.ReportItem) bool { return it.ID == "discovery" })
+	if it := r.Checklist[i]; it.State != "attention" || !strings.Contains(strings.Join(it.Evidence, " "), "that counted until") {
+		t.Errorf("the sign-off that has ended: %+v", it)
 	}
 }
 

@@ -2,6 +2,7 @@ package offlinequeue
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -233,34 +234,42 @@ type seen struct {
 // keys. What cannot be read is told in words, and left out.
 func readState(s *store, st *state, now time.Time, most int) (*seen, error) {
 	v := &seen{index: newIndex(most)}
-	count := func(key string, number uint64) {
+	count := func(key []byte, number uint64) {
 		v.sum += share(key, number)
 		if v.oldest == 0 || number < v.oldest {
 			v.oldest = number
 		}
 	}
-	asked := uint64(0)
+	var standing, asked uint64 // sums over the keys of what was asked for, as it has to be and as it is
+	key := []byte(prefixOp)
 	err := s.view(func(t *tx) error {
-		err := t.scan(prefixSeq, "", false, func(key string, value []byte, number uint64) (bool, error) {
-			count(key, number)
-			r, err := decodeStanding(seqOf(key), value)
+		keys := make(chan error, 1)
+		go func() {
+			keys <- guard(func() error {
+				t.keys(prefixOp, func(key []byte) { asked += share(key, 0) })
+				return nil
+			})
+		}()
+		err := t.lend(prefixSeq, "", false, func(place, value []byte, number uint64) (bool, error) {
+			count(place, number)
+			r, err := decodeStanding(seqOf(place), value)
 			if err != nil {
-				v.bad = append(v.bad, fmt.Sprintf("operation %d cannot be read: %v", seqOf(key), err))
+				v.bad = append(v.bad, fmt.Sprintf("operation %d cannot be read: %v", seqOf(place), err))
 				return true, nil
 			}
 			v.held++
-			asked += share(keyOp(r.ID), 0)
+			key = append(key[:len(prefixOp)], r.ID...)
+			standing += share(key, 0)
 			v.index.apply(st, saved{new: &r}, now)
 			return true, nil
 		})
-		t.keys(prefixOp, func(key string) { asked -= share(key, 0) })
-		v.whole = asked == 0
+		err = errors.Join(err, <-keys) // both have ended before the transaction does
 		st.strays = 0
 		for _, prefix := range []string{prefixLink, prefixStray, keyHistory} {
 			if err != nil {
 				return err
 			}
-			err = t.scan(prefix, "", false, func(key string, _ []byte, number uint64) (bool, error) {
+			err = t.lend(prefix, "", false, func(key, _ []byte, number uint64) (bool, error) {
 				count(key, number)
 				if prefix == prefixStray {
 					st.strays++
@@ -270,6 +279,7 @@ func readState(s *store, st *state, now time.Time, most int) (*seen, error) {
 		}
 		return err
 	})
+	v.whole = asked == standing
 	return v, err
 }
 

@@ -56,7 +56,7 @@ func isKey(b []byte) bool {
 }
 
 // seqOf reads the place from such a key.
-func seqOf(key string) uint64 {
+func seqOf[K string | []byte](key K) uint64 {
 	if len(key) != len(prefixSeq)+8 {
 		return 0
 	}
@@ -77,7 +77,7 @@ func summed(key string) bool {
 
 // share is a key's part of the sum: a state that lost one, or kept an older one,
 // has another sum.
-func share(key string, number uint64) uint64 {
+func share[K string | []byte](key K, number uint64) uint64 {
 	h := uint64(14695981039346656037) // FNV-1a
 	for i := range len(key) {
 		h = (h ^ uint64(key[i])) * 1099511628211
@@ -163,7 +163,8 @@ func (r *record) stand() []byte {
 	return e.framed()
 }
 
-// decodeStanding reads how the operation at a place stands.
+// decodeStanding reads how the operation at a place stands; what is JSON of it is a part
+// of b.
 func decodeStanding(seq uint64, b []byte) (record, error) {
 	d, err := unframed(b)
 	if err != nil {
@@ -180,7 +181,7 @@ func decodeStanding(seq uint64, b []byte) (record, error) {
 	r.Deadline = d.time()
 	r.Number = d.uint()
 	r.Gen = uint32(d.uint())
-	r.State = State(d.string())
+	r.State = d.state()
 	r.Changed = d.time()
 	r.Reason = d.string()
 	r.Message = d.string()
@@ -198,6 +199,17 @@ func decodeStanding(seq uint64, b []byte) (record, error) {
 		return record{}, fmt.Errorf("%w: it is operation %q, place %d", errFrame, r.ID, r.Seq)
 	}
 	return r, nil
+}
+
+// state reads a state; the four have one text each.
+func (d *decoder) state() State {
+	b := d.take(d.uint())
+	for _, s := range [...]State{Pending, Accepted, Succeeded, Failed} {
+		if string(b) == string(s) {
+			return s
+		}
+	}
+	return State(b)
 }
 
 // placeBytes is how long an operation's place is, before what the till asked for.

@@ -1,6 +1,7 @@
 package offlinequeue
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -212,8 +213,13 @@ func stored(item *badger.Item) (value []byte, number uint64, err error) {
 	if err != nil {
 		return nil, 0, err
 	}
+	return split(b, item.Key())
+}
+
+// split is a value and the number it begins with.
+func split(b, key []byte) (value []byte, number uint64, err error) {
 	if len(b) < 8 {
-		return nil, 0, fmt.Errorf("%w: %d bytes under %q", errFrame, len(b), item.Key())
+		return nil, 0, fmt.Errorf("%w: %d bytes under %q", errFrame, len(b), key)
 	}
 	return b[8:], binary.BigEndian.Uint64(b), nil
 }
@@ -246,6 +252,13 @@ func (t *tx) take(n int) []byte {
 // scan calls fn for each key with the prefix, from the key from on ("": from the
 // end where it begins), until fn returns false or an error.
 func (t *tx) scan(prefix, from string, reverse bool, fn func(key string, value []byte, number uint64) (bool, error)) error {
+	return t.lend(prefix, from, reverse, func(key, value []byte, number uint64) (bool, error) {
+		return fn(string(key), bytes.Clone(value), number)
+	})
+}
+
+// lend is scan with keys and values that are fn's until it returns.
+func (t *tx) lend(prefix, from string, reverse bool, fn func(key, value []byte, number uint64) (bool, error)) error {
 	o := badger.DefaultIteratorOptions
 	o.Prefix = []byte(prefix)
 	o.Reverse = reverse
@@ -259,27 +272,32 @@ func (t *tx) scan(prefix, from string, reverse bool, fn func(key string, value [
 			from += "\xff\xff\xff\xff\xff\xff\xff\xff\xff"
 		}
 	}
-	for it.Seek([]byte(from)); it.ValidForPrefix([]byte(prefix)); it.Next() {
-		value, number, err := stored(it.Item())
-		if err != nil {
+	more := true
+	for it.Seek([]byte(from)); more && it.ValidForPrefix(o.Prefix); it.Next() {
+		item := it.Item()
+		err := item.Value(func(b []byte) error {
+			value, number, err := split(b, item.Key())
+			if err == nil {
+				more, err = fn(item.Key(), value, number)
+			}
 			return err
-		}
-		more, err := fn(string(it.Item().Key()), value, number)
-		if err != nil || !more {
+		})
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// keys calls fn for each key with the prefix; values are not read.
-func (t *tx) keys(prefix string, fn func(key string)) {
+// keys calls fn for each key with the prefix; the key is fn's until it returns, and values
+// are not read.
+func (t *tx) keys(prefix string, fn func(key []byte)) {
 	o := badger.DefaultIteratorOptions
 	o.Prefix, o.PrefetchValues = []byte(prefix), false
 	it := t.t.NewIterator(o)
 	defer it.Close()
 	for it.Rewind(); it.ValidForPrefix(o.Prefix); it.Next() {
-		fn(string(it.Item().Key()))
+		fn(it.Item().Key())
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 // says better: Stripe keeps card-present ones for 48 h, less an hour of margin.
 const captureWithin = 47 * time.Hour
 
-// submitTimeout: a batch of 64 over a poor line takes seconds; longer is silence.
+// submitTimeout: a batch over a poor line takes seconds, and there it is of 64; longer is silence.
 const submitTimeout = 20 * time.Second
 
 // Put implements [doors.Backend]: when it returns without an error the operation

@@ -542,7 +542,7 @@ func (q *Queue) pick(ops int) ([]*entry, error) {
 	now := q.now()
 	for n := 0; ; n++ {
 		x := q.index
-		p := x.waiting.pick(now, ops, batchBytes)
+		p := x.waiting.pick(now, ops, bytesOf(ops))
 		if !x.lacks(p, now) || n >= readMost && len(p.entries) > 0 {
 			return p.entries, nil
 		}

@@ -14,6 +14,7 @@ type request struct {
 	step  string // names the durable step for Options.Fault
 	size  int    // about how many bytes it writes
 	apply func(*change) error
+	with  *request // goes with it, in the same flush, behind it; nil: none
 	done  chan error
 }
 
@@ -54,7 +55,16 @@ const spinsMost = 10_000
 // do hands a request to the writer and waits for its flush. When ctx ends first
 // nobody knows whether it was done.
 func (q *Queue) do(ctx context.Context, step string, size int, apply func(*change) error) error {
-	r := &request{step: step, size: size, apply: apply, done: make(chan error, 1)}
+	return q.doWith(ctx, &request{step: step, size: size, apply: apply})
+}
+
+// doWith is do for a request and what goes with it. When the first is refused the
+// other has to see for itself that nothing is to be done.
+func (q *Queue) doWith(ctx context.Context, r *request) error {
+	all := r.all()
+	for _, r := range all {
+		r.done = make(chan error, 1)
+	}
 	select {
 	case q.requests <- r:
 	case <-q.closing:
@@ -62,12 +72,33 @@ func (q *Queue) do(ctx context.Context, step string, size int, apply func(*chang
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	select {
-	case err := <-r.done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
+	for _, r := range all {
+		select {
+		case err := <-r.done:
+			if err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
+	return nil
+}
+
+// all is a request and what goes with it.
+func (r *request) all() []*request {
+	if r.with == nil {
+		return []*request{r}
+	}
+	return []*request{r, r.with}
+}
+
+// sizes is how much both write.
+func (r *request) sizes() int {
+	if r.with == nil {
+		return r.size
+	}
+	return r.size + r.with.size
 }
 
 // write is the one goroutine that changes the store. Requests that wait while a
@@ -81,11 +112,11 @@ func (q *Queue) write() {
 	for {
 		group, size := []*request(nil), 0
 		if held != nil {
-			group, size, held = append(group, held), held.size, nil
+			group, size, held = append(group, held.all()...), held.sizes(), nil
 		} else {
 			select {
 			case r := <-q.requests:
-				group, size = append(group, r), r.size
+				group, size = append(group, r.all()...), r.sizes()
 			case <-q.closing:
 				return
 			}
@@ -95,11 +126,11 @@ func (q *Queue) write() {
 		for len(group) < maxGroup {
 			select {
 			case r := <-q.requests:
-				if size+r.size > groupBytes {
+				if size+r.sizes() > groupBytes {
 					held = r
 					break gather
 				}
-				group, size = append(group, r), size+r.size
+				group, size = append(group, r.all()...), size+r.sizes()
 			default:
 				// Those who were just answered come again: one flush for all of them
 				// is better than one for the first and one for the others.
@@ -116,7 +147,9 @@ func (q *Queue) write() {
 		if held != nil {
 			select {
 			case <-q.closing:
-				held.done <- ErrClosed
+				for _, r := range held.all() {
+					r.done <- ErrClosed
+				}
 				return
 			default:
 			}

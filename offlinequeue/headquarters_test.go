@@ -76,6 +76,15 @@ func (h *headquarters) head(n int) string {
 	return h.heads[n-1]
 }
 
+// send offers one batch of at most so many.
+func (q *Queue) send(ctx context.Context, s Sender, ops int) (Batch, error) {
+	b, err := q.batch(ctx, ops, "")
+	if err == nil && len(b.Ops) > 0 {
+		_, err = q.offer(ctx, s, b, func(Batch, time.Duration) int { return 0 })
+	}
+	return b, err
+}
+
 // restore sets headquarters back to what it had after n operations.
 func (h *headquarters) restore(epoch string, n int) {
 	h.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -28,7 +29,7 @@ func TestQueueAgainstAMap(t *testing.T) {
 		m.retry(true)
 		m.settle()     // the feed tells of an epoch even when nothing is offered
 		for range 50 { // headquarters is there: all of it arrives
-			if _, err := m.q.send(context.Background(), m.hq, batchOps, ""); err == nil && m.open0() == 0 {
+			if _, err := m.q.send(context.Background(), m.hq, batchOps); err == nil && m.open0() == 0 {
 				break
 			}
 		}
@@ -46,6 +47,7 @@ type model struct {
 	told  map[string]bool // outcomes of the epoch
 	seq   uint64          // of outcomes
 	epoch int
+	next  Batch // numbered with the last receipt
 }
 
 func (m *model) check(err error) {
@@ -57,7 +59,7 @@ func (m *model) check(err error) {
 func (m *model) open() {
 	q, err := openAs(m.dir, Options{Log: quiet(), segmentSize: 1 << 20, window: 3})
 	m.check(err)
-	m.q = q
+	m.q, m.next = q, Batch{}
 }
 
 func (m *model) put() {
@@ -82,7 +84,18 @@ func (m *model) put() {
 func (m *model) send() {
 	m.hq.down = rapid.IntRange(0, 3).Draw(m.rt, "down") == 0
 	m.hq.deaf = rapid.IntRange(0, 3).Draw(m.rt, "deaf") == 0
-	_, _ = m.q.send(context.Background(), m.hq, rapid.IntRange(1, 4).Draw(m.rt, "ops"), "")
+	b, ops := m.next, rapid.IntRange(1, 4).Draw(m.rt, "ops")
+	if len(b.Ops) == 0 {
+		var err error
+		b, err = m.q.batch(context.Background(), ops, "")
+		m.check(err)
+	}
+	m.next = Batch{}
+	if len(b.Ops) > 0 {
+		m.next, _ = m.q.offer(context.Background(), m.hq, b, func(Batch, time.Duration) int {
+			return rapid.IntRange(0, 4).Draw(m.rt, "ahead")
+		})
+	}
 	m.hq.down, m.hq.deaf = false, false
 }
 

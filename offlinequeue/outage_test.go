@@ -127,7 +127,7 @@ func TestMoney_3_2_NothingLapsesThatCouldHaveBeenSaved(t *testing.T) {
 			put(t, q, op)
 			fresh++
 		}
-		b, err := q.send(t.Context(), limited, batch, "")
+		b, err := q.send(t.Context(), limited, batch)
 		if err != nil || len(b.Ops) == 0 {
 			t.Fatalf("%d of %d taken: %v", taken, n+fresh, err)
 		}

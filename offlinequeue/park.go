@@ -138,9 +138,25 @@ func (d *doubt) release(q *Queue) {
 	}
 }
 
+// ahead says how many may be numbered while a batch's receipt is taken in, of which
+// headquarters needed so long: none while something is set aside.
+func (d *doubt) ahead(b Batch, took time.Duration) int {
+	switch {
+	case d.most < batchOps:
+		d.most = min(2*d.most, batchOps)
+	case took > quick:
+		d.most = batchOps
+	case len(b.Ops) == d.most:
+		d.most = min(2*d.most, batchMost)
+	}
+	if len(d.suspects) > 0 {
+		return 0
+	}
+	return d.most
+}
+
 // taken notes that headquarters took a batch.
 func (d *doubt) taken(q *Queue, b Batch) {
-	d.most = min(2*d.most, batchOps)
 	for _, op := range b.Ops {
 		d.clear(q, op.ID)
 		delete(d.refused, op.ID)
@@ -276,7 +292,7 @@ func (q *Queue) ask(ctx context.Context, s Sender) error {
 	if err != nil || r == (Receipt{}) {
 		return err
 	}
-	return q.acceptAll(ctx, r)
+	return q.acceptAll(ctx, r, batchMost, nil)
 }
 
 // Retry has a parked operation offered again; the note says who wants it and why.

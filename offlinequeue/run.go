@@ -11,7 +11,11 @@ import (
 const (
 	batchOps   = 64
 	batchBytes = 256 << 10
-	trialOps   = 1 // after an outage one operation feels the way
+	// Batches grow while headquarters answers full ones so quickly: then it is the flush
+	// between two of them that takes the time.
+	batchMost = 512
+	quick     = 200 * time.Millisecond
+	trialOps  = 1 // after an outage one operation feels the way
 
 	// 60 s: whoever sends has limits of its own; this one only keeps a sender
 	// without any from holding the queue for ever.
@@ -45,12 +49,20 @@ func (q *Queue) Run(ctx context.Context, s Sender) error {
 	defer q.running.Unlock()
 	failures, d := 0, newDoubt()
 	defer d.release(q)
+	var next Batch // numbered with the last receipt
 	for {
 		ops := d.most
 		if failures > 0 {
 			ops = trialOps
 		}
-		b, err := q.send(ctx, s, ops, d.next(q))
+		b, err := next, error(nil)
+		if len(b.Ops) == 0 || len(b.Ops) > ops {
+			b, err = q.batch(ctx, ops, d.next(q))
+		}
+		next = Batch{}
+		if err == nil && len(b.Ops) > 0 {
+			next, err = q.offer(ctx, s, b, d.ahead)
+		}
 		var no *Refusal
 		refused := errors.As(err, &no)
 		if refused {
@@ -63,6 +75,7 @@ func (q *Queue) Run(ctx context.Context, s Sender) error {
 			return fmt.Errorf("run queue %s: %w", q.dir, err)
 		case err != nil:
 			failures++
+			d.most = min(d.most, batchOps) // the line may not be what it was
 			wait := pause(failures, rand.Float64())
 			q.log.Info("operations wait", "reason", err, "failures", failures, "pause", wait.Round(time.Millisecond))
 			if !q.rest(ctx, wait) {
@@ -145,20 +158,18 @@ func (q *Queue) wake() {
 // errNoProgress says that headquarters answered and took nothing.
 var errNoProgress = errors.New("headquarters took nothing of the batch")
 
-// send offers one batch of at most so many operations, if there is any, and returns
-// it; or only the one named.
-func (q *Queue) send(ctx context.Context, s Sender, ops int, only string) (Batch, error) {
-	b, err := q.batch(ctx, ops, only)
-	if err != nil || len(b.Ops) == 0 {
-		return Batch{}, err
-	}
+// offer offers a batch and takes in the receipt. When headquarters has all of it, what
+// goes next is numbered in the same flush, and returned: at most so many as ahead says of
+// how long the answer took.
+func (q *Queue) offer(ctx context.Context, s Sender, b Batch, ahead func(Batch, time.Duration) int) (Batch, error) {
 	limited, cancel := context.WithTimeout(ctx, sendLimit)
+	began := time.Now()
 	r, err := s.Send(limited, b)
 	cancel()
 	if err != nil {
-		return b, err
+		return Batch{}, err
 	}
-	return b, q.receive(ctx, b, r)
+	return q.receive(ctx, b, r, ahead(b, time.Since(began)))
 }
 
 // batch chooses what is offered next, and puts its numbers on disk before it
@@ -194,13 +205,17 @@ func (q *Queue) choose(ops int, only string) (ids []string, size int, err error)
 		}
 	}
 	for _, e := range entries {
-		if len(ids) == ops || len(ids) > 0 && size+e.size > batchBytes {
+		if len(ids) == ops || len(ids) > 0 && size+e.size > bytesOf(ops) {
 			break
 		}
 		ids, size = append(ids, e.id), size+e.size
 	}
 	return ids, size, nil
 }
+
+// bytesOf is how large a batch of at most so many operations may be: headquarters
+// takes 1 MiB of JSON.
+func bytesOf(ops int) int { return batchBytes * (1 + count(ops > batchOps)) }
 
 // number gives the next numbers to those that have none, and makes the batch.
 // What no longer fits, since the chain or a state changed in between, is left
@@ -250,8 +265,9 @@ func (c *change) number(b *Batch, ids []string) error {
 }
 
 // receive takes a receipt: what headquarters has is accepted; where it stands
-// elsewhere in the chain it is followed.
-func (q *Queue) receive(ctx context.Context, b Batch, r Receipt) error {
+// elsewhere in the chain it is followed. It returns what was numbered with it, at most so
+// many as ahead.
+func (q *Queue) receive(ctx context.Context, b Batch, r Receipt, ahead int) (Batch, error) {
 	last := b.Ops[len(b.Ops)-1].Number
 	if r == (Receipt{}) {
 		r = Receipt{Epoch: b.Epoch, AcceptedThrough: last}
@@ -261,26 +277,58 @@ func (q *Queue) receive(ctx context.Context, b Batch, r Receipt) error {
 		}
 	}
 	before := b.Ops[0].Number - 1
-	if err := q.acceptAll(ctx, r); err != nil {
-		return err
+	var next Batch // the writer's until it has answered
+	var number *request
+	if r.AcceptedThrough == last && ahead > 0 {
+		ids, err := q.chooseAhead(len(b.Ops), ahead)
+		if err != nil {
+			return Batch{}, err
+		}
+		if len(ids) > 0 {
+			number = &request{step: "number", size: len(ids) * 512, apply: func(c *change) error {
+				next = Batch{}
+				if cur := c.st.Cursor; cur.AcceptedThrough != last || cur.Epoch != r.Epoch || c.st.Tail != last {
+					return nil // the receipt is not taken in yet, or says something else
+				}
+				return c.number(&next, ids)
+			}}
+		}
+	}
+	if err := q.acceptAll(ctx, r, len(b.Ops), number); err != nil {
+		return Batch{}, err
 	}
 	if r.AcceptedThrough <= before || r.Epoch != b.Epoch && b.Epoch != "" {
 		// It stands elsewhere than we thought; now we stand there too. The pause
 		// is for the case that this was not the last time.
-		return errNoProgress
+		return Batch{}, errNoProgress
 	}
-	return nil
+	return next, nil
 }
 
-// acceptAll takes in all of a receipt.
-func (q *Queue) acceptAll(ctx context.Context, r Receipt) error {
+// chooseAhead says what goes after the batch that is offered, of so many; nothing if
+// that is not all that was.
+func (q *Queue) chooseAhead(offered, ops int) (ids []string, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.index.offered) != offered {
+		return nil, nil
+	}
+	entries, err := q.pick(ops)
+	for _, e := range entries {
+		ids = append(ids, e.id)
+	}
+	return ids, err
+}
+
+// acceptAll takes in all of a receipt, of a batch of so many; with (nil: nothing) goes
+// with each step of it.
+func (q *Queue) acceptAll(ctx context.Context, r Receipt, batch int, with *request) error {
 	for {
 		done := false
-		err := q.do(ctx, "accept", batchBytes+batchOps*512, func(c *change) error {
-			var err error
+		err := q.doWith(ctx, &request{step: "accept", size: min(acceptBytes, 4096+batch*512), with: with, apply: func(c *change) (err error) {
 			done, err = c.accept(r)
 			return err
-		})
+		}})
 		if err != nil {
 			return fmt.Errorf("record receipt: %w", err)
 		}
@@ -290,7 +338,10 @@ func (q *Queue) acceptAll(ctx context.Context, r Receipt) error {
 	}
 }
 
-// accept marks what a receipt covers, at most one batch of it at a time.
+// acceptBytes is about how much one step of a receipt writes.
+const acceptBytes = groupBytes / 4
+
+// accept marks what a receipt covers, a part of it at a time.
 func (c *change) accept(r Receipt) (done bool, err error) {
 	if c.st.left(r.Epoch) {
 		return true, nil
@@ -307,10 +358,7 @@ func (c *change) accept(r Receipt) (done bool, err error) {
 	c.st.Cursor.Epoch = r.Epoch
 	c.st.LastAccepted = c.now
 	n := c.st.Cursor.AcceptedThrough
-	for range batchOps {
-		if n == r.AcceptedThrough {
-			break
-		}
+	for size := 0; n < r.AcceptedThrough && size < acceptBytes; size += 64 {
 		n++
 		gen, _, atStart, ok := c.st.place(n)
 		if !ok || atStart {
@@ -324,9 +372,11 @@ func (c *change) accept(r Receipt) (done bool, err error) {
 			continue
 		}
 		c.st.Cursor.Head = l.Head
-		if err := c.acceptOne(l.ID); err != nil {
+		written, err := c.acceptOne(l.ID)
+		if err != nil {
 			return false, err
 		}
+		size += written
 	}
 	c.st.Cursor.AcceptedThrough = n
 	if n == r.AcceptedThrough {
@@ -336,13 +386,14 @@ func (c *change) accept(r Receipt) (done bool, err error) {
 	return false, nil
 }
 
-func (c *change) acceptOne(id string) error {
+// acceptOne returns how many bytes it wrote.
+func (c *change) acceptOne(id string) (size int, err error) {
 	r, err := c.load(id)
 	if errors.Is(err, ErrNotFound) {
-		return nil // pruned since
+		return 0, nil // pruned since
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	old := r
 	if r.State == Pending {
@@ -352,11 +403,11 @@ func (c *change) acceptOne(id string) error {
 		r.AcceptedAt = c.now
 	}
 	if r.State == old.State && r.AcceptedAt.Equal(old.AcceptedAt) {
-		return nil
+		return 0, nil
 	}
 	c.save(&old, r)
 	if r.State != old.State {
 		c.tell(r)
 	}
-	return nil
+	return old.size - old.asked, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -90,6 +91,71 @@ func TestNumbersAreOnDiskBeforeTheOfferLeavesAndStay(t *testing.T) {
 	if op := get(t, q, "a"); op.Attempts < 3 {
 		t.Errorf("%d attempts, want 3 or more", op.Attempts)
 	}
+}
+
+func TestAReceiptAndTheNextNumbersShareAFlush(t *testing.T) {
+	var flushes atomic.Int64
+	q := opened(t, t.TempDir(), Options{OnSync: func(time.Duration) { flushes.Add(1) }})
+	const n = 8 * batchOps
+	for i := range n {
+		put(t, q, capture(fmt.Sprintf("op%03d", i), fmt.Sprintf("pi_%d", i)))
+	}
+	before := flushes.Load()
+	hq := newHeadquarters()
+	running(t, q, hq)
+	accepted(t, q, n)
+	equal(t, "taken", len(hq.ids()), n)
+	hq.mu.Lock()
+	defer hq.mu.Unlock()
+	// The first numbers have one of their own; now and then one counts the days.
+	if flushes, batches := flushes.Load()-before, len(hq.batches); flushes >= int64(2*batches) {
+		t.Errorf("%d flushes for %d batches", flushes, batches)
+	}
+}
+
+func TestBatchesGrowWhileHeadquartersIsQuick(t *testing.T) {
+	d := newDoubt()
+	full := func() Batch { return Batch{Ops: make([]Op, d.most)} }
+	for _, most := range []int{2 * batchOps, 4 * batchOps, batchMost, batchMost} {
+		equal(t, "after a full one", d.ahead(full(), quick/2), most)
+	}
+	equal(t, "after one that was not full", d.ahead(Batch{Ops: make([]Op, 3)}, quick/2), batchMost)
+	equal(t, "after one that took long", d.ahead(full(), 2*quick), batchOps)
+	d.most = 4 // something was refused
+	equal(t, "after a small one", d.ahead(full(), 2*quick), 8)
+	d.suspects = []string{"op"}
+	equal(t, "while something is set aside", d.ahead(full(), quick/2), 0)
+}
+
+func TestSilenceMakesBatchesSmallAgain(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) { // everything is quick
+		q := opened(t, dir, Options{})
+		for i := range 2*batchOps + 100 {
+			put(t, q, capture(fmt.Sprint(i), fmt.Sprint(i)))
+		}
+		sizes := make(chan int)
+		var silent bool
+		stop := running(t, q, sender(func(_ context.Context, b Batch) (Receipt, error) {
+			sizes <- len(b.Ops)
+			if len(b.Ops) > batchOps && !silent {
+				silent = true
+				return Receipt{}, errSilence
+			}
+			return Receipt{}, nil
+		}))
+		for _, want := range []int{batchOps, 2 * batchOps, trialOps, batchOps, batchOps - trialOps} {
+			equal(t, "batch", <-sizes, want)
+		}
+		go func() {
+			for range sizes {
+			}
+		}()
+		accepted(t, q, 2*batchOps+100)
+		stop()
+		close(sizes)
+		closed(t, q)
+	})
 }
 
 func TestAfterAnOutageOneGoesFirstThenAll(t *testing.T) {

@@ -68,8 +68,11 @@ func (q *Queue) Settle(ctx context.Context, c Cursor, outs []Outcome) error {
 		return fmt.Errorf("settle outcomes: %w", err)
 	}
 	for {
-		n := 0
-		err := q.do(ctx, "settle", settleBytes, func(ch *change) (err error) {
+		n, size := 0, 0
+		for _, o := range outs {
+			size += len(o.Result) + len(o.Reversal) + len(o.Unknown) + 512
+		}
+		err := q.do(ctx, "settle", min(size, settleBytes), func(ch *change) (err error) {
 			n, err = ch.settle(c, outs)
 			return err
 		})
@@ -83,7 +86,7 @@ func (q *Queue) Settle(ctx context.Context, c Cursor, outs []Outcome) error {
 }
 
 // settleBytes is about how much one step of Settle writes.
-const settleBytes = groupBytes / 4
+const settleBytes = groupBytes / 2
 
 // settle is one step of Settle: of so many of the outcomes.
 func (c *change) settle(to Cursor, outs []Outcome) (n int, err error) {
@@ -92,12 +95,12 @@ func (c *change) settle(to Cursor, outs []Outcome) (n int, err error) {
 	}
 	through := to.Seq
 	for size := 0; n < len(outs); n++ {
-		if n == maxGroup || size > settleBytes {
+		if size > settleBytes {
 			through = outs[n-1].Seq
 			break
 		}
 		o := outs[n]
-		size += len(o.Result) + len(o.Reversal) + len(o.Unknown) + 256
+		size += 128
 		if o.ID == "" || o.Seq != 0 && o.Seq <= c.st.Cursor.Seq {
 			continue
 		}
@@ -109,6 +112,7 @@ func (c *change) settle(to Cursor, outs []Outcome) (n int, err error) {
 			if err := c.keep(o); err != nil {
 				return n, err
 			}
+			size += len(o.Result) + len(o.Reversal) + len(o.Unknown)
 			continue
 		}
 		if err != nil {

@@ -2,6 +2,7 @@ package offlinequeue
 
 import (
 	"fmt"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 )
@@ -22,6 +23,7 @@ type applier struct {
 	window *window
 	opened []byte   // of a sealed record
 	last   position // applied
+	since  int64    // so many bytes of the journal were since memory was given back
 
 	synced  atomic.Uint64 // Badger is flushed through this record
 	kick    chan struct{} // holds a token when there is more
@@ -38,6 +40,9 @@ const (
 	// Badger is flushed when nothing came for so long: from then on each of the two
 	// makes up for damage of the other.
 	syncIdle = time.Second
+	// So much makes a burst: the memory that it took is given back when it is over. A
+	// shop's machine has better use for it than the next collection, minutes later.
+	burst = 16 << 20
 	// While promises keep coming the applier leaves them the processor: what comes in
 	// a burst is applied after it, or when half of what may wait does.
 	applyRest = 10 * time.Millisecond
@@ -90,6 +95,10 @@ func (a *applier) run() {
 		case <-idle.C:
 			if a.err = a.sync(); a.err != nil {
 				return
+			}
+			if a.since >= burst {
+				a.since = 0
+				debug.FreeOSMemory()
 			}
 		case done := <-a.tables:
 			if a.room() {
@@ -244,7 +253,7 @@ func (a *applier) step() (n int, err error) {
 		return 0, err
 	}
 	n = int(at - a.at)
-	a.at, a.last = at, mark.position
+	a.at, a.last, a.since = at, mark.position, a.since+int64(n)
 	if err := a.store.refresh(); err != nil {
 		return 0, err
 	}

@@ -330,7 +330,7 @@ func (w *window) torn(at, end int64) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if len(bytes.Trim(b, "\x00")) == 0 {
+		if allZero(b) {
 			return true, nil
 		}
 		at = next
@@ -358,10 +358,14 @@ func (w *window) written(at int64) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		if n := len(bytes.TrimRight(b, "\x00")); n > 0 {
-			end = at + int64(n)
+		if !allZero(b) {
+			end = at + int64(len(bytes.TrimRight(b, "\x00")))
 		}
 		at += int64(len(b))
 	}
 	return end, nil
 }
+
+// allZero reports whether all of b is zeros. Room that was taken ahead is, and Open looks
+// through megabytes of it: so it is compared with itself, which is many bytes at a time.
+func allZero(b []byte) bool { return len(b) == 0 || b[0] == 0 && bytes.Equal(b[1:], b[:len(b)-1]) }

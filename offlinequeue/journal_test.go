@@ -63,3 +63,19 @@ func TestAClosedJournalMakesNoFiles(t *testing.T) {
 		t.Errorf("made %v", names)
 	}
 }
+
+func TestAllZero(t *testing.T) {
+	for _, n := range []int{0, 1, 2, 7, 8, 9, 512, 4097} {
+		b := make([]byte, n)
+		if !allZero(b) {
+			t.Errorf("%d zeros are not zero", n)
+		}
+		for i := range b {
+			b[i] = 1
+			if allZero(b) {
+				t.Errorf("%d bytes with a 1 at %d are zero", n, i)
+			}
+			b[i] = 0
+		}
+	}
+}

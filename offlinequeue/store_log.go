@@ -2,7 +2,6 @@ package offlinequeue
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
@@ -138,7 +137,7 @@ func readLog(name string, key []byte) (through uint64, err error) {
 	}
 	for block := l.buf[:cap(l.buf)]; ; {
 		n, err := l.r.Read(block)
-		if len(bytes.Trim(block[:n], "\x00")) > 0 {
+		if !allZero(block[:n]) {
 			return through, nil
 		}
 		if err == io.EOF {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -21,8 +22,19 @@ type queue struct {
 	next atomic.Uint64
 }
 
-func openQueue(dir string) (store, error) {
-	q, err := offlinequeue.Open(dir, offlinequeue.Options{Log: slog.New(slog.DiscardHandler), MaxBytes: 1 << 40})
+func openQueue(dir string) (store, error) { return openWith(dir, nil) }
+
+// openSealed is ours encrypted at rest; with a key that everybody knows.
+func openSealed(dir string) (store, error) {
+	keys, err := offlinequeue.ParseKeys([]byte(strings.Repeat("0123456789abcdef", 4)))
+	if err != nil {
+		return nil, err
+	}
+	return openWith(dir, keys)
+}
+
+func openWith(dir string, keys []offlinequeue.Key) (store, error) {
+	q, err := offlinequeue.Open(dir, offlinequeue.Options{Log: slog.New(slog.DiscardHandler), MaxBytes: 1 << 40, Keys: keys})
 	if err != nil {
 		return nil, err
 	}

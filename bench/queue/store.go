@@ -40,6 +40,7 @@ var contestants = []contestant{
 	{"nats", "NATS JetStream, SyncAlways", openNATS},
 	{"badger", "Badger alone, group commit", openBadger},
 	{"queue", "**offlinequeue**", openQueue},
+	{"sealed", "**offlinequeue**, encrypted", openSealed},
 }
 
 func contestantNamed(name string) (contestant, error) {

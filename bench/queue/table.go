@@ -139,13 +139,17 @@ func (r *result) renderLife(b *bytes.Buffer) {
 		fmt.Fprintf(b, "| %s | %.0f | %s, %s, %s | %.0f | %.0f | %.0f | %d |\n", rowOf(l.Store), l.PerSecond,
 			size(l.RssAnon), size(l.RssIdle), size(l.RssOpen), mib(l.Disk), l.OpenMS, l.FirstMS, l.Found)
 	}
+	begun := false
 	for _, l := range r.Life {
 		d := l.Drain
 		if d == nil {
 			continue
 		}
-		fmt.Fprintf(b, "\n### Drain\n\n")
-		b.WriteString("| store | ops/s | first tenth | last tenth | disk MiB drained | disk MiB closed |\n|---|--:|--:|--:|--:|--:|\n")
+		if !begun {
+			fmt.Fprintf(b, "\n### Drain\n\n")
+			b.WriteString("| store | ops/s | first tenth | last tenth | disk MiB drained | disk MiB closed |\n|---|--:|--:|--:|--:|--:|\n")
+			begun = true
+		}
 		fmt.Fprintf(b, "| %s | %.0f | %.0f | %.0f | %.0f | %.0f |\n", rowOf(l.Store), d.PerSecond, d.Begin, d.End, mib(l.DiskDrained), mib(l.DiskClosed))
 	}
 }

@@ -69,6 +69,18 @@ func (s *Server) pollEvents(ctx context.Context) error {
 }
 
 func (s *Server) pollAccount(ctx context.Context, st Stripe, cursor, account string) error {
+	// Where webhooks arrive, only each so many rounds come here.
+	paced := s.paced(st.Mode(), account)
+	if len(s.secrets) > 0 {
+		paced *= quietPolls
+	}
+	if last, did := s.polled[cursor]; did && s.now().Sub(last) < paced*3/4 {
+		return nil
+	}
+	if s.polled == nil {
+		s.polled = map[string]time.Time{}
+	}
+	s.polled[cursor] = s.now()
 	var after string
 	err := s.db.r.QueryRowContext(ctx, `SELECT value FROM cursors WHERE name = ?`, cursor).Scan(&after)
 	if err != nil && !isNoRows(err) {

@@ -189,7 +189,7 @@ func (f *fleet) trouble(rng *rand.Rand, sold <-chan struct{}, happened map[strin
 	kinds := []struct{ what, kind string }{{"answers lost after the effect", "lost"}, {"answers lost after the effect", "lost"}, {"429s", "429"}, {"500s", "500"},
 		{"500s after the effect", "500-after"}, {"503s of a proxy", "503"}, {"connections reset", "reset"}, {"locks", "lock_timeout"}}
 	paths := []string{"/v1/payment_intents/*/capture", "/v1/payment_intents/*/cancel", "/v1/refunds", "/v1/payment_intents/*", "/v1/events"}
-	away := false
+	var away time.Time
 	for n := 0; ; n++ {
 		switch rng.IntN(10) {
 		case 0, 1:
@@ -215,10 +215,11 @@ func (f *fleet) trouble(rng *rand.Rand, sold <-chan struct{}, happened map[strin
 			f.box.SetWebhookFaults(w)
 			times("disorders of webhooks", 1)
 		case 4:
-			if away && *simOperations < 1000 {
+			// Two in a row let every authorisation lapse: the story would be about nothing else.
+			if happened["outages of 30 h"] > *simOperations/500 || time.Since(away) < time.Minute {
 				break
 			}
-			away = true
+			away = time.Now()
 			times("outages of 30 h", 1)
 			f.outage(30 * time.Hour)
 		default:
@@ -248,7 +249,7 @@ func (f *fleet) balance(hubs []*hub) {
 	type effect struct{ intent, op, what string }
 	happened, lapsed := map[effect][]int64{}, map[string]bool{}
 	for _, e := range f.box.Books() {
-		if e.Effect == sandbox.EffectCanceled && e.Key == "" {
+		if e.Effect == sandbox.EffectExpired {
 			lapsed[e.Intent] = true
 		}
 		if e.Effect == sandbox.EffectCaptured || e.Effect == sandbox.EffectRefunded || e.Effect == sandbox.EffectCanceled && e.Key != "" {

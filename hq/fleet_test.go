@@ -58,7 +58,7 @@ func serveReplica(order string) (code int) {
 			return err
 		}
 		server, err := hq.NewServer(hq.Options{Engine: engine, Limiters: []hq.Limiter{limit}, Stripe: api, WebhookSecret: []string{o.Secret}, Log: quiet(),
-			Version: "test", Poll: 500 * time.Millisecond, RefundGap: 500 * time.Millisecond, Lease: 3 * time.Second,
+			Version: "test", Poll: 500 * time.Millisecond, ReadBudget: unrationed, RefundGap: 500 * time.Millisecond, Lease: 3 * time.Second,
 			Now: func() time.Time { return time.Now().Add(o.Ahead) }})
 		if err != nil {
 			return err

@@ -40,7 +40,7 @@ func newMetrics(s *Server) *metrics {
 	info := prometheus.NewGauge(prometheus.GaugeOpts{Name: "storehub_hq_build_info",
 		Help: "1, with the version.", ConstLabels: prometheus.Labels{"version": s.version}})
 	info.Set(1)
-	m.reg.MustRegister(m.requests, m.duration, m.toStripe, m.events, info, ledgerMetrics{s.db, &tally{count: s.db.countOperations}},
+	m.reg.MustRegister(m.requests, m.duration, m.toStripe, m.events, info, readMetrics{s}, ledgerMetrics{s.db, &tally{count: s.db.countOperations}},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if s.db.engine != nil {
 		m.reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "storehub_hq_transactions_again_total",
@@ -207,4 +207,36 @@ func (c ledgerMetrics) each(ctx context.Context, query string, f func(scan func(
 		}
 	}
 	return rows.Err()
+}
+
+// readMetrics are how each mode's fullest account stands with Stripe's read allocation.
+type readMetrics struct{ s *Server }
+
+var (
+	readsDesc  = prometheus.NewDesc("storehub_hq_stripe_reads", "Reads at Stripe in the last 30 days, by all replicas, of all accounts.", []string{"mode"}, nil)
+	usedDesc   = prometheus.NewDesc("storehub_hq_stripe_read_budget_used_ratio", "Of its read budget of 30 days the fullest account has used.", []string{"mode"}, nil)
+	slowedDesc = prometheus.NewDesc("storehub_hq_stripe_polls_slowed_ratio", "How many times as long polls of the fullest account rest, to keep within its read budget; 1: not slowed.", []string{"mode"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (c readMetrics) Describe(ch chan<- *prometheus.Desc) {
+	ch <- readsDesc
+	ch <- usedDesc
+	ch <- slowedDesc
+}
+
+// Collect implements prometheus.Collector.
+func (c readMetrics) Collect(ch chan<- prometheus.Metric) {
+	budgets := c.s.reads.all(c.s.now())
+	for mode := range c.s.stripes {
+		reads, used, slowest := int64(0), 0.0, 1.0
+		for _, b := range budgets {
+			if b.Mode == mode {
+				reads, used, slowest = reads+b.Reads, max(used, b.Used), max(slowest, b.Slowed)
+			}
+		}
+		for d, v := range map[*prometheus.Desc]float64{readsDesc: float64(reads), usedDesc: used, slowedDesc: slowest} {
+			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, string(mode))
+		}
+	}
 }

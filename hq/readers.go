@@ -63,7 +63,7 @@ func (c *readerCache) wanted(now time.Time) []readerPlace {
 }
 
 // readerList is the store's readers: as last polled, or asked for now if that is
-// too long ago. An old list says how old it is and is better than none.
+// too long ago for what may still be read (money.md 4.6). An old list says how old it is and is better than none.
 func (s *Server) readerList(ctx context.Context, st record) (ReaderList, error) {
 	p := readerPlace{st.Mode, st.Account, st.Location}
 	e := s.readers.at(p)
@@ -71,10 +71,11 @@ func (s *Server) readerList(ctx context.Context, st record) (ReaderList, error) 
 	e.asked = s.now()
 	list := e.list
 	e.mu.Unlock()
-	if !list.At.IsZero() && s.now().Sub(list.At) < 2*s.poll {
+	paced := s.paced(p.mode, p.account)
+	if !list.At.IsZero() && s.now().Sub(list.At) < 2*paced {
 		return list, nil
 	}
-	err := s.fetchReaders(ctx, p, e, s.poll)
+	err := s.fetchReaders(ctx, p, e, paced)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err != nil && e.list.At.IsZero() {
@@ -178,7 +179,7 @@ func (s *Server) runReaders(ctx context.Context) error {
 		}
 		for _, p := range s.readers.wanted(s.now()) {
 			call, cancel := context.WithTimeout(ctx, stripeTimeout)
-			if err := s.fetchReaders(call, p, s.readers.at(p), s.poll/2); err != nil && ctx.Err() == nil {
+			if err := s.fetchReaders(call, p, s.readers.at(p), s.paced(p.mode, p.account)-s.poll/2); err != nil && ctx.Err() == nil {
 				s.log.Warn("poll readers", "location", p.location, "err", err)
 			}
 			cancel()

@@ -30,6 +30,7 @@ type Options struct {
 	Version       string
 	Now           func() time.Time        // stored times and deadlines; nil: time.Now
 	Poll          time.Duration           // between two looks at Stripe's readers and events; 0: the default
+	ReadBudget    int64                   // reads at Stripe an account has in 30 days at least; 0: Stripe's own floor
 	RefundGap     time.Duration           // between the two listings that prove that there was no refund; 0: the default
 	Workers       int                     // operations acted on at the same time; 0: the default
 	SharedStores  int                     // so many stores with one fault are one finding; 0: the default
@@ -65,6 +66,8 @@ type Server struct {
 	handler      http.Handler
 	feeds        waiters
 	readers      readerCache
+	reads        readMeter
+	polled       map[string]time.Time // each account's events, by this replica; runEvents' own
 	tills        *tillDoors
 	nudge        chan struct{} // something is due sooner than the scheduler thinks
 	silences     silences      // of Stripe
@@ -103,6 +106,9 @@ func NewServer(o Options) (*Server, error) {
 	if s.poll <= 0 {
 		s.poll = defaultPoll
 	}
+	if s.reads.floor = o.ReadBudget; s.reads.floor <= 0 {
+		s.reads.floor = readsFloor
+	}
 	if s.refundGap <= 0 {
 		s.refundGap = defaultRefundGap
 	}
@@ -120,6 +126,7 @@ func NewServer(o Options) (*Server, error) {
 			return nil, errors.New("start headquarters: both Stripe keys are of mode " + string(st.Mode()))
 		}
 		s.stripes[st.Mode()] = st
+		s.countReads(st)
 	}
 	fault := o.Fault
 	if fault == nil {
@@ -169,6 +176,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.runWatch(ctx) })
 	g.Go(func() error { return s.runUpkeep(ctx) })
 	g.Go(func() error { return s.runShared(ctx) })
+	g.Go(func() error { return s.runReads(ctx) })
 	err := g.Wait()
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return nil

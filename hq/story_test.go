@@ -68,6 +68,7 @@ type shop struct {
 	t      *testing.T
 	box    *sandbox.Sandbox
 	boxURL string
+	reads  *atomic.Int64 // that headquarters made at Stripe
 	server *hq.Server
 	client *hq.Client
 	till   doors.Till
@@ -88,15 +89,24 @@ type shop struct {
 	once *sync.Once
 }
 
+// unrationed: a test lives faster than Stripe's allocation of reads is meant for.
+const unrationed = 1 << 40
+
 // newShop is a running headquarters with an enrolled store.
 func newShop(t *testing.T, change ...func(*hq.Options)) *shop {
 	t.Helper()
-	box, err := sandbox.New(sandbox.Options{Log: quiet(), Seed: 1, Mirror: mock.Mirror})
+	reads := &atomic.Int64{}
+	box, err := sandbox.New(sandbox.Options{Log: quiet(), Seed: 1, Mirror: func(r *http.Request, body []byte) {
+		if r.Method == http.MethodGet && !strings.HasPrefix(r.Header.Get("Authorization"), "Bearer sk_") {
+			reads.Add(1)
+		}
+		mock.Mirror(r, body)
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	front := httptest.NewServer(box.Handler())
-	s := &shop{t: t, box: box, boxURL: front.URL,
+	s := &shop{t: t, box: box, boxURL: front.URL, reads: reads,
 		fault: &atomic.Pointer[func(string) error]{}, shift: &atomic.Int64{},
 		till: doors.Till{Name: "till 1", Scope: doors.ScopeManager, Mode: doors.Test}}
 	s.loc = s.stripe("POST", "/v1/terminal/locations", "display_name=Shop&address[line1]=1+Street&address[city]=San+Francisco&address[state]=CA&address[postal_code]=94110&address[country]=US")["id"].(string)
@@ -107,7 +117,7 @@ func newShop(t *testing.T, change ...func(*hq.Options)) *shop {
 		t.Fatal(err)
 	}
 	s.opts = hq.Options{Stripe: api, WebhookSecret: []string{box.WebhookSecret()}, Log: quiet(), Version: "test",
-		Poll: 50 * time.Millisecond, RefundGap: 100 * time.Millisecond,
+		Poll: 50 * time.Millisecond, ReadBudget: unrationed, RefundGap: 100 * time.Millisecond,
 		Now: func() time.Time { return time.Now().Add(time.Duration(s.shift.Load())) },
 		Fault: func(step string) error {
 			if f := s.fault.Load(); f != nil {

@@ -28,6 +28,8 @@ type Stripe interface {
 	Readers(ctx context.Context, account, location string) ([]json.RawMessage, error)
 	Events(ctx context.Context, account, after string) ([]Event, error) // oldest first
 	Verify(payload []byte, signature string, secrets []string) (Event, error)
+	// CountReads has f called before each request that only reads, with its account.
+	CountReads(f func(account string))
 	// Restricted refuses a key that can do more than headquarters in a shop may.
 	Restricted(ctx context.Context) error
 }

@@ -229,7 +229,9 @@ func (s *Server) settle(ctx context.Context, o operation, n step) error {
 	if n.state == "" {
 		n.state = doors.Accepted
 	}
+	paid := false
 	err := s.db.tx(ctx, func(t *tx) error {
+		paid = false
 		if n.attempt != nil {
 			if err := t.conclude(o.seq, *n.attempt); err != nil {
 				return err
@@ -287,6 +289,7 @@ func (s *Server) settle(ctx context.Context, o operation, n step) error {
 		if err := t.update(is); err != nil {
 			return err
 		}
+		paid = n.state == doors.Succeeded && is.Kind == doors.Capture
 		if n.state.Final() {
 			// What rests on the same payment may be decided by this end.
 			if err := t.wake(is.line); err != nil {
@@ -304,6 +307,9 @@ func (s *Server) settle(ctx context.Context, o operation, n step) error {
 		}
 		return t.append(o.store, is.item())
 	})
+	if err == nil && paid {
+		s.reads.add(stripeAccount{o.Mode, o.account}, readCount{payments: 1})
+	}
 	if err == nil && n.state.Final() {
 		s.hurry() // the next of its line may go
 	}

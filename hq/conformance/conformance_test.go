@@ -51,7 +51,7 @@ func newStage(t *testing.T, before func(http.Handler) http.Handler) *stage {
 		t.Fatal(err)
 	}
 	server, err := hq.NewServer(hq.Options{Database: "sqlite:" + filepath.Join(t.TempDir(), "hq.db"), Stripe: api,
-		WebhookSecret: []string{box.WebhookSecret()}, Log: quiet, Version: "test", Poll: 50 * time.Millisecond, RefundGap: 100 * time.Millisecond})
+		WebhookSecret: []string{box.WebhookSecret()}, Log: quiet, Version: "test", Poll: 50 * time.Millisecond, ReadBudget: 1 << 40, RefundGap: 100 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}

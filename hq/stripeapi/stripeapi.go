@@ -16,6 +16,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/stripe/stripe-go/v82"
@@ -96,6 +97,7 @@ type API struct {
 	mode    doors.Mode
 	version string
 	limit   func(ctx context.Context, account, endpoint string) error
+	read    atomic.Pointer[func(account string)]
 }
 
 var _ hq.Stripe = (*API)(nil)
@@ -149,6 +151,9 @@ func New(o Options) (*API, error) {
 // CloseIdleConnections closes connections that are kept for later requests.
 func (a *API) CloseIdleConnections() { a.http.CloseIdleConnections() }
 
+// CountReads has f called before each request that only reads.
+func (a *API) CountReads(f func(account string)) { a.read.Store(&f) }
+
 // Mode is the key's.
 func (a *API) Mode() doors.Mode { return a.mode }
 
@@ -170,6 +175,9 @@ type raw struct {
 func (a *API) do(ctx context.Context, r request) (json.RawMessage, error) {
 	if err := a.limit(ctx, r.account, r.method+" "+endpoint(r.path)); err != nil {
 		return nil, err
+	}
+	if f := a.read.Load(); f != nil && r.method == http.MethodGet {
+		(*f)(r.account)
 	}
 	p := &stripe.Params{Context: ctx}
 	if r.method == http.MethodPost {

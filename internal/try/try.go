@@ -199,6 +199,7 @@ func (s *System) BootHQ() error {
 		Log:           s.o.Log.With("part", "hq"),
 		Version:       s.o.Version,
 		Now:           s.Sandbox.Now, // headquarters lives on the sandbox's clock
+		ReadBudget:    1 << 40,       // a sandbox rations nothing
 	})
 	if err != nil {
 		return fmt.Errorf("open headquarters: %w", err)

@@ -85,6 +85,17 @@ func TestSharedFaults(t *testing.T) {
 		{"over the day, by chance", []seen{with(func(s *seen) { s.causes = at("wan_down", 0) }), with(func(s *seen) { s.causes = at("wan_down", 11*time.Minute) }),
 			with(func(s *seen) { s.causes = at("wan_down", 22*time.Minute) }), well, well}, 3, nil},
 		{"at once, by chance among many", slices.Concat(repeat(3, with(func(s *seen) { s.causes = at("wan_down", 0) })), repeat(400, well)), 3, nil},
+		{"the others have it as often", func() (list []seen) {
+			for i := range 8 { // one after the other, five with the resolver and three without
+				list = append(list, with(func(s *seen) {
+					s.causes = at("wan_lossy", time.Duration(i)*time.Hour)
+					if i < 5 {
+						s.resolver = "9.9.9.9"
+					}
+				}))
+			}
+			return append(append(list, repeat(3, with(func(s *seen) { s.resolver = "9.9.9.9" }))...), well)
+		}(), 3, nil},
 		{"silent stores count nowhere", slices.Concat(repeat(4, with(func(s *seen) { s.verdict, s.causes = hq.VerdictSilent, at("wan_down", 0) })), repeat(10, well)), 3, nil},
 		{"what is only told is no fault", slices.Concat(repeat(4, with(func(s *seen) { s.causes = at("double_nat", 0) })), repeat(10, well)), 3, nil},
 		{"two faults, each once", slices.Concat(repeat(4, dns), repeat(5, with(func(s *seen) { s.network, s.causes = "203.0.113.0/24", at("dns_slow", 3*time.Hour) })), repeat(10, well)), 3,

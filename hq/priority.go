@@ -42,6 +42,9 @@ func PriorityOf(ctx context.Context) (Priority, time.Time) {
 // an operation (money.md 3.2).
 const urgentLeft = 12 * time.Hour
 
+// assumedSlack: by so much an authorisation may live longer than is assumed.
+const assumedSlack = 3 * time.Hour
+
 // mustEnd is when an operation's authorisation lapses, as far as known.
 func (o operation) mustEnd() time.Time {
 	if o.Deadline != nil {
@@ -54,7 +57,7 @@ func (o operation) mustEnd() time.Time {
 // any more; what headquarters only assumes may be wrong by some hours.
 func (o operation) urgent(now time.Time) bool {
 	left := o.mustEnd().Sub(now)
-	return o.Kind == doors.Capture && -3*time.Hour < left && left < urgentLeft
+	return o.Kind == doors.Capture && -assumedSlack < left && left < urgentLeft
 }
 
 // priority is what the operation's requests to Stripe are worth.

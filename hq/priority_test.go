@@ -96,3 +96,23 @@ func TestMoney_3_2_TheEarliestDeadlineFirst(t *testing.T) {
 		}
 	}
 }
+
+// TestMoney_3_2_WhatHasLapsedGoesBehindWhatCanBeSaved: after a long outage looks are not
+// spent on captures that came too late while others lapse.
+func TestMoney_3_2_WhatHasLapsedGoesBehindWhatCanBeSaved(t *testing.T) {
+	a := newAging(t)
+	capture := func(id string) Submitted { return Submitted{ID: id, Kind: doors.Capture, Ref: "pi_" + id} }
+	a.offer(capture("assumed"), Submitted{ID: "refund", Kind: doors.Refund, Ref: "pi_x"})
+	a.pass(assumedLife + assumedSlack + time.Minute)
+	a.offer(capture("told"), capture("soon"), capture("later"), capture("fresh"))
+	now := a.s.now()
+	for id, left := range map[string]time.Duration{"told": -time.Second, "soon": time.Minute, "later": time.Hour} {
+		if _, err := a.s.db.w.Exec(`UPDATE operations SET deadline = ? WHERE id = ?`, ms(now.Add(left)), id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	due, err := a.s.db.due(t.Context(), now, time.Time{}, 10)
+	if want := "refund soon later fresh assumed told"; err != nil || names(due) != want {
+		t.Errorf("due are %s (%v); want %s", names(due), err, want)
+	}
+}

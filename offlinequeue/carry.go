@@ -231,13 +231,8 @@ func (q *Queue) tidy() {
 // What still stands of them is carried forward first.
 func (q *Queue) retire() error {
 	for {
-		q.mu.Lock()
-		live, j, a := q.index.bytes+int64(q.st.Held)*256, q.journal, q.applier
-		q.mu.Unlock()
-		j.mu.RLock()
-		n, s := len(j.segments), j.segments[0]
-		j.mu.RUnlock()
-		if n < 2 || j.bytes() <= 2*live+2*q.segmentSize || a.synced.Load() <= s.last.number {
+		j, s := q.needless()
+		if s == nil {
 			return nil
 		}
 		if err := q.renew(s); err != nil {
@@ -256,6 +251,21 @@ func (q *Queue) retire() error {
 			return fmt.Errorf("drop %s: %w", s.name, err)
 		}
 	}
+}
+
+// needless is the journal's oldest segment if it may go, else nil: Badger has all of
+// it for sure, and most of the journal holds what is over.
+func (q *Queue) needless() (*journal, *segment) {
+	q.mu.Lock()
+	live, j, a := q.index.bytes+int64(q.st.Held)*256, q.journal, q.applier
+	q.mu.Unlock()
+	j.mu.RLock()
+	n, s := len(j.segments), j.segments[0]
+	j.mu.RUnlock()
+	if n < 2 || j.bytes() <= 2*live+2*q.segmentSize || a.synced.Load() <= s.last.number {
+		return j, nil
+	}
+	return j, s
 }
 
 // renew carries forward what stands of a segment.

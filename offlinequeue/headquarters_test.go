@@ -142,7 +142,7 @@ func running(t testing.TB, q *Queue, s Sender) (stop func()) {
 // after its last sign; there is nothing else to wait for.
 func eventually(t testing.TB, cond func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
 		if cond() {
 			return
 		}

@@ -105,7 +105,7 @@ func (c *checker) beneath(ctx context.Context, k knock) (r Result, asked bool) {
 	plain := make(chan bool, 1)
 	go func() {
 		if k.payload == nil {
-			plain <- c.takesNow(ctx, k.dst.String()) == nil
+			plain <- c.anyTakes(ctx, k.dst.String())
 			return
 		}
 		plain <- c.answersNow(ctx, k, tries)
@@ -131,6 +131,26 @@ func (c *checker) beneath(ctx context.Context, k knock) (r Result, asked bool) {
 			Detail: fmt.Sprintf("%s answers beneath this machine's packet filter and not through it", k.dst)}, true
 	}
 	return Result{Status: Pass, Evidence: ev, Detail: "this machine's packet filter makes no difference"}, true
+}
+
+// anyTakes opens several connections side by side: a filter stops them all, a line
+// that loses one packet in three seldom does.
+func (c *checker) anyTakes(ctx context.Context, addr string) bool {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	const atOnce = 4
+	took := make(chan bool, atOnce)
+	for range atOnce {
+		go func() { took <- c.takesNow(ctx, addr) == nil }()
+	}
+	taken := false
+	for range atOnce { // all of them, so that none outlives the probe
+		if <-took {
+			taken = true
+			cancel()
+		}
+	}
+	return taken
 }
 
 // takesNow asks once more, at the same moment: the line may have come back. Who

@@ -328,6 +328,14 @@ type Span struct {
 	Reason string    `json:"reason,omitempty"`
 }
 
+// Within is how much of the span lies between from and until, never below 0.
+func (s Span) Within(from, until time.Time) time.Duration {
+	if s.To.Before(until) {
+		until = s.To
+	}
+	return max(0, until.Sub(latest(s.From, from)))
+}
+
 // The reasons of a span of which nothing is known.
 const (
 	NotLooking = "the hub did not run"

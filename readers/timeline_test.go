@@ -225,3 +225,17 @@ func FuzzTimeline(f *testing.F) {
 		}
 	})
 }
+
+func TestASpanSaysHowMuchOfItLiesWithinATime(t *testing.T) {
+	at := func(minutes int) time.Time {
+		return time.Date(2026, 11, 23, 9, minutes, 0, 0, time.UTC)
+	}
+	span := Span{From: at(10), To: at(20)}
+	for _, c := range []struct{ from, until, want int }{
+		{0, 30, 10}, {12, 15, 3}, {0, 15, 5}, {15, 30, 5}, {0, 10, 0}, {20, 30, 0}, {0, 5, 0}, {25, 30, 0}, {15, 12, 0},
+	} {
+		if got := span.Within(at(c.from), at(c.until)); got != time.Duration(c.want)*time.Minute {
+			t.Errorf("between :%02d and :%02d lie %s of %d minutes, want %d minutes", c.from, c.until, got, 10, c.want)
+		}
+	}
+}

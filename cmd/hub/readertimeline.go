@@ -98,10 +98,7 @@ func strip(spans []readers.Span, since, until time.Time) string {
 		from := since.Add(time.Duration(i) * cell)
 		var up, down time.Duration
 		for _, s := range spans {
-			d := earlier(s.To, from.Add(cell)).Sub(later(s.From, from))
-			if d <= 0 {
-				continue
-			}
+			d := s.Within(from, from.Add(cell))
 			switch s.State {
 			case readers.StateOnline:
 				up += d
@@ -119,20 +116,6 @@ func strip(spans []readers.Span, since, until time.Time) string {
 		}
 	}
 	return string(out)
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // reportWords is a till's report as a sentence.

@@ -1,6 +1,10 @@
 package offlinequeue
 
 import (
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -103,6 +107,71 @@ func FuzzParseRecord(f *testing.F) {
 		})
 		if err == nil && len(again) > len(r.payload) {
 			t.Errorf("%x is written again as %x", r.payload, again)
+		}
+	})
+}
+
+func FuzzParseKeys(f *testing.F) {
+	f.Add([]byte("# a key\n" + hex.EncodeToString(testKeys1.b[:]) + "\n"))
+	f.Add([]byte("AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=\r\n\n"))
+	f.Add([]byte("00"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		keys, err := ParseKeys(text)
+		if (err == nil) != (len(keys) > 0) {
+			t.Fatalf("%d keys and %v", len(keys), err)
+		}
+		for _, k := range keys {
+			said := fmt.Sprintf("%v %+v %#v %s", k, k, k, k)
+			if strings.Contains(said, hex.EncodeToString(k.b[:])) || !strings.Contains(said, k.ID()) {
+				t.Errorf("a key is told: %s", said)
+			}
+			if id, ok := decodeID(encodeID(k.ID())); !ok || id != k.ID() {
+				t.Errorf("the id %q is read as %q", k.ID(), id)
+			}
+		}
+	})
+}
+
+// What was sealed opens to what it was; anything else does not, and nothing panics.
+func FuzzOpenSealed(f *testing.F) {
+	s := newSeal(testKeys1)
+	f.Add([]byte("payload"), uint16(0), byte(0))
+	f.Add([]byte{}, uint16(3), byte(1))
+	f.Fuzz(func(t *testing.T, payload []byte, at uint16, flip byte) {
+		g := &flushGroup{seal: s}
+		g.begin()
+		g.buf = append(g.buf, payload...)
+		if err := g.end(kindPut); err != nil {
+			return
+		}
+		r, ok := parseRecord(g.buf)
+		if !ok {
+			t.Fatal("it is no record")
+		}
+		got, err := s.open(nil, &r)
+		if err != nil || !bytes.Equal(got, payload) {
+			t.Fatalf("%x opens to %x (%v)", payload, got, err)
+		}
+		if len(payload) > 8 && bytes.Contains(g.buf, payload) {
+			t.Error("it is not sealed")
+		}
+		b := bytes.Clone(r.payload[:len(r.payload)-1])
+		b[int(at)%len(b)] ^= flip
+		other := r
+		other.payload = append(b, writeEnd)
+		if _, err := s.open(nil, &other); (err == nil) != (flip == 0) {
+			t.Errorf("flipped by %x: %v", flip, err)
+		}
+		other = r
+		other.number++
+		if _, err := s.open(nil, &other); err == nil {
+			t.Error("it opens in another place")
+		}
+		if _, err := newSeal(testKeys2).open(nil, &r); err == nil {
+			t.Error("it opens with another key")
+		}
+		if _, err := s.open(nil, &journalRecord{payload: payload}); err == nil {
+			t.Error("what was never sealed opens")
 		}
 	})
 }

@@ -124,7 +124,7 @@ func Start(ctx context.Context, o Options) (_ *System, err error) {
 	if err := s.BootHQ(); err != nil {
 		return nil, err
 	}
-	if err := s.enrol(ctx); err != nil {
+	if err := s.enrolOnce(ctx); err != nil {
 		return nil, fmt.Errorf("enrol store: %w", err)
 	}
 	if err := s.BootHub(ctx); err != nil {
@@ -252,28 +252,34 @@ func (s *System) StopHQ() error {
 	return r.end()
 }
 
-// enrol makes the store known to headquarters and gives the hub its credential,
-// once; then it writes the hub's configuration for the addresses of this start.
-func (s *System) enrol(ctx context.Context) error {
-	credential := filepath.Join(s.dir, "hq.credential")
-	if _, err := os.Stat(credential); errors.Is(err, os.ErrNotExist) {
-		code, _, err := s.server.AddStore(ctx, hq.Store{ID: store, Location: s.account.Location, Mode: doors.Test,
-			Name: "Demo shop", TimeZone: "UTC", DayEnds: "04:00"})
-		if err != nil {
-			return err
-		}
-		c := &hq.Client{URL: s.HQURL, Version: s.o.Version}
-		// This machine's, so that `hub serve` may go on with the same configuration.
-		got, err := c.Enrol(ctx, hq.EnrolRequest{Code: code, Fingerprint: hub.Fingerprint(), Version: s.o.Version})
-		if err != nil {
-			return err
-		}
-		if err := writeSecret(credential, []byte(got.Credential+"\n")); err != nil {
-			return err
-		}
+// enrolOnce enrols the store at the first start; its hub keeps the credential.
+func (s *System) enrolOnce(ctx context.Context) error {
+	_, err := os.Stat(s.credential())
+	if errors.Is(err, os.ErrNotExist) {
+		return s.Enrol(ctx)
 	}
-	return nil
+	return err
 }
+
+// Enrol makes the store known to headquarters, or asks it for another code, and puts a
+// new credential where the next BootHub finds it, as for a hub that replaces another
+// (docs/operations.md). The one before ends.
+func (s *System) Enrol(ctx context.Context) error {
+	code, _, err := s.server.AddStore(ctx, hq.Store{ID: store, Location: s.account.Location, Mode: doors.Test,
+		Name: "Demo shop", TimeZone: "UTC", DayEnds: "04:00"})
+	if err != nil {
+		return err
+	}
+	c := &hq.Client{URL: s.HQURL, Version: s.o.Version}
+	// This machine's, so that `hub serve` may go on with the same configuration.
+	got, err := c.Enrol(ctx, hq.EnrolRequest{Code: code, Fingerprint: hub.Fingerprint(), Version: s.o.Version})
+	if err != nil {
+		return err
+	}
+	return writeSecret(s.credential(), []byte(got.Credential+"\n"))
+}
+
+func (s *System) credential() string { return filepath.Join(s.dir, "hq.credential") }
 
 // configure writes hub.yaml.
 func (s *System) configure(listen string) error {
@@ -290,7 +296,7 @@ api:
   origins: ["http://localhost:3000"]
 checks:
   every: "off"
-`, store, s.hubDir(), listen, "http://"+s.Internet.Addr(), filepath.Join(s.dir, "hq.credential"))
+`, store, s.hubDir(), listen, "http://"+s.Internet.Addr(), s.credential())
 	return writeSecret(s.ConfigFile, []byte(text))
 }
 

@@ -94,7 +94,7 @@ func build(scene string) error {
 
 // awaitCarrier returns when the kernel has noticed that both ends are up.
 func awaitCarrier(name string) error {
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		cards, err := linuxSystem{}.Cards()
 		if err != nil {
 			return err
@@ -105,7 +105,7 @@ func awaitCarrier(name string) error {
 			}
 		}
 	}
-	return fmt.Errorf("%s has no carrier after 5 s", name)
+	return fmt.Errorf("%s has no carrier after 30 s", name)
 }
 
 func TestInANamespace(t *testing.T) {

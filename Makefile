@@ -25,7 +25,8 @@ PATH := $(PATH):/usr/sbin:/sbin
 
 # What the tests need of the system, as command:package pairs.
 APT := gcc:gcc ip:iproute2 unshare:util-linux nft:nftables dnsmasq:dnsmasq-base systemd-analyze:systemd \
-       busybox:busybox-static ethtool:ethtool strace:strace mkfs.ext4:e2fsprogs mount:mount pg_ctlcluster:postgresql pdftotext:poppler-utils promtool:prometheus
+       busybox:busybox-static ethtool:ethtool strace:strace mkfs.ext4:e2fsprogs mount:mount pg_ctlcluster:postgresql pdftotext:poppler-utils promtool:prometheus \
+       prometheus-blackbox-exporter:prometheus-blackbox-exporter dig:bind9-dnsutils curl:curl ping:iputils-ping
 
 .PHONY: help
 help: ## list these targets
@@ -131,7 +132,6 @@ lab-exam: apt ## put every fault into a shop of namespaces and ask the doctor; p
 
 .PHONY: lab-compare
 lab-compare: apt ## put the doctor beside blackbox_exporter and a person's usual tools; prints a table of docs/lab.md (as root)
-	$(MAKE) --no-print-directory apt APT="prometheus-blackbox-exporter:prometheus-blackbox-exporter dig:bind9-dnsutils curl:curl ping:iputils-ping"
 	mkdir -p dist
 	go test ./internal/lab -count=1 -timeout 30m -v -run '^TestCompare$$' -args -compare -labs 1 -table $(CURDIR)/dist/lab-compare.md
 
@@ -159,6 +159,12 @@ apt: ## install what the tests need of the system, if it is missing (Debian, as 
 	echo "installing $${need[*]}"
 	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then echo "make apt: install $${need[*]} and try again"; exit 1; fi
 	export DEBIAN_FRONTEND=noninteractive
+	# No package's service is started; the tests start what they need.
+	policy=/usr/sbin/policy-rc.d
+	if [ ! -e $$policy ]; then
+	  trap "rm -f $$policy" EXIT
+	  printf '#!/bin/sh\nexit 101\n' > $$policy && chmod +x $$policy
+	fi
 	apt-get update -qq
 	apt-get install -y -qq --no-install-recommends "$${need[@]}" >/dev/null
 

@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"storehub/bench/proc"
 	"storehub/hq"
 )
 
@@ -57,7 +58,7 @@ func (b *bench) hubs(ctx context.Context, r *result) error {
 		if err := b.settled(ctx); err != nil {
 			return err
 		}
-		r.Held = held{Hubs: b.Hubs, Idle: rssAnon(pid), Load: loadAverage()}
+		r.Held = held{Hubs: b.Hubs, Idle: rssAnon(pid), Load: proc.LoadAverage()}
 		say("%d hubs wait at one replica", b.Hubs)
 		waiting, err := b.wait(b.Hubs, list)
 		if err != nil {
@@ -95,7 +96,7 @@ func (b *bench) hubs(ctx context.Context, r *result) error {
 		}
 		say("webhooks to %d hubs at %d replicas", c.waiting, c.replicas)
 		var f fanout
-		load := loadAverage()
+		load := proc.LoadAverage()
 		err = func() error {
 			waiting, err := b.wait(c.waiting, list)
 			if err != nil {

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"storehub/bench/proc"
 	"storehub/doors"
 	"storehub/hq"
 	"storehub/hq/postgres"
@@ -213,7 +214,7 @@ func again(ctx context.Context, list []*child) (sum float64, err error) {
 
 // drive lets all callers do one thing after the other for as long as was asked.
 func (b *bench) drive(ctx context.Context, do func(context.Context, int) error) (run, error) {
-	v := run{Load: loadAverage()}
+	v := run{Load: proc.LoadAverage()}
 	others := watchOthers()
 	took := make([][]time.Duration, b.Callers)
 	errs := make([]error, b.Callers)

@@ -19,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"storehub/bench/proc"
 	"storehub/internal/pgcluster"
 )
 
@@ -104,7 +105,7 @@ func parse(args []string) (plan, error) {
 type result struct {
 	Plan    plan          `json:"plan"`
 	Began   time.Time     `json:"began"`
-	Machine machine       `json:"machine"`
+	Machine proc.Machine  `json:"machine"`
 	Held    held          `json:"held"`
 	Tokens  []run         `json:"tokens"`
 	Ops     []run         `json:"operations"`
@@ -136,7 +137,7 @@ func measure(ctx context.Context, args []string, out *os.File) (err error) {
 	defer os.RemoveAll(dir)
 	b := &bench{plan: p, dir: dir}
 	defer b.close()
-	r := result{Plan: p, Began: time.Now().UTC(), Machine: describe()}
+	r := result{Plan: p, Began: time.Now().UTC(), Machine: proc.Describe()}
 	say("a database, a sandbox and %d stores", p.Hubs)
 	if err := b.prepare(ctx); err != nil {
 		return err

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"storehub/bench/proc"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -77,7 +79,7 @@ func TestTable(t *testing.T) {
 	r := result{
 		Plan:    plan{Rounds: 2, Seconds: 4, Callers: 64, Nginx: true},
 		Began:   time.Date(2026, 11, 26, 21, 0, 0, 0, time.UTC),
-		Machine: machine{CPUs: 2, CPU: "AMD EPYC", Kernel: "6.18", Go: "go1.26"},
+		Machine: proc.Machine{CPUs: 2, CPU: "AMD EPYC", Kernel: "6.18", Go: "go1.26"},
 		Tokens: []run{
 			{Way: byNginx, Round: 1, Done: 400, PerSecond: 100, P50ms: 1, P99ms: 2, Load: "0.1 0.2 0.3", OtherCPU: 0.1},
 			{Way: byOne, Round: 1, Done: 200, PerSecond: 50, P50ms: 2, P99ms: 4, Load: "0.2 0.2 0.3", OtherCPU: 0.3},

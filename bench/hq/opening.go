@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"storehub/bench/proc"
 	"storehub/doors"
 	"storehub/hq"
 )
@@ -85,7 +86,7 @@ func (b *bench) opening(ctx context.Context, r *result) error {
 	if err := day.settled(ctx); err != nil {
 		return err
 	}
-	o := &opening{Tills: b.Tills, Tokens: 2 * b.Tills, Load: loadAverage()}
+	o := &opening{Tills: b.Tills, Tokens: 2 * b.Tills, Load: proc.LoadAverage()}
 	var g errgroup.Group
 	g.Go(func() error { return day.openTills(ctx, web, list, o) })
 	g.Go(func() error { return day.captures(ctx, web, list, intents, o) })

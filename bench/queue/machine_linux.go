@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io/fs"
 	"os"
@@ -11,82 +10,15 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"storehub/bench/proc"
 )
 
 // flush is the cheapest call that makes an append durable.
 func flush(f *os.File) error { return syscall.Fdatasync(int(f.Fd())) }
 
 // written is how many bytes this process made the kernel write so far; -1: not known.
-func written() int64 { return field("/proc/self/io", "write_bytes:", 1) }
-
-// rssAnon is this process's memory that no file backs, in bytes; -1: not known.
-func rssAnon() int64 { return field("/proc/self/status", "RssAnon:", 1024) }
-
-// field is the number behind a name in a file of /proc.
-func field(file, name string, unit int64) int64 {
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return -1
-	}
-	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, name); ok {
-			n, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			if err != nil {
-				return -1
-			}
-			return n * unit
-		}
-	}
-	return -1
-}
-
-// 100 Hz: what the kernel gives user space on every platform Go runs on.
-const tick = 100.0
-
-// busy is the processor time in seconds that the machine has spent so far on
-// programs, without the kernel's own threads: those that write to the disk work
-// for whoever is measured. ok is false when it is not known.
-func busy() (seconds float64, ok bool) {
-	b, err := os.ReadFile("/proc/stat")
-	if err != nil {
-		return 0, false
-	}
-	line, _, _ := strings.Cut(string(b), "\n")
-	f := strings.Fields(line)
-	if len(f) < 4 || f[0] != "cpu" {
-		return 0, false
-	}
-	for _, s := range f[1:4] { // user, nice, system
-		n, err := strconv.ParseFloat(s, 64)
-		if err != nil {
-			return 0, false
-		}
-		seconds += n
-	}
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		return 0, false
-	}
-	for _, name := range stats {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			continue // it has ended
-		}
-		// After the name in parentheses: state, parent, … utime is the 12th, stime the 13th.
-		f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-		if len(f) < 13 || f[1] != "2" {
-			continue
-		}
-		for _, s := range f[11:13] {
-			n, err := strconv.ParseFloat(s, 64)
-			if err != nil {
-				return 0, false
-			}
-			seconds -= n
-		}
-	}
-	return seconds / tick, true
-}
+func written() int64 { return proc.Field("/proc/self/io", "write_bytes:") }
 
 // ownTime is the processor time in seconds of this process and of its children
 // that have ended.

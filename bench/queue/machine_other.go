@@ -14,10 +14,6 @@ func flush(f *os.File) error { return f.Sync() }
 
 func written() int64 { return -1 }
 
-func rssAnon() int64 { return -1 }
-
-func busy() (float64, bool) { return 0, false }
-
 func ownTime() float64 { return 0 }
 
 func device(string) int64 { return -1 }

@@ -17,6 +17,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"storehub/bench/proc"
 )
 
 func main() {
@@ -137,7 +139,7 @@ func measure(ctx context.Context, args []string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	r := result{Plan: p, Began: time.Now().UTC(), Machine: describe(dir)}
+	r := result{Plan: p, Began: time.Now().UTC(), Machine: machine{proc.Describe(), inMemory(dir)}}
 	for _, producers := range p.Producers {
 		runs, err := r.enqueue(ctx, dir, "enqueue", p.Stores, producers, p.Seconds)
 		if err != nil {
@@ -290,3 +292,18 @@ func watchLoad() func() float64 {
 		return max(0, now-others-(ownTime()-before)) / time.Since(began).Seconds()
 	}
 }
+
+// busy is the processor time in seconds that the machine has spent so far on
+// programs, without the kernel's own threads: those that write to the disk work
+// for whoever is measured. ok is false when it is not known.
+func busy() (seconds float64, ok bool) {
+	return proc.Others(func(s proc.Stat) float64 {
+		if s.Parent != "2" {
+			return 0
+		}
+		return s.Own
+	})
+}
+
+// rssAnon is this process's memory that no file backs, in bytes; -1: not known.
+func rssAnon() int64 { return proc.RSSAnon("self") }

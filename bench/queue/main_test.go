@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"storehub/bench/proc"
 	"storehub/offlinequeue"
 )
 
@@ -288,7 +289,7 @@ func TestTableGolden(t *testing.T) {
 	r := result{
 		Plan:    plan{Stores: []string{"file", "queue"}, Producers: []int{1, 64}, Seconds: 2, Rounds: 3, Life: []string{"file", "queue"}, Waiting: 1000},
 		Began:   time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC),
-		Machine: machine{CPUs: 2, CPU: "Example 9000", Kernel: "6.1", Go: "go1.26.0"},
+		Machine: machine{Machine: proc.Machine{CPUs: 2, CPU: "Example 9000", Kernel: "6.1", Go: "go1.26.0"}},
 		Life: []lifeRun{
 			{Store: "file", filled: filled{PerSecond: 5000, RssAnon: 5 << 20, RssIdle: 4 << 20}, Disk: 1 << 20,
 				recovered: recovered{OpenMS: 1, FirstMS: 2, RssOpen: -1, Found: 1000}, OtherCPU: 0.1},

@@ -4,32 +4,16 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"os"
-	"runtime"
 	"slices"
 	"strings"
+
+	"storehub/bench/proc"
 )
 
 // machine says where the figures are from.
 type machine struct {
-	CPUs   int    `json:"cpus"`
-	CPU    string `json:"cpu,omitempty"`
-	Kernel string `json:"kernel,omitempty"`
-	Go     string `json:"go"`
-	Memory bool   `json:"in_memory"` // the directory is on no disk
-}
-
-func describe(dir string) machine {
-	m := machine{CPUs: runtime.NumCPU(), Go: runtime.Version(), Memory: inMemory(dir)}
-	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
-		m.Kernel = strings.TrimSpace(string(b))
-	}
-	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		_, rest, _ := strings.Cut(string(b), "model name")
-		line, _, _ := strings.Cut(rest, "\n")
-		m.CPU = strings.TrimLeft(line, "\t :")
-	}
-	return m
+	proc.Machine
+	Memory bool `json:"in_memory"` // the directory is on no disk
 }
 
 // quiet is how many cores others may use before figures are not to be quoted.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/csv"
-	"errors"
 	"fmt"
 	"io"
 	"os/user"
@@ -51,20 +50,16 @@ func (c *auditCmd) Run(a *app) error {
 	if c.Last < 0 || c.Since < 0 {
 		return cli.Usage("hq audit --help", "read arguments: --last and --since cannot be below 0")
 	}
-	cfg, err := a.load()
-	if err != nil {
-		return err
-	}
-	s, err := a.ledger(cfg)
-	if err != nil {
-		return err
-	}
 	q := hq.AuditQuery{Store: c.Store, Last: c.Last}
 	if c.Since > 0 {
 		q.Since = time.Now().Add(-c.Since)
 	}
-	list, err := s.Audit(a.ctx, q)
-	if err := errors.Join(err, s.Close()); err != nil {
+	var list []hq.Act
+	err := a.onLedger(func(s *hq.Server) (err error) {
+		list, err = s.Audit(a.ctx, q)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	switch c.Format {

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -43,16 +42,11 @@ func (c *storeListCmd) Run(a *app) error {
 
 // fleet reads how all stores do, beside a running headquarters.
 func (a *app) fleet(atLeast int) (list []hq.StoreView, faults []hq.SharedFault, err error) {
-	cfg, err := a.load()
-	if err != nil {
-		return nil, nil, err
-	}
-	s, err := a.ledger(cfg)
-	if err != nil {
-		return nil, nil, err
-	}
-	list, faults, err = s.Fleet(a.ctx, atLeast)
-	return list, faults, errors.Join(err, s.Close())
+	err = a.onLedger(func(s *hq.Server) (err error) {
+		list, faults, err = s.Fleet(a.ctx, atLeast)
+		return err
+	})
+	return list, faults, err
 }
 
 // writeFleet is the list for people.

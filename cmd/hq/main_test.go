@@ -52,6 +52,21 @@ func TestScript(t *testing.T) {
 	})
 }
 
+// golden compares with testdata/name, or writes it anew.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, got, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil || !bytes.Equal(want, got) {
+		t.Errorf("%s: %v\n%s", name, err, got)
+	}
+}
+
 // said is what a program wrote, while it runs.
 type said struct {
 	mu sync.Mutex

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"text/tabwriter"
 
@@ -22,16 +21,12 @@ func (readsCmd) Help() string {
 
 // Run reads what all replicas wrote down.
 func (c *readsCmd) Run(a *app) error {
-	cfg, err := a.load()
-	if err != nil {
+	var budgets []hq.ReadBudget
+	err := a.onLedger(func(s *hq.Server) (err error) {
+		budgets, err = s.ReadBudgets(a.ctx)
 		return err
-	}
-	s, err := a.ledger(cfg)
+	})
 	if err != nil {
-		return err
-	}
-	budgets, err := s.ReadBudgets(a.ctx)
-	if err := errors.Join(err, s.Close()); err != nil {
 		return err
 	}
 	if err := c.write(a, budgets); err != nil {

@@ -3,10 +3,8 @@ package main
 import (
 	"bufio"
 	"encoding/csv"
-	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"slices"
 	"strconv"
@@ -39,26 +37,15 @@ func (reconcileCmd) Help() string {
 
 // Run compares, or decides.
 func (c *reconcileCmd) Run(a *app) error {
-	cfg, err := a.load()
-	if err != nil {
-		return err
-	}
 	if c.Confirm != 0 || c.Dismiss != 0 {
-		return c.decide(a, cfg)
+		return c.decide(a)
 	}
-	o, err := options(cfg, slog.New(slog.DiscardHandler))
+	var list []hq.Reconciliation
+	err := a.withStripe(func(s *hq.Server) (err error) {
+		list, err = c.compare(a, s)
+		return err
+	})
 	if err != nil {
-		return err
-	}
-	if o.Engine, err = engine(a.ctx, cfg, o.Log); err != nil {
-		return err
-	}
-	s, err := hq.NewServer(o)
-	if err != nil {
-		return err
-	}
-	list, err := c.compare(a, s)
-	if err := errors.Join(err, s.Close()); err != nil {
 		return err
 	}
 	switch c.Format {
@@ -98,14 +85,11 @@ func (c *reconcileCmd) compare(a *app, s *hq.Server) ([]hq.Reconciliation, error
 	return list, nil
 }
 
-func (c *reconcileCmd) decide(a *app, cfg hq.Config) error {
-	s, err := a.ledger(cfg)
+func (c *reconcileCmd) decide(a *app) error {
+	d := hq.Decision{Finding: max(c.Confirm, c.Dismiss), Confirm: c.Confirm != 0, By: c.By, Note: c.Note}
+	err := a.withStores("hq reconcile --confirm N --by NAME --note TEXT", func(s *hq.Server) error { return s.Decide(a.ctx, d) })
 	if err != nil {
 		return err
-	}
-	d := hq.Decision{Finding: max(c.Confirm, c.Dismiss), Confirm: c.Confirm != 0, By: c.By, Note: c.Note}
-	if err := errors.Join(s.Decide(a.ctx, d), s.Close()); err != nil {
-		return cli.Usage("hq reconcile --confirm N --by NAME --note TEXT", "%w", err)
 	}
 	word := "dismissed"
 	if d.Confirm {

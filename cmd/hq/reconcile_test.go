@@ -2,8 +2,6 @@ package main
 
 import (
 	"bytes"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -35,15 +33,6 @@ func TestReconciliationTexts(t *testing.T) {
 		if err := write(&b); err != nil {
 			t.Fatal(err)
 		}
-		file := filepath.Join("testdata", name)
-		if *update {
-			if err := os.WriteFile(file, b.Bytes(), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(file)
-		if err != nil || !bytes.Equal(want, b.Bytes()) {
-			t.Errorf("%s: %v\n%s", name, err, b.Bytes())
-		}
+		golden(t, name, b.Bytes())
 	}
 }

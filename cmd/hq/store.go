@@ -66,19 +66,20 @@ func (c *storeAddCmd) Run(a *app) error {
 		}
 	}
 	st := hq.Store{ID: c.ID, Location: c.Location, Mode: mode, Account: c.Account, Name: c.Name, TimeZone: c.TimeZone, DayEnds: c.DayEnds}
-	if st.Location, err = c.location(a, cfg, st); err != nil {
+	if st.Location, err = c.location(a, st); err != nil {
 		return err
 	}
-	s, err := a.ledger(cfg)
+	var code string
+	var expires time.Time
+	err = a.withStores("hq store add --help", func(s *hq.Server) (err error) {
+		code, expires, err = s.AddStore(c.acting(a.ctx), st)
+		if err == nil && c.Trust != "" {
+			err = s.ConfigureStore(c.acting(a.ctx), c.ID, hq.Change{TrustKey: &c.Trust})
+		}
+		return err
+	})
 	if err != nil {
 		return err
-	}
-	code, expires, err := s.AddStore(c.acting(a.ctx), st)
-	if err == nil && c.Trust != "" {
-		err = s.ConfigureStore(c.acting(a.ctx), c.ID, hq.Change{TrustKey: &c.Trust})
-	}
-	if err := errors.Join(err, s.Close()); err != nil {
-		return cli.Usage("hq store add --help", "%w", err)
 	}
 	if c.Format == "json" {
 		return writeJSON(a.stdout, struct {
@@ -94,7 +95,7 @@ func (c *storeAddCmd) Run(a *app) error {
 }
 
 // location is the store's Location, made at Stripe if that was asked for.
-func (c *storeAddCmd) location(a *app, cfg hq.Config, st hq.Store) (string, error) {
+func (c *storeAddCmd) location(a *app, st hq.Store) (string, error) {
 	const hint = "hq store add --help"
 	if c.Create == "" && c.Location == "" {
 		return "", cli.Usage(hint, "read arguments: missing flags: --location=tml_… or --create-location=FILE")
@@ -111,39 +112,16 @@ func (c *storeAddCmd) location(a *app, cfg hq.Config, st hq.Store) (string, erro
 	if err != nil {
 		return "", cli.Usage(hint, "%w", err)
 	}
-	o, err := options(cfg, slog.New(slog.DiscardHandler))
+	var id string
+	err = a.withStripe(func(s *hq.Server) (err error) {
+		id, err = s.CreateLocation(a.ctx, st, place)
+		return err
+	})
 	if err != nil {
 		return "", err
-	}
-	if o.Engine, err = engine(a.ctx, cfg, o.Log); err != nil {
-		return "", err
-	}
-	s, err := hq.NewServer(o)
-	if err != nil {
-		return "", err
-	}
-	id, err := s.CreateLocation(a.ctx, st, place)
-	if err := errors.Join(err, s.Close()); err != nil {
-		return "", cli.CouldNot("", "%w", err)
 	}
 	fmt.Fprintf(a.stderr, "made Location %s at Stripe\n", id)
 	return id, nil
-}
-
-// withStores opens the record of stores beside a running headquarters.
-func (a *app) withStores(hint string, do func(*hq.Server) error) error {
-	cfg, err := a.load()
-	if err != nil {
-		return err
-	}
-	s, err := a.ledger(cfg)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(do(s), s.Close()); err != nil {
-		return cli.Usage(hint, "%w", err)
-	}
-	return nil
 }
 
 type storeMoveCmd struct {
@@ -221,13 +199,48 @@ func (c *storeConfigureCmd) Run(a *app) error {
 	return err
 }
 
-// ledger opens the database beside a running headquarters, for a person's act.
-func (a *app) ledger(cfg hq.Config) (*hq.Server, error) {
-	e, err := engine(a.ctx, cfg, slog.New(slog.DiscardHandler))
+// onLedger lets do work on the database, beside a running headquarters.
+func (a *app) onLedger(do func(*hq.Server) error) error {
+	cfg, err := a.load()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return hq.NewServer(hq.Options{Database: cfg.Database, Engine: e, SharedStores: cfg.Fleet.SharedStores})
+	return a.on(cfg, hq.Options{Database: cfg.Database, SharedStores: cfg.Fleet.SharedStores, Log: slog.New(slog.DiscardHandler)}, do)
+}
+
+// withStores is onLedger for a person's act: what is refused is a wrong use, with a hint.
+func (a *app) withStores(hint string, do func(*hq.Server) error) error {
+	return a.onLedger(func(s *hq.Server) error {
+		if err := do(s); err != nil {
+			return cli.Usage(hint, "%w", err)
+		}
+		return nil
+	})
+}
+
+// withStripe is onLedger with the keys of Stripe's.
+func (a *app) withStripe(do func(*hq.Server) error) error {
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	o, err := options(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	return a.on(cfg, o, do)
+}
+
+// on opens what o says on the configured database, and closes it again.
+func (a *app) on(cfg hq.Config, o hq.Options, do func(*hq.Server) error) (err error) {
+	if o.Engine, err = engine(a.ctx, cfg, o.Log); err != nil {
+		return err
+	}
+	s, err := hq.NewServer(o)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(s), s.Close())
 }
 
 func writeJSON(w io.Writer, v any) error {

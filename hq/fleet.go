@@ -19,6 +19,8 @@ type StoreView struct {
 	ReportedAt  *time.Time `json:"reported_at"`  // null: never
 	Network     string     `json:"network,omitempty"`
 	Report      *Report    `json:"report"` // the last one, however old
+	// Configuration is what was wanted of its readers; absent: nothing.
+	Configuration *ConfigurationState `json:"configuration,omitempty"`
 	// Shared are the faults that it has together with others.
 	Shared []SharedFault `json:"shared,omitempty"`
 }
@@ -39,11 +41,18 @@ func (s *Server) Fleet(ctx context.Context, atLeast int) ([]StoreView, []SharedF
 	if err != nil {
 		return nil, nil, err
 	}
+	wanted, err := s.configurations(ctx, "")
+	if err != nil {
+		return nil, nil, err
+	}
 	list := make([]StoreView, 0, len(records))
 	at := map[string]int{}
 	for i, rec := range records {
 		list = append(list, StoreView{StoreRecord: rec, Verdict: VerdictUnknown})
 		at[rec.ID] = i
+		if c, ok := wanted[rec.ID]; ok {
+			list[i].Configuration = &c
+		}
 	}
 	// The submit chain's last operation is the last that was taken from the store.
 	rows, err := s.db.r.QueryContext(ctx, `SELECT s.id, coalesce(o.recorded_at, 0), coalesce(r.at, 0), coalesce(r.network, ''), r.body FROM stores s
@@ -78,6 +87,7 @@ func (s *Server) Fleet(ctx context.Context, atLeast int) ([]StoreView, []SharedF
 		if err := json.Unmarshal(body, v.Report); err != nil {
 			return nil, nil, fmt.Errorf("read report of store %q: %w", id, err)
 		}
+		v.Report.Checklist = v.Configuration.amend(v.Report.Checklist)
 		if v.Verdict = v.Report.Verdict; now.Sub(when) > silentAfter {
 			v.Verdict = VerdictSilent
 		}

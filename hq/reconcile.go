@@ -236,6 +236,9 @@ func (s *Server) closeDay(ctx context.Context, store string) error {
 	if err := s.sayPlace(ctx, rec.Store); err != nil {
 		return err
 	}
+	if err := s.checkConfiguration(ctx, rec.Store); err != nil {
+		return err
+	}
 	day, err := time.Parse(dayForm, last)
 	if err != nil {
 		return err

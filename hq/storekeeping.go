@@ -189,6 +189,7 @@ func (s *Server) RemoveStore(ctx context.Context, id string) error {
 			`UPDATE stores SET standing = 'removed', credential = NULL WHERE id = ?`,
 			`DELETE FROM tills WHERE store = ?`,
 			`DELETE FROM codes WHERE store = ?`,
+			`DELETE FROM configurations WHERE store = ?`,
 			`DELETE FROM report_changes WHERE store = ?`,
 			`DELETE FROM reports WHERE store = ?`,
 		} {
@@ -205,11 +206,13 @@ func (s *Server) RemoveStore(ctx context.Context, id string) error {
 	return nil
 }
 
+var errNoStore = errors.New("there is no such store")
+
 // store reads a store that was not removed.
 func (t *tx) store(id string) (record, error) {
 	rec, err := readStore(t, `id = ?`, id)
 	if isNoRows(err) || err == nil && rec.standing == storeRemoved {
-		return rec, errors.New("there is no such store")
+		return rec, errNoStore
 	}
 	return rec, err
 }

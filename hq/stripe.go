@@ -28,6 +28,11 @@ type Stripe interface {
 	Readers(ctx context.Context, account, location string) ([]json.RawMessage, error)
 	Events(ctx context.Context, account, after string) ([]Event, error) // oldest first
 	Verify(payload []byte, signature string, secrets []string) (Event, error)
+	// Configuration is what the readers of a Location are told; LocationsWith lists whose own one it is.
+	Configuration(ctx context.Context, account, location string) (Configuration, error)
+	LocationsWith(ctx context.Context, account, configuration string) ([]string, error)
+	Configure(ctx context.Context, account, id, key string, form url.Values) (string, error) // id "": a new one; returns its id
+	Assign(ctx context.Context, account, location, configuration, key string) error
 	// CountReads has f called before each request that only reads, with its account.
 	CountReads(f func(account string))
 	// Restricted refuses a key that can do more than headquarters in a shop may.
@@ -81,6 +86,13 @@ type RefundObject struct {
 	Metadata map[string]string
 	Created  time.Time
 	Raw      json.RawMessage
+}
+
+// Configuration is what readers of a Location are told. It holds secrets.
+type Configuration struct {
+	ID      string          // of the Location's own; "": it has none
+	Own     json.RawMessage // over the default, part by part
+	Default json.RawMessage // the account's
 }
 
 // Event is one of Stripe's events.

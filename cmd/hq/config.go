@@ -11,6 +11,9 @@ import (
 type configCmd struct {
 	Init  configInitCmd  `cmd:"" help:"Write the default file, every key explained."`
 	Check configCheckCmd `cmd:"" help:"Say whether the file is right."`
+
+	Diff  configDiffCmd  `cmd:"" help:"Compare what readers are told by Stripe's Configuration with what is wanted."`
+	Apply configApplyCmd `cmd:"" help:"Have readers told what is wanted."`
 }
 
 type configInitCmd struct {

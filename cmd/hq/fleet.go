@@ -51,9 +51,23 @@ func (a *app) fleet(atLeast int) (list []hq.StoreView, faults []hq.SharedFault, 
 
 // writeFleet is the list for people.
 func writeFleet(out io.Writer, list []hq.StoreView, faults []hq.SharedFault, now time.Time) error {
-	w := bufio.NewWriter(out)
+	w, drifts := bufio.NewWriter(out), false
 	for _, f := range faults {
 		fmt.Fprintf(w, "SHARED  %s\n        %s\n        %s\n\n", f, f.Title, strings.Join(f.Stores, ", "))
+	}
+	for _, st := range list {
+		if c := st.Configuration; c != nil {
+			for _, d := range c.Differences {
+				fmt.Fprintf(w, "DRIFT   %s: %s\n", st.ID, d)
+			}
+			if c.Unknown != "" {
+				fmt.Fprintf(w, "UNKNOWN %s: %s\n", st.ID, c.Unknown)
+			}
+			drifts = drifts || len(c.Differences) > 0 || c.Unknown != ""
+		}
+	}
+	if drifts {
+		fmt.Fprintln(w)
 	}
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "STORE\tLOCATION\tACCOUNT\tMODE\tTIME ZONE\tHUB\tVERDICT\tCONTACT\tVERSION\tWAITING\tCHECKLIST\tCAUSES\tNAME")

@@ -30,6 +30,9 @@ func aFleet(now time.Time) []hq.StoreView {
 		store("0413", hq.VerdictUnknown, nil, nil), store("0414", "ready", ago(3*time.Minute), failing),
 	}
 	list[4].Name = "High Street"
+	list[0].Configuration = &hq.ConfigurationState{By: "A. Meyer", At: now.Add(-time.Hour), CheckedAt: ago(time.Hour),
+		Differences: []hq.Difference{{Part: "update_window", Wanted: "02:00 to 05:00", Is: "none (midnight)"}}}
+	list[3].Configuration = &hq.ConfigurationState{By: "A. Meyer", At: now.Add(-time.Hour), CheckedAt: ago(time.Hour), Differences: []hq.Difference{}, Unknown: "read at Stripe: no answer"}
 	return list
 }
 

@@ -31,7 +31,7 @@ type commands struct {
 	Checklist   checklistCmd   `cmd:"" help:"Show the stores' deployment checklists, the worst first."`
 	Audit       auditCmd       `cmd:"" help:"Show who did what at headquarters, and when."`
 	Reads       readsCmd       `cmd:"" help:"Say how much of Stripe's allocation of reads is used up."`
-	Settings    configCmd      `cmd:"" name:"config" help:"Make or check a configuration file."`
+	Settings    configCmd      `cmd:"" name:"config" help:"Make or check a configuration file; compare and change what readers are told."`
 	Version     versionCmd     `cmd:"" help:"Say which build this is."`
 	Completion  completionCmd  `cmd:"" help:"Write a shell's completion script."`
 }

@@ -20,6 +20,7 @@ import (
 	"storehub/hq"
 	"storehub/internal/cli"
 	"storehub/internal/pgcluster"
+	"storehub/internal/sandbox"
 )
 
 var update = flag.Bool("update", false, "write the golden texts anew")
@@ -99,6 +100,23 @@ func settings(t *testing.T, more string) string {
 		}
 	}
 	return filepath.Join(dir, "hq.yaml")
+}
+
+// stripeAtHand is a sandbox that takes the key of settings.
+func stripeAtHand(t *testing.T) (box *sandbox.Sandbox, url string) {
+	t.Helper()
+	box, err := sandbox.New(sandbox.Options{RestrictedKey: "rk_test_very_secret", Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := httptest.NewServer(box.Handler())
+	t.Cleanup(func() {
+		front.Close()
+		if err := box.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return box, front.URL
 }
 
 // TestServeWhileAStoreIsAdded: headquarters serves, a person adds a store beside

@@ -3,31 +3,19 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"storehub/internal/cli"
-	"storehub/internal/sandbox"
 )
 
 // A store is added with a Location that is made for it; a file that lacks what the
 // country wants makes nothing.
 func TestStoreIsAddedWithALocationOfItsOwn(t *testing.T) {
-	box, err := sandbox.New(sandbox.Options{RestrictedKey: "rk_test_very_secret", Seed: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	front := httptest.NewServer(box.Handler())
-	defer func() {
-		front.Close()
-		if err := box.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	config := settings(t, "  api_base: "+front.URL+"\n")
+	_, url := stripeAtHand(t)
+	config := settings(t, "  api_base: "+url+"\n")
 	place := filepath.Join(t.TempDir(), "place.yaml")
 	add := func(address string) (int, string, string) {
 		t.Helper()

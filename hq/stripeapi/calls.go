@@ -120,7 +120,9 @@ const maxPages = 100
 // pages reads a listing to its end.
 func (a *API) pages(ctx context.Context, r request) ([]json.RawMessage, error) {
 	list := []json.RawMessage{}
-	r.form = maps.Clone(r.form)
+	if r.form = maps.Clone(r.form); r.form == nil {
+		r.form = url.Values{}
+	}
 	r.form.Set("limit", "100")
 	for range maxPages {
 		p, err := a.page(ctx, r)

@@ -13,8 +13,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -58,19 +56,11 @@ func (k Key) Mode() (doors.Mode, error) {
 
 // ReadKey reads a key from a file that others may not read.
 func ReadKey(file string) (Key, error) {
-	info, err := os.Stat(file)
+	text, err := hq.ReadSecret("Stripe key", file)
 	if err != nil {
-		return "", fmt.Errorf("read Stripe key: %w", err)
+		return "", err
 	}
-	// Group bits are left alone: systemd shows a credential's ACL there.
-	if runtime.GOOS != "windows" && info.Mode().Perm()&0o007 != 0 {
-		return "", fmt.Errorf("read Stripe key %s: everyone may read it: chmod 600 it", file)
-	}
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return "", fmt.Errorf("read Stripe key: %w", err)
-	}
-	k := Key(strings.TrimSpace(string(b)))
+	k := Key(text)
 	if _, err := k.Mode(); err != nil {
 		return "", fmt.Errorf("read Stripe key %s: %w", file, err)
 	}
@@ -224,7 +214,7 @@ func answerOf(r request, err error) error {
 func endpoint(path string) string {
 	parts := strings.Split(path, "/")
 	for i, p := range parts {
-		for _, prefix := range []string{"pi_", "tmr_", "tml_", "pm_", "ch_", "re_", "seti_", "cus_", "evt_"} {
+		for _, prefix := range []string{"pi_", "tmr_", "tml_", "tmc_", "pm_", "ch_", "re_", "seti_", "cus_", "evt_"} {
 			if strings.HasPrefix(p, prefix) {
 				parts[i] = "*"
 			}

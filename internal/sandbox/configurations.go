@@ -13,6 +13,7 @@ type configuration struct {
 	RebootWindow     *rebootWindow `json:"reboot_window,omitempty"`
 	StripeS700       *splashscreen `json:"stripe_s700,omitempty"`
 	StripeS710       *splashscreen `json:"stripe_s710,omitempty"`
+	Wifi             *wifi         `json:"wifi,omitempty"`
 }
 
 type (
@@ -24,6 +25,12 @@ type (
 	}
 	security struct {
 		AdminMenuPasscode string `json:"admin_menu_passcode"`
+	}
+	wifi struct {
+		Type     string            `json:"type"`
+		Personal map[string]string `json:"personal_psk,omitempty"`
+		PEAP     map[string]string `json:"enterprise_eap_peap,omitempty"`
+		TLS      map[string]string `json:"enterprise_eap_tls,omitempty"`
 	}
 	rebootWindow struct {
 		StartHour int64 `json:"start_hour"`
@@ -53,6 +60,7 @@ func (c *call) readConfiguration(k *configuration) {
 	readPart(c, "stripe_s700", &k.StripeS700, (*call).readSplash)
 	readPart(c, "stripe_s710", &k.StripeS710, (*call).readSplash)
 	readPart(c, "reboot_window", &k.RebootWindow, (*call).readWindow)
+	readPart(c, "wifi", &k.Wifi, (*call).readWifi)
 	if c.given("reader_security") && !isPreview(c.version) {
 		c.fail(unknownParam("reader_security"))
 	}
@@ -131,6 +139,45 @@ func (c *call) readSecurity(name string) *security {
 		c.fail(invalid("", name+"[admin_menu_passcode]", "The passcode must be exactly 5 digits."))
 	}
 	return &security{code}
+}
+
+// wifiParts are the networks' types with what each needs and takes.
+var wifiParts = map[string]struct{ needs, takes []string }{
+	"personal_psk":        {[]string{"ssid", "password"}, nil},
+	"enterprise_eap_peap": {[]string{"ssid", "username", "password"}, []string{"ca_certificate_file"}},
+	"enterprise_eap_tls":  {[]string{"ssid", "client_certificate_file", "private_key_file"}, []string{"private_key_file_password", "ca_certificate_file"}},
+}
+
+// readWifi takes a network of one type. Stripe does not try it.
+func (c *call) readWifi(name string) *wifi {
+	h := c.hash(name, "type", "personal_psk", "enterprise_eap_peap", "enterprise_eap_tls")
+	if h == nil {
+		return nil
+	}
+	w := &wifi{}
+	if f, ok := h["type"]; ok {
+		w.Type = c.textOf(f, name+"[type]")
+	} else {
+		c.fail(missing(name + "[type]"))
+	}
+	parts, known := wifiParts[w.Type]
+	f, given := h[w.Type]
+	if !known || !given || len(h) != 2 {
+		c.fail(invalid("", name+"[type]", "The type and the one hash of its settings must match."))
+		return w
+	}
+	part := name + "[" + w.Type + "]"
+	values := map[string]string{}
+	for field, v := range c.hashOf(f, part, append(parts.takes, parts.needs...)...) {
+		values[field] = c.textOf(v, part+"["+field+"]")
+	}
+	for _, field := range parts.needs {
+		if values[field] == "" {
+			c.fail(missing(part + "[" + field + "]"))
+		}
+	}
+	*map[string]*map[string]string{"personal_psk": &w.Personal, "enterprise_eap_peap": &w.PEAP, "enterprise_eap_tls": &w.TLS}[w.Type] = values
+	return w
 }
 
 func (s *Sandbox) createConfiguration(c *call) (any, *apiError) {

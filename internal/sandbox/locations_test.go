@@ -94,6 +94,28 @@ func TestTheAdminPasscodeIsForPreviewVersionsOnly(t *testing.T) {
 	}
 }
 
+func TestANetworkHasTheSettingsOfItsType(t *testing.T) {
+	sh := newShop(t)
+	path := "/v1/terminal/configurations/" + sh.ok("POST", "/v1/terminal/configurations", "name=A").str("id")
+	for _, bad := range []string{
+		"wifi[type]=personal_psk", "wifi[personal_psk][ssid]=Shop", "wifi[type]=none&wifi[none][ssid]=Shop", "wifi[type]=personal_psk&wifi[personal_psk][ssid]=Shop",
+		"wifi[type]=personal_psk&wifi[enterprise_eap_peap][ssid]=Shop", "wifi[type]=personal_psk&wifi[personal_psk][ssid]=Shop&wifi[personal_psk][username]=a",
+		"wifi[type]=personal_psk&wifi[personal_psk][ssid]=Shop&wifi[personal_psk][password]=",
+	} {
+		if r := sh.send("POST", path, bad); r.status != 400 {
+			t.Errorf("%s: %d %s", bad, r.status, r.raw)
+		}
+	}
+	sh.ok("POST", path, "wifi[type]=enterprise_eap_peap&wifi[enterprise_eap_peap][ssid]=Shop&wifi[enterprise_eap_peap][username]=a&wifi[enterprise_eap_peap][password]=b")
+	r := sh.ok("POST", path, "wifi[type]=personal_psk&wifi[personal_psk][ssid]=Shop&wifi[personal_psk][password]=secret")
+	if r.str("wifi.type") != "personal_psk" || r.str("wifi.personal_psk.password") != "secret" || r.at("wifi.enterprise_eap_peap") != nil {
+		t.Errorf("%s", r.raw)
+	}
+	if r := sh.ok("POST", path, "wifi="); r.at("wifi") != nil {
+		t.Errorf("after unsetting it: %s", r.raw)
+	}
+}
+
 func TestTheAccountHasADefaultConfigurationThatStays(t *testing.T) {
 	sh := newShop(t)
 	r := sh.ok("GET", "/v1/terminal/configurations", "is_account_default=true")

@@ -46,7 +46,7 @@ func allRoutes() (all []*route) {
 	add("POST", "/v1/terminal/locations/*", everyKey, locationParams, (*Sandbox).updateLocation)
 	add("DELETE", "/v1/terminal/locations/*", everyKey, "", (*Sandbox).deleteLocation)
 
-	const configurationParams = "name offline reboot_window reader_security cellular bbpos_wisepos_e stripe_s700 stripe_s710"
+	const configurationParams = "name offline reboot_window reader_security cellular bbpos_wisepos_e stripe_s700 stripe_s710 wifi"
 	add("POST", "/v1/terminal/configurations", everyKey, configurationParams, (*Sandbox).createConfiguration)
 	add("GET", "/v1/terminal/configurations", everyKey, paging+" is_account_default", (*Sandbox).listConfigurations)
 	add("GET", "/v1/terminal/configurations/*", everyKey, "", (*Sandbox).getConfiguration)

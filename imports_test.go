@@ -17,7 +17,8 @@ import (
 // architecture review.
 var rooms = map[string][]string{
 	// Leaves know nothing of ours.
-	"doors":        {},
+	"doors":        {"doors/words"},
+	"doors/words":  {}, // what the shop's staff reads, in its language
 	"netcheck":     {},
 	"offlinequeue": {},
 	"readers":      {},
@@ -26,13 +27,13 @@ var rooms = map[string][]string{
 	"diagnostics": {"netcheck", "offlinequeue", "readers"},
 
 	// The conversation with headquarters; Stripe stands behind one package.
-	"hq":             {"doors", "internal/yamlfile"},
+	"hq":             {"doors", "doors/words", "internal/yamlfile"},
 	"hq/stripeapi":   {"doors", "hq"},
 	"hq/conformance": {"doors", "hq"}, // asks what any headquarters must answer
 	"hq/postgres":    {},              // heavy: cmd/hq alone knows it
 
 	// The hub joins the roads.
-	"hub": {"diagnostics", "doors", "hq", "netcheck", "offlinequeue", "readers", "internal/mdns", "internal/rehearsal", "internal/yamlfile"},
+	"hub": {"diagnostics", "doors", "doors/words", "hq", "netcheck", "offlinequeue", "readers", "internal/mdns", "internal/rehearsal", "internal/yamlfile"},
 
 	// The mains pick a command and wire the parts.
 	"cmd/hub": {"diagnostics", "doors", "hq", "hq/stripeapi", "hub", "netcheck", "offlinequeue", "readers",

@@ -89,8 +89,9 @@ func outcomeStatus(op Operation) int {
 
 // failure is a failed operation as a refusal.
 func failure(op Operation) *Error {
-	e := ErrStripeRefused.With("%s failed: %s", op.Kind, operationForTill(op).Reason)
-	e.OperatorMessage = Words(op.Reason, "")
+	e := ErrStripeRefused.With("%s failed: %s", op.Kind, operationForTill(Till{}, op).Reason)
+	said := say(op.Reason, "")
+	e.OperatorMessage, e.Helps = said.sentence, said.helps
 	if e.OperatorMessage == ErrStripeRefused.OperatorMessage && op.Message != "" {
 		e.OperatorMessage = op.Message
 	}

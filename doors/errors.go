@@ -16,6 +16,7 @@ type Error struct {
 	Doc             string `json:"doc,omitempty"`
 	DeclineCode     string `json:"decline_code,omitempty"`
 	Stripe          string `json:"stripe_code,omitempty"` // Stripe's own code, where it refused
+	Helps           Helps  `json:"helps,omitempty"`       // what brings the sale on, where Stripe refused
 	RetryAfter      int    `json:"retry_after,omitempty"` // seconds; 0: not said
 }
 

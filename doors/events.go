@@ -35,7 +35,7 @@ func v1Events(d *door, q *ask) (answer, error) {
 	defer beating.Wait() // nobody may write once this returned, however it returns
 	defer cancel()
 
-	s := &stream{w: q.w, rc: http.NewResponseController(q.w)}
+	s := &stream{w: q.w, rc: http.NewResponseController(q.w), to: q.till}
 	h := q.w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no") // a proxy that collects lines would hold them back
@@ -64,6 +64,7 @@ type stream struct {
 	mu sync.Mutex
 	w  http.ResponseWriter
 	rc *http.ResponseController
+	to Till
 }
 
 func (s *stream) write(text string) error {
@@ -80,7 +81,7 @@ func (s *stream) write(text string) error {
 }
 
 func (s *stream) send(e Event) error {
-	data, err := json.Marshal(shown(e.Data)) // one line: it escapes every line break
+	data, err := json.Marshal(shown(s.to, e.Data)) // one line: it escapes every line break
 	if err != nil {
 		return fmt.Errorf("encode event %d: %w", e.Seq, err)
 	}
@@ -88,13 +89,13 @@ func (s *stream) send(e Event) error {
 }
 
 // shown hides in an event what is hidden in an operation.
-func shown(data any) any {
+func shown(t Till, data any) any {
 	switch v := data.(type) {
 	case Operation:
-		return operationForTill(v)
+		return operationForTill(t, v)
 	case *Operation:
 		if v != nil {
-			return operationForTill(*v)
+			return operationForTill(t, *v)
 		}
 	}
 	return data

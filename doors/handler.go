@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"storehub/doors/words"
 )
 
 // Options are what the doors need beside their backend.
@@ -28,6 +30,10 @@ type Options struct {
 	// Budget is how long a capture waits for its outcome. Zero: 6.5 s, because a
 	// till's client gives up after 10 s and every answer is due within 8.
 	Budget time.Duration
+
+	// Language is what the store's staff reads, where a till does not say; see
+	// [words.Languages]. "" is English.
+	Language string
 
 	// Known tells what is known already: whether headquarters is known to be out
 	// of reach, and a sentence for the cashier that names the cause (may be empty).
@@ -207,12 +213,22 @@ func (d *door) till(q *ask) (Till, error) {
 	if from, err := netip.ParseAddrPort(q.RemoteAddr); err == nil {
 		till.Addr = from.Addr().Unmap().WithZone("")
 	}
+	till.Language = d.language(q)
 	return till, nil
+}
+
+// language is what the person reads who will see the answer.
+func (d *door) language(q *ask) string {
+	return words.Match(q.Header.Get("Accept-Language"), d.o.Language)
 }
 
 // refuse answers in the encoding that the surface's clients read.
 func (d *door) refuse(q *ask, err error, took time.Duration) {
 	e := forTill(d.refusal(err))
+	if said := words.In(d.language(q), e.OperatorMessage); said != e.OperatorMessage {
+		e = e.Operator(said)
+		q.w.Header().Set("Content-Language", d.language(q))
+	}
 	level := slog.LevelInfo
 	if e.Status >= 500 {
 		level = slog.LevelWarn

@@ -71,7 +71,8 @@ type Till struct {
 	Scope Scope  `json:"scope"`
 	Mode  Mode   `json:"mode"`
 
-	Addr netip.Addr `json:"-"` // where it asks from; invalid where that is not known
+	Addr     netip.Addr `json:"-"` // where it asks from; invalid where that is not known
+	Language string     `json:"-"` // what whoever stands at it reads, see [words.Languages]; "" is English
 }
 
 // MayPut refuses what the till's scope may not ask for.

@@ -124,7 +124,7 @@ func v1PutOperation(d *door, q *ask) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{status: http.StatusAccepted, body: encodeJSON(operationForTill(stored))}, nil
+	return answer{status: http.StatusAccepted, body: encodeJSON(operationForTill(q.till, stored))}, nil
 }
 
 func v1Operation(d *door, q *ask) (answer, error) {
@@ -136,7 +136,7 @@ func v1Operation(d *door, q *ask) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return ok(encodeJSON(operationForTill(op)))
+	return ok(encodeJSON(operationForTill(q.till, op)))
 }
 
 // The number of operations that a list shows: asked for nothing, and at most.
@@ -169,7 +169,7 @@ func v1ListOperations(d *door, q *ask) (answer, error) {
 	}
 	shown := make([]Operation, 0, len(list))
 	for _, op := range list {
-		shown = append(shown, operationForTill(op))
+		shown = append(shown, operationForTill(q.till, op))
 	}
 	return ok(encodeJSON(struct {
 		Operations []Operation `json:"operations"`

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"storehub/doors"
+	"storehub/doors/words"
 )
 
 // tillBackend is what stands behind headquarters' own doors, for one store: the
@@ -165,7 +166,7 @@ func (b tillBackend) Readers(ctx context.Context, _ doors.Till) (any, error) {
 
 // Status implements [doors.Backend]. What only a machine in the shop can see is
 // not in it: an absent field is not known.
-func (b tillBackend) Status(ctx context.Context, _ doors.Till) (any, error) {
+func (b tillBackend) Status(ctx context.Context, t doors.Till) (any, error) {
 	rec, err := b.record(ctx)
 	if err != nil {
 		return nil, err
@@ -187,7 +188,7 @@ func (b tillBackend) Status(ctx context.Context, _ doors.Till) (any, error) {
 		Causes          []any          `json:"causes"`
 		Queue           map[string]int `json:"queue"`
 		Readers         []any          `json:"readers"`
-	}{rec.ID, rec.Mode, can, sentence, map[string]any{"state": "headquarters"}, []any{}, map[string]int{"accepted": open}, []any{}}, nil
+	}{rec.ID, rec.Mode, can, words.In(t.Language, sentence), map[string]any{"state": "headquarters"}, []any{}, map[string]int{"accepted": open}, []any{}}, nil
 }
 
 var errAskTheHub = doors.ErrNotFound.With("only the store's hub can tell; this is headquarters")

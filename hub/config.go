@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"storehub/doors/words"
 )
 
 // Config is hub.yaml. Secrets never stand in it: it names the files that hold them.
@@ -63,7 +65,10 @@ type StripeConfig struct {
 }
 
 // APIConfig is who may call from a browser.
-type APIConfig struct{ Origins []string }
+type APIConfig struct {
+	Origins  []string
+	Language string // what the shop's staff reads, see [words.Languages]
+}
 
 // ChecksConfig says how the hub looks at its network.
 type ChecksConfig struct {
@@ -101,6 +106,7 @@ func DefaultConfig() Config {
 		StateDir: "/var/lib/storehub",
 		Listen:   ":7443",
 		MDNS:     true,
+		API:      APIConfig{Language: words.English},
 		Checks: ChecksConfig{
 			Every:       5 * time.Minute,
 			Integration: "auto",

@@ -101,7 +101,7 @@ func TestWholeFileIsRead(t *testing.T) {
 		TLS:     TLSConfig{CertFile: "/etc/c.pem", KeyFile: "/etc/k.pem"},
 		Metrics: MetricsConfig{Listen: "127.0.0.1:9743"},
 		HQ:      HQConfig{URL: "https://hq.example.com", CAFile: "/etc/ca.pem", CredentialFile: "/etc/cred"},
-		API:     APIConfig{Origins: []string{"https://pos.example.com", "http://localhost:3000"}},
+		API:     APIConfig{Origins: []string{"https://pos.example.com", "http://localhost:3000"}, Language: "pl"},
 		Checks: ChecksConfig{
 			Every: time.Minute, Integration: "sdk-js", Workday: 10 * time.Hour,
 			Readers: []string{"192.168.7.31"}, Endpoints: []string{"erp.example.com", "erp.example.com:8443"}, IPRangesFile: "/r",

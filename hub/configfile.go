@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"storehub/doors"
+	"storehub/doors/words"
 	"storehub/internal/yamlfile"
 )
 
@@ -39,7 +40,8 @@ var keys = yamlfile.Keys[Config]{
 
 	"mdns": yamlfile.Choice(func(c *Config, s string) { c.MDNS = s == "on" }, "on", "off"),
 
-	"api.origins": yamlfile.List(func(c *Config) *[]string { return &c.API.Origins }, doors.CheckOrigin),
+	"api.origins":  yamlfile.List(func(c *Config) *[]string { return &c.API.Origins }, doors.CheckOrigin),
+	"api.language": yamlfile.Choice(func(c *Config, s string) { c.API.Language = s }, words.Languages()...),
 
 	// 30s is the least, since a run of checks may take 5 s and is traffic that
 	// somebody pays for.

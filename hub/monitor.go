@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"slices"
@@ -186,26 +187,27 @@ func (m *monitor) current() diagnostics.Report {
 	return m.report
 }
 
-// whyNoHQ names the root of headquarters' silence, if there is one.
-func (m *monitor) whyNoHQ() (title string, known bool) {
+// whyNoHQ names the root of headquarters' silence to the shop's staff, if there is one.
+func (m *monitor) whyNoHQ() (sentence string, known bool) {
 	const code = "hq_unreachable"
 	for _, c := range m.current().Causes {
 		if c.Flapping != nil && !c.Flapping.Present {
 			continue
 		}
 		if c.Code == code || slices.Contains(c.Explains, code) {
-			return c.Title, true
+			return cmp.Or(c.Operator, c.Title), true
 		}
 	}
 	return "", false
 }
 
-// whyBlocked names the first critical cause that is there now, if there is one.
-func (m *monitor) whyBlocked() (title string, blocked bool) {
+// whyBlocked names the first critical cause that is there now to the shop's staff, if
+// there is one.
+func (m *monitor) whyBlocked() (sentence string, blocked bool) {
 	for _, c := range m.current().Causes {
 		f := c.Flapping
 		if c.Severity == diagnostics.Critical || f != nil && f.Present && f.Severity == diagnostics.Critical {
-			return c.Title, true
+			return cmp.Or(c.Operator, c.Title), true
 		}
 	}
 	return "", false

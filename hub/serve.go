@@ -101,11 +101,12 @@ func (s *servers) server(handler http.Handler) *http.Server {
 // handler is everything on the main address: the doors, and what needs no credential.
 func (h *Hub) handler(s *servers) http.Handler {
 	till := doors.Handler(h, doors.Options{
-		Origins: h.cfg.API.Origins,
-		Hosts:   s.hosts(),
-		Known:   h.knownDown,
-		Log:     h.log,
-		OnToken: h.metrics.token,
+		Origins:  h.cfg.API.Origins,
+		Language: h.cfg.API.Language,
+		Hosts:    s.hosts(),
+		Known:    h.knownDown,
+		Log:      h.log,
+		OnToken:  h.metrics.token,
 	})
 	own := http.NewServeMux()
 	own.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })

@@ -7,6 +7,7 @@ import (
 
 	"storehub/diagnostics"
 	"storehub/doors"
+	"storehub/doors/words"
 	"storehub/offlinequeue"
 	"storehub/readers"
 )
@@ -49,7 +50,11 @@ type QueueStatus struct {
 }
 
 // Status implements [doors.Backend].
-func (h *Hub) Status(context.Context, doors.Till) (any, error) { return h.status(), nil }
+func (h *Hub) Status(_ context.Context, t doors.Till) (any, error) {
+	s := h.status()
+	s.OperatorMessage = words.In(t.Language, s.OperatorMessage)
+	return s, nil
+}
 
 // Diagnosis implements [doors.Backend].
 func (h *Hub) Diagnosis(context.Context, doors.Till) (any, error) { return h.monitor.current(), nil }
@@ -122,7 +127,7 @@ func canTake(r diagnostics.Report, connectivity string) (bool, string) {
 	case "offline":
 		return false, doors.ErrHQUnreachable.OperatorMessage
 	case "refused":
-		return false, "Card payments are down: headquarters does not accept this store's hub."
+		return false, notOurHub
 	case "unknown":
 		return false, "The hub has just started and does not know yet whether card payments work."
 	}

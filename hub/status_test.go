@@ -128,3 +128,16 @@ func TestADiagnosisThatChangesIsTold(t *testing.T) {
 	f.mend()
 	await(t, events, func(e sse) bool { return e.Type == eventDiagnosis && !strings.Contains(e.Data, `"hq_unreachable"`) })
 }
+
+func TestTheStatusSpeaksTheTillsLanguage(t *testing.T) {
+	h := bare(t)
+	for lang, want := range map[string]string{
+		"":   "The hub has just started and does not know yet whether card payments work.",
+		"de": "Der Store Hub ist gerade gestartet und weiß noch nicht, ob Kartenzahlung geht.",
+	} {
+		got, err := h.Status(t.Context(), doors.Till{Language: lang})
+		if s, ok := got.(Status); err != nil || !ok || s.OperatorMessage != want {
+			t.Errorf("%q: %+v, %v", lang, got, err)
+		}
+	}
+}

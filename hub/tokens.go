@@ -74,12 +74,12 @@ func through[T any](ctx context.Context, h *Hub, ask func(context.Context) (T, e
 		if refusal.Code == doors.ErrCredential.Code {
 			// Ours, not the till's: it must not read this as its own 401.
 			return none, doors.ErrHQUnreachable.With("headquarters refuses this hub's credential").
-				Operator("Card payments are down: headquarters does not accept this store's hub.")
+				Operator(notOurHub)
 		}
 		if refusal.Code == doors.ErrStripeSilent.Code {
 			h.monitor.look()
-			if title, blocked := h.monitor.whyBlocked(); blocked {
-				return none, refusal.Operator(downSentence(title))
+			if why, blocked := h.monitor.whyBlocked(); blocked {
+				return none, refusal.Operator(downSentence(why))
 			}
 		}
 		return none, refusal
@@ -95,40 +95,43 @@ func (h *Hub) knownDown() (bool, string) {
 	s := h.link.state()
 	if !s.NoStripe.IsZero() && time.Since(s.NoStripe) <= knownDeadFor {
 		// Headquarters is there, in this very process perhaps, and cannot reach Stripe.
-		if title, blocked := h.monitor.whyBlocked(); blocked {
-			return true, downSentence(title)
+		if why, blocked := h.monitor.whyBlocked(); blocked {
+			return true, downSentence(why)
 		}
 	}
 	if s.Failing.IsZero() || time.Since(s.LastFail) > knownDeadFor {
 		return false, ""
 	}
-	title, agrees := h.monitor.whyNoHQ()
+	why, agrees := h.monitor.whyNoHQ()
 	if !agrees {
 		return false, ""
 	}
-	return true, downSentence(title)
+	return true, downSentence(why)
 }
 
 func (h *Hub) unreachable(detail string) *doors.Error {
 	err := doors.ErrHQUnreachable.With("headquarters did not answer: %s", detail)
-	if title, ok := h.monitor.whyNoHQ(); ok {
-		return err.Operator(downSentence(title))
+	if why, ok := h.monitor.whyNoHQ(); ok {
+		return err.Operator(downSentence(why))
 	}
 	return err
 }
 
+// notOurHub is what a till reads where headquarters refuses the hub.
+const notOurHub = "Card payments are down: headquarters does not accept this store's hub."
+
 // downSentence makes "Card payments are down: the store's internet line is cut."
-// of a cause's title.
-func downSentence(title string) string {
-	first, size := utf8.DecodeRuneInString(title)
-	second, _ := utf8.DecodeRuneInString(title[size:])
+// of what a cause is called.
+func downSentence(cause string) string {
+	first, size := utf8.DecodeRuneInString(cause)
+	second, _ := utf8.DecodeRuneInString(cause[size:])
 	if unicode.IsUpper(first) && !unicode.IsUpper(second) { // not "DNS is down"
-		title = string(unicode.ToLower(first)) + title[size:]
+		cause = string(unicode.ToLower(first)) + cause[size:]
 	}
-	if title != "" && title[len(title)-1] == '.' {
-		title = title[:len(title)-1]
+	if cause != "" && cause[len(cause)-1] == '.' {
+		cause = cause[:len(cause)-1]
 	}
-	return "Card payments are down: " + title + "."
+	return "Card payments are down: " + cause + "."
 }
 
 func objectID(obj json.RawMessage) string {

@@ -88,7 +88,7 @@ func TestTheMessageNamesTheRootCause(t *testing.T) {
 	h := bare(t)
 	h.monitor.check = nil
 	h.monitor.mu.Lock()
-	h.monitor.report = diagnostics.Report{Causes: []diagnostics.Cause{{Code: "wan_down", Title: "The store's internet line is down", Explains: []string{"hq_unreachable"}}}}
+	h.monitor.report = diagnostics.Report{Causes: []diagnostics.Cause{{Code: "wan_down", Title: "The internet line is down", Operator: "The store's internet line is down.", Explains: []string{"hq_unreachable"}}}}
 	h.monitor.mu.Unlock()
 	var refusal *doors.Error
 	if err := h.unreachable("x"); !errors.As(err, &refusal) || refusal.OperatorMessage != "Card payments are down: the store's internet line is down." {

@@ -33,7 +33,7 @@ func (s *Server) PretendSchema(t *testing.T, version int) {
 func (s *Server) Everything(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
-	for _, table := range []string{"stores", "locations", "codes", "chain", "operations", "attempts", "intents", "feed", "stripe_events", "cursors", "actions", "findings", "leases", "buckets", "reader_lists", "reports", "report_changes", "audit", "configurations"} {
+	for _, table := range []string{"stores", "locations", "codes", "chain", "operations", "attempts", "intents", "feed", "stripe_events", "cursors", "actions", "findings", "leases", "buckets", "reader_lists", "reports", "report_changes", "audit", "configurations", "policies"} {
 		rows, err := s.db.r.Query(`SELECT * FROM ` + table)
 		if err != nil {
 			t.Fatal(err)

@@ -256,8 +256,10 @@ func (s *Server) renewEpoch(t *tx, store, why string) error {
 		}
 	}
 	t.wakened[store] = true
-	_, err := t.find(store, "epoch_renewed", epoch, why)
-	return err
+	if _, err := t.find(store, "epoch_renewed", epoch, why); err != nil {
+		return err
+	}
+	return t.pushPolicy(store)
 }
 
 // record puts one offered operation on disk, or recognises it.

@@ -30,6 +30,15 @@ type Report struct {
 	// What stores may have in common.
 	Resolvers []string `json:"resolvers,omitempty"` // addresses that the shop's machines ask for names
 	Software  []string `json:"software,omitempty"`  // versions that readers run
+	// Policy is what of headquarters' policies is in force; absent: none was ever heard of.
+	Policy *ReportPolicy `json:"policy,omitempty"`
+}
+
+// ReportPolicy says which policy a hub holds, and which it could not take.
+type ReportPolicy struct {
+	Version uint64 `json:"version"`           // in force; 0: none
+	Refused uint64 `json:"refused,omitempty"` // since then; 0: none
+	Why     string `json:"why,omitempty"`
 }
 
 // ReportCause is a cause of the diagnosis, without its evidence.
@@ -127,6 +136,11 @@ func (r Report) check() error {
 		}
 	}
 	texts = append(texts, r.Software...)
+	if p := r.Policy; p != nil {
+		if texts = append(texts, p.Why); max(p.Version, p.Refused) > 1<<53 {
+			return doors.ErrInvalidField.With("a version is too high")
+		}
+	}
 	for what, n := range lists {
 		if n[0] > n[1] {
 			return doors.ErrInvalidField.With("%s: more than %d", strings.ToValidUTF8(what, "?"), n[1])
@@ -190,6 +204,9 @@ func (s *Server) keepReport(ctx context.Context, store string, r Report, network
 		if _, err := t.Exec(`INSERT INTO reports (store, at, verdict, causes, network, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
 			ON CONFLICT (store) DO UPDATE SET at = ?2, verdict = ?3, causes = ?4, network = ?5, body = ?6`,
 			store, ms(t.now), r.Verdict, causes, network, body); err != nil {
+			return err
+		}
+		if err := t.holds(store, r.Policy); err != nil {
 			return err
 		}
 		if err := s.db.fault("report:keep"); err != nil || !news {

@@ -115,6 +115,11 @@ func (s *Server) ConfigureStore(ctx context.Context, id string, c Change) error 
 				return err
 			}
 		}
+		if was.RefundLimit != rec.RefundLimit { // the hub need not wait until it asks for its record
+			if _, err := t.setPolicy(actor(ctx), id, ShopPolicy{RefundLimit: &rec.RefundLimit}, false); err != nil {
+				return err
+			}
+		}
 		if c.Revoke == nil {
 			return nil
 		}
@@ -190,6 +195,7 @@ func (s *Server) RemoveStore(ctx context.Context, id string) error {
 			`DELETE FROM tills WHERE store = ?`,
 			`DELETE FROM codes WHERE store = ?`,
 			`DELETE FROM configurations WHERE store = ?`,
+			`DELETE FROM policies WHERE store = ?`,
 			`DELETE FROM report_changes WHERE store = ?`,
 			`DELETE FROM reports WHERE store = ?`,
 		} {

@@ -116,7 +116,8 @@ type Feed struct {
 // operation: accepted (with reason, unknown or deadline), succeeded or failed.
 // Type "reversal" adds Reversal. Type "event" carries one of Stripe's events
 // that concerns the store (Event, Object); "finding" one of headquarters' that a
-// person must look at before a deadline.
+// person must look at before a deadline; "policy" what was decided for the shop, the
+// last line of which holds.
 type Item struct {
 	Seq      uint64          `json:"seq"`
 	Type     string          `json:"type"`
@@ -131,6 +132,7 @@ type Item struct {
 	Reversal json.RawMessage `json:"reversal,omitempty"`
 	Event    string          `json:"event,omitempty"`  // Stripe's event type
 	Object   json.RawMessage `json:"object,omitempty"` // {"id":…,"object":…,"status":…}, never the whole
+	Policy   json.RawMessage `json:"policy,omitempty"` // a ShopPolicy
 }
 
 // Resolutions tells what persons in the shop have seen to. It may be told again.

@@ -321,6 +321,7 @@ func (h *Hub) settle(ctx context.Context, c offlinequeue.Cursor, f hq.Feed) erro
 		outs = append(outs, out)
 		next.Seq = max(next.Seq, it.Seq)
 	}
+	h.takePolicies(f.Items)
 	if err := h.queue.Settle(ctx, next, outs); err != nil {
 		h.log.Error("settle outcomes", "err", err)
 		return err

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -239,32 +238,6 @@ func checkEndpoint(s string) error {
 func checkReader(s string) error {
 	if _, err := netip.ParseAddr(s); err != nil {
 		return fmt.Errorf("%q is not an IP address", s)
-	}
-	return nil
-}
-
-var weekdays = []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
-
-// checkHours takes "mon-sat 08:00-22:00"; the end may be before the beginning,
-// it is then the next day's.
-func checkHours(s string) error {
-	bad := fmt.Errorf("%q is not like \"mon-sat 08:00-22:00\"", s)
-	days, hours, ok := strings.Cut(s, " ")
-	if !ok {
-		return bad
-	}
-	from, to, ranged := strings.Cut(days, "-")
-	if !slices.Contains(weekdays, from) || ranged && !slices.Contains(weekdays, to) {
-		return bad
-	}
-	open, end, ok := strings.Cut(hours, "-")
-	if !ok {
-		return bad
-	}
-	for _, clock := range []string{open, end} {
-		if _, err := time.Parse("15:04", clock); err != nil && clock != "24:00" {
-			return bad
-		}
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"storehub/doors"
 	"storehub/doors/words"
+	"storehub/hq"
 	"storehub/internal/yamlfile"
 )
 
@@ -59,7 +60,7 @@ var keys = yamlfile.Keys[Config]{
 	"queue.key_file":        yamlfile.Path(func(c *Config) *string { return &c.Queue.KeyFile }),
 	"queue.retention_bytes": yamlfile.Bytes(func(c *Config) *int64 { return &c.Queue.RetentionBytes }, 1<<20, 1<<40),
 
-	"opening_hours": yamlfile.List(func(c *Config) *[]string { return &c.OpeningHours }, checkHours),
+	"opening_hours": yamlfile.List(func(c *Config) *[]string { return &c.OpeningHours }, hq.CheckHours),
 
 	"log.level":  yamlfile.Choice(func(c *Config, s string) { c.Log.Level = s }, "debug", "info", "warn", "error"),
 	"log.format": yamlfile.Choice(func(c *Config, s string) { c.Log.Format = s }, "text", "json"),

@@ -62,10 +62,12 @@ type Hub struct {
 	stage     rehearsals
 	owners    owners
 	store     atomic.Pointer[hq.Store] // headquarters' record; nil: never told
-	heartbeat atomic.Int64             // UnixNano of the last one that went the whole way
-	full      atomic.Int64             // UnixNano of the last refusal for want of room
-	second    atomic.Pointer[string]   // another hub of this store on the LAN
-	settled   chan struct{}            // a person has settled something
+	policy    atomic.Pointer[policyFile]
+	decided   chan struct{}          // a policy of headquarters was taken or refused
+	heartbeat atomic.Int64           // UnixNano of the last one that went the whole way
+	full      atomic.Int64           // UnixNano of the last refusal for want of room
+	second    atomic.Pointer[string] // another hub of this store on the LAN
+	settled   chan struct{}          // a person has settled something
 	stopping  atomic.Bool
 	closeOnce sync.Once
 }
@@ -108,7 +110,7 @@ func New(cfg Config, p Parts) (*Hub, error) {
 		}
 		p.HQ = client
 	}
-	h := &Hub{cfg: cfg, parts: p, log: p.Log, now: p.Now, settled: make(chan struct{}, 1)}
+	h := &Hub{cfg: cfg, parts: p, log: p.Log, now: p.Now, settled: make(chan struct{}, 1), decided: make(chan struct{}, 1)}
 	if err := h.open(); err != nil {
 		return nil, err
 	}
@@ -130,6 +132,11 @@ func (h *Hub) open() error {
 		return err
 	}
 	h.store.Store(rememberedStore(h.cfg.StateDir, h.cfg.Store))
+	policy, err := rememberedPolicy(h.cfg.StateDir)
+	if err != nil {
+		h.log.Error("the policy of headquarters is not known until it tells it again", "err", err)
+	}
+	h.policy.Store(&policy)
 	h.events = newRing()
 	h.metrics = newMetrics(h)
 	h.fleet = newFleet(h)

@@ -175,7 +175,7 @@ func (m *monitor) input() diagnostics.Input {
 	facts.Known = known(stats)
 	return diagnostics.Input{
 		At: time.Now(), Store: h.cfg.Store, Version: h.parts.Version,
-		Integration: h.cfg.Checks.Integration, Workday: h.cfg.Checks.Workday,
+		Integration: h.cfg.Checks.Integration, Workday: h.workday(),
 		Net: m.net, Queue: &stats, Readers: h.fleet.registry.Snapshot(), Hub: &facts,
 	}
 }
@@ -217,7 +217,7 @@ func (h *Hub) targets() netcheck.Targets {
 	t := netcheck.Targets{
 		Readers: slices.Clone(h.cfg.Checks.Readers), Endpoints: h.cfg.Checks.Endpoints,
 		HQ: h.cfg.HQ.URL, HQCAFile: h.cfg.HQ.CAFile,
-		RangesFile: h.cfg.Checks.IPRangesFile, StateDir: h.cfg.StateDir, Workday: h.cfg.Checks.Workday,
+		RangesFile: h.cfg.Checks.IPRangesFile, StateDir: h.cfg.StateDir, Workday: h.workday(),
 	}
 	for _, r := range h.fleet.registry.Snapshot() {
 		if r.Probeable() {

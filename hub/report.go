@@ -43,6 +43,7 @@ const (
 type reporter struct {
 	verdict func() diagnostics.Verdict // "": there is nobody or nothing to tell now
 	news    <-chan struct{}            // the verdict may have changed
+	now     <-chan struct{}            // something else than the verdict wants to be told
 	tell    func(context.Context) error
 	test    func(context.Context) (tested bool) // the road of a token
 	log     *slog.Logger
@@ -86,6 +87,8 @@ func (r *reporter) await(ctx context.Context, told diagnostics.Verdict, most tim
 	for r.verdict() == told {
 		select {
 		case <-r.news:
+		case <-r.now:
+			return
 		case <-due.C:
 			return
 		case <-ctx.Done():
@@ -106,6 +109,7 @@ func (h *Hub) reporter() *reporter {
 			return h.monitor.current().Verdict
 		},
 		news: h.monitor.news,
+		now:  h.decided,
 		tell: func(ctx context.Context) error {
 			_, err := h.hq.Report(ctx, h.report(started))
 			return err
@@ -158,6 +162,7 @@ func (h *Hub) report(started time.Time) hq.Report {
 			r.Resolvers = resolvers(list)
 		}
 	}
+	r.Policy = h.reportPolicy()
 	return r
 }
 

@@ -58,6 +58,9 @@ func mayCall(t doors.Till, c doors.Call) error {
 // refundLimit is what a till may refund at once without a manager; nothing until
 // headquarters has said more.
 func (h *Hub) refundLimit() int64 {
+	if l := h.policy.Load().Policy.RefundLimit; l != nil {
+		return *l
+	}
 	if s := h.store.Load(); s != nil {
 		return s.RefundLimit
 	}

@@ -108,6 +108,9 @@ func (c *diagnoseCmd) input(a *app) (diagnostics.Input, memory, error) {
 	if err != nil {
 		return diagnostics.Input{}, memory{}, err
 	}
+	if cfg, err = cfg.WithPolicy(); err != nil {
+		fmt.Fprintf(a.stderr, "hub: %v; checks.workday holds instead\n", err)
+	}
 	ctx, stop := signal.NotifyContext(a.ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)

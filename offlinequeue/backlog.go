@@ -2,8 +2,8 @@ package offlinequeue
 
 import (
 	"cmp"
-	"hash/maphash"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"time"
 )
@@ -108,10 +108,10 @@ func (m mark) fresh(now time.Time) bool { return m.rank() == 0 && now.Sub(m.crea
 // backlog is all marks.
 type backlog struct {
 	blocks []block // by place
-	seed   maphash.Seed
-	waits  int  // marks of what waits for a number
-	best   turn // of what is behind nothing that is held back, none comes before
-	fresh  bool // money that was put just now may be among it
+	seed   uint64  // of hashes; nobody who makes up refs knows it
+	waits  int     // marks of what waits for a number
+	best   turn    // of what is behind nothing that is held back, none comes before
+	fresh  bool    // money that was put just now may be among it
 	looked time.Time
 
 	reading map[uint64]bool // while marks are read: those that changed meanwhile
@@ -123,6 +123,7 @@ const blockSize = 128
 type block struct {
 	first uint64 // place
 	n     int
+	lent  bool // somebody reads the marks: they are not changed, but others put in their place
 	marks *marks
 }
 
@@ -148,11 +149,18 @@ func (k *marks) at(i int) mark {
 	return mark{k.ref(i), k.due[i], k.born[i]}
 }
 
+func (k *marks) put(i int, m mark) {
+	if k.due[i], k.born[i] = m.due, m.born; !m.there() {
+		k.due[i] = dueLast
+	}
+	k.low[i], k.high[i] = uint32(m.ref), uint16(m.ref>>32)
+}
+
 func (k *marks) ref(i int) uint64 { return uint64(k.high[i])<<32 | uint64(k.low[i]) }
 
-func newBacklog() backlog { return backlog{seed: maphash.MakeSeed(), best: lastTurn} }
+func newBacklog() backlog { return backlog{seed: rand.Uint64(), best: lastTurn} }
 
-func (b *backlog) hash(ref string) uint64 { return maphash.String(b.seed, ref) >> 16 }
+func (b *backlog) hash(ref string) uint64 { return mixed(fnv(b.seed, ref)) >> 16 }
 
 func (b *backlog) mark(ref string, due uint32, created time.Time) mark {
 	return mark{b.hash(ref), due, uint32(min(max(1, created.Unix()-markEpoch), math.MaxUint32))}
@@ -196,10 +204,11 @@ func (b *backlog) set(seq uint64, m mark) {
 	}
 	k, at := &b.blocks[i], int(seq%blockSize)
 	was := k.marks.at(at)
-	if k.marks.due[at], k.marks.born[at] = m.due, m.born; !m.there() {
-		k.marks.due[at] = dueLast
+	if k.lent {
+		own := *k.marks
+		k.marks, k.lent = &own, false
 	}
-	k.marks.low[at], k.marks.high[at] = uint32(m.ref), uint16(m.ref>>32)
+	k.marks.put(at, m)
 	b.waits += count(m.waits()) - count(was.waits())
 	if k.n += count(m.there()) - count(was.there()); k.n == 0 {
 		b.blocks = slices.Delete(b.blocks, i, i+1)
@@ -221,6 +230,14 @@ func (b *backlog) all(fn func(seq uint64, m mark)) {
 			}
 		}
 	}
+}
+
+// lend returns the blocks as they are, for somebody who reads them while others change.
+func (b *backlog) lend() []block {
+	for i := range b.blocks {
+		b.blocks[i].lent = true
+	}
+	return slices.Clone(b.blocks)
 }
 
 // oldest is when the operation was put that waits longest; zero: none.

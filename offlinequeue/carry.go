@@ -42,10 +42,15 @@ func (q *Queue) look() error {
 	return q.doLater("look", func(*change) error { return nil })
 }
 
-// remake has a store that cannot be read made anew from the journal. It returns when
-// that is done.
-func (q *Queue) remake(why error) error {
-	s := q.storeNow()
+// doubtful reports whether an error is of a store that cannot be read, or is in doubt.
+func doubtful(err error) bool { return errors.Is(err, errStore) || errors.Is(err, errDoubt) }
+
+// remake has a store that cannot be read made anew from the journal, and one that is in
+// doubt read again. It returns when that is done.
+func (q *Queue) remake(why error) error { return q.readAgain(q.storeNow(), why) }
+
+// readAgain has everything read again if s is the store still.
+func (q *Queue) readAgain(s *store, why error) error {
 	err := q.doLater("look", func(c *change) error {
 		if c.store != s {
 			return nil // somebody else saw it too

@@ -172,7 +172,7 @@ func (q *Queue) journalGroup(group []*request, answers []error) error {
 	began := time.Now()
 	q.mu.Lock()
 	c := &change{
-		reader: &reader{store: q.store, overlay: q.overlay, own: q.own},
+		reader: &reader{store: q.store, overlay: q.overlay, check: q.checking(), own: q.own},
 		st:     q.st.clone(), now: q.now().UTC(), listens: q.onChange != nil,
 	}
 	q.mu.Unlock()
@@ -233,7 +233,8 @@ func (q *Queue) journalGroup(group []*request, answers []error) error {
 			}
 		}
 	}
-	if err := q.remember(c); err != nil {
+	end := journalEnd{g.last, seg.before.number + 1, at + int64(len(g.buf)), int64(len(g.buf))}
+	if err := q.remember(c, end); err != nil {
 		q.broken = true
 		return fmt.Errorf("read queue %s: %w", q.dir, err)
 	}
@@ -241,7 +242,7 @@ func (q *Queue) journalGroup(group []*request, answers []error) error {
 }
 
 // remember takes a flushed change into memory and tells of it.
-func (q *Queue) remember(c *change) error {
+func (q *Queue) remember(c *change, end journalEnd) error {
 	q.recent.take(c)
 	if c.reindex {
 		if err := q.overlay.level(); err != nil {
@@ -255,6 +256,7 @@ func (q *Queue) remember(c *change) error {
 		q.mu.Lock()
 		idx.setAside(q.suspected)
 		q.st, q.index = c.st, idx
+		q.extend(end)
 		q.mu.Unlock()
 	} else {
 		q.mu.Lock()
@@ -266,6 +268,7 @@ func (q *Queue) remember(c *change) error {
 			q.index.retract(c.now)
 		}
 		q.index.accepted(q.st.Cursor.AcceptedThrough)
+		q.extend(end)
 		q.mu.Unlock()
 	}
 	q.mu.Lock()

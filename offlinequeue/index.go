@@ -21,8 +21,9 @@ type index struct {
 	rest    backlog
 	offered []*entry // numbered, receipt outstanding; by number
 
-	parked, unresolved map[string]Held // by id
-	suspects           map[string]bool // set aside by Run
+	parked, unresolved map[string]Held   // by id
+	places             map[string]uint64 // of those, by id
+	suspects           map[string]bool   // set aside by Run
 }
 
 // entry is one operation of the index.
@@ -50,7 +51,7 @@ func newIndex(most int) *index {
 		entries: map[string]*entry{},
 		waiting: newSchedule(),
 
-		parked: map[string]Held{}, unresolved: map[string]Held{},
+		parked: map[string]Held{}, unresolved: map[string]Held{}, places: map[string]uint64{},
 	}
 }
 
@@ -228,12 +229,27 @@ type seen struct {
 	oldest uint64 // the oldest record that wrote something of it; 0: nothing is there
 	bad    []string
 	whole  bool // what was asked for is there of each operation, and of no other
+
+	hinted bool   // nothing was read but what a hint did not say: all that is still to be checked
+	moved  bool   // the journal went on after the hint
+	marks  uint64 // digest of the index then
 }
 
 // readState reads how every operation stands, in order of promises, and sums up all
 // keys. What cannot be read is told in words, and left out.
 func readState(s *store, st *state, now time.Time, most int) (*seen, error) {
 	v := &seen{index: newIndex(most)}
+	err := s.view(func(t *tx) error {
+		return v.read(t, st, func(r *record) error {
+			v.index.apply(st, saved{new: r}, now)
+			return nil
+		})
+	})
+	return v, err
+}
+
+// read is readState but for the index: each operation is given to fn.
+func (v *seen) read(t *tx, st *state, fn func(*record) error) error {
 	count := func(key []byte, number uint64) {
 		v.sum += share(key, number)
 		if v.oldest == 0 || number < v.oldest {
@@ -242,45 +258,41 @@ func readState(s *store, st *state, now time.Time, most int) (*seen, error) {
 	}
 	var standing, asked uint64 // sums over the keys of what was asked for, as it has to be and as it is
 	key := []byte(prefixOp)
-	err := s.view(func(t *tx) error {
-		keys := make(chan error, 1)
-		go func() {
-			keys <- guard(func() error {
-				t.keys(prefixOp, func(key []byte) { asked += share(key, 0) })
-				return nil
-			})
-		}()
-		err := t.lend(prefixSeq, "", false, func(place, value []byte, number uint64) (bool, error) {
-			count(place, number)
-			r, err := decodeStanding(seqOf(place), value)
-			if err != nil {
-				v.bad = append(v.bad, fmt.Sprintf("operation %d cannot be read: %v", seqOf(place), err))
-				return true, nil
+	keys := make(chan error, 1)
+	go func() {
+		keys <- guard(func() error {
+			t.keys(prefixOp, func(key []byte) { asked += share(key, 0) })
+			return nil
+		})
+	}()
+	err := t.lend(prefixSeq, "", false, func(place, value []byte, number uint64) (bool, error) {
+		count(place, number)
+		r, err := decodeStanding(seqOf(place), value)
+		if err != nil {
+			v.bad = append(v.bad, fmt.Sprintf("operation %d cannot be read: %v", seqOf(place), err))
+			return true, nil
+		}
+		v.held++
+		key = append(key[:len(prefixOp)], r.ID...)
+		standing += share(key, 0)
+		return true, fn(&r)
+	})
+	err = errors.Join(err, <-keys) // both have ended before the transaction does
+	st.strays = 0
+	for _, prefix := range []string{prefixLink, prefixStray, keyHistory} {
+		if err != nil {
+			return err
+		}
+		err = t.lend(prefix, "", false, func(key, _ []byte, number uint64) (bool, error) {
+			count(key, number)
+			if prefix == prefixStray {
+				st.strays++
 			}
-			v.held++
-			key = append(key[:len(prefixOp)], r.ID...)
-			standing += share(key, 0)
-			v.index.apply(st, saved{new: &r}, now)
 			return true, nil
 		})
-		err = errors.Join(err, <-keys) // both have ended before the transaction does
-		st.strays = 0
-		for _, prefix := range []string{prefixLink, prefixStray, keyHistory} {
-			if err != nil {
-				return err
-			}
-			err = t.lend(prefix, "", false, func(key, _ []byte, number uint64) (bool, error) {
-				count(key, number)
-				if prefix == prefixStray {
-					st.strays++
-				}
-				return true, nil
-			})
-		}
-		return err
-	})
+	}
 	v.whole = asked == standing
-	return v, err
+	return err
 }
 
 // places lists the places of all operations of a store.

@@ -21,7 +21,7 @@ const killedDir = "OFFLINEQUEUE_KILLED_DIR"
 // killedChild puts and sends from several goroutines and writes a line for every
 // acknowledgement, until it is killed.
 func killedChild(dir string) int {
-	q, err := openAs(dir, Options{Log: quiet(), segmentSize: 1 << 20})
+	q, err := openAs(dir, hinted(Options{Log: quiet(), segmentSize: 1 << 20}))
 	if err != nil {
 		fmt.Println("error", err)
 		return 1
@@ -85,7 +85,7 @@ func TestNothingAcknowledgedIsLostWhenKilled(t *testing.T) {
 			acknowledged[ack.ID] = ack
 		}
 		if round%5 == 4 || round == rounds-1 {
-			q := opened(t, dir, Options{})
+			q := opened(t, dir, hinted(Options{}))
 			intact(t, q, acknowledged)
 			closed(t, q)
 		}

@@ -18,6 +18,7 @@ import (
 //	journal/         what was promised, and everything that became of it
 //	store/           Badger: the same, to be asked
 //	store.new/       a store being made
+//	marks            what waits, as memory knew it: a hint, so that Open need not read everything
 //	healing          which records of the journal are being restored from the store
 //	aside-<time>/    a damaged store, as it was found; never deleted
 const (

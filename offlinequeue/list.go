@@ -2,6 +2,7 @@ package offlinequeue
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"iter"
@@ -12,6 +13,10 @@ import (
 // the queue as it is while it goes along.
 func (q *Queue) All(states ...State) iter.Seq2[Op, error] {
 	return func(yield func(Op, error) bool) {
+		if err := q.sure(context.Background()); err != nil {
+			yield(Op{}, fmt.Errorf("list queue %s: %w", q.dir, err))
+			return
+		}
 		next := q.pages(states)
 		if len(states) > 0 && !slices.ContainsFunc(states, State.Final) {
 			next = q.openPages(states)
@@ -77,7 +82,7 @@ func (q *Queue) pages(states []State) func() ([]Op, bool, error) {
 				return true, nil
 			})
 		})
-		if errors.Is(err, errStore) {
+		if doubtful(err) {
 			if err = q.remake(err); err == nil {
 				more = true // from where it could not be read
 			}

@@ -57,9 +57,10 @@ func (m *model) check(err error) {
 }
 
 func (m *model) open() {
-	q, err := openAs(m.dir, Options{Log: quiet(), segmentSize: 1 << 20, window: 3})
+	q, err := openAs(m.dir, Options{Log: quiet(), segmentSize: 1 << 20, window: 3, hintLeast: 1, hintGrowth: 1})
 	m.check(err)
 	m.q, m.next = q, Batch{}
+	m.check(q.checking().wait())
 }
 
 func (m *model) put() {

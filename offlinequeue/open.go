@@ -20,6 +20,7 @@ type found struct {
 	st      state
 	*seen
 	gaps      []gap  // what cannot be read of the journal
+	hint      *hint  // nil: all of the state is read
 	unapplied []gap  // those that Badger did not have either
 	spans     []span // what is to be restored to the journal, if Badger has it
 	short     uint64 // Badger has records above this one that the journal does not have; 0: none
@@ -30,7 +31,7 @@ type found struct {
 // load opens journal and store, brings them level, and makes good in each what the
 // other still has. What neither has is named.
 func (q *Queue) load() error {
-	f := &found{}
+	f := &found{hint: q.seekHint()}
 	err := q.openBoth(f)
 	if err == nil {
 		err = q.compare(f)
@@ -178,7 +179,11 @@ func (q *Queue) openBoth(f *found) (err error) {
 
 // openState opens a store and reads how far it goes.
 func (f *found) openState(path string, q *Queue) error {
-	if err := checkStore(path, q.seal.storeKey()); err != nil {
+	check := checkStore
+	if f.hint != nil {
+		check = checkHeads // the rest is read by and by
+	}
+	if err := check(path, q.seal.storeKey()); err != nil {
 		return err
 	}
 	whole, err := checkLog(path, q.seal.storeKey())
@@ -263,59 +268,6 @@ func (f *found) scan(after uint64) error {
 	return nil
 }
 
-// setAside puts away a store that cannot be used.
-func (q *Queue) setAside(f *found, why string) error {
-	if f.store != nil {
-		if err := f.store.close(); err != nil {
-			q.log.Warn("close damaged store", "dir", q.dir, "error", err)
-		}
-		f.store = nil
-	}
-	f.through, f.synced = position{}, 0
-	aside := filepath.Join(q.dir, asideName+q.now().UTC().Format("20060102T150405.000000000"))
-	if err := q.fault("open:aside"); err != nil {
-		return err
-	}
-	if err := os.Rename(filepath.Join(q.dir, storeName), aside); err != nil {
-		return err
-	}
-	q.healed(why + "; it is kept in " + aside)
-	return syncDir(q.dir)
-}
-
-// rebuild makes a store of the whole journal.
-func (q *Queue) rebuild(f *found) error {
-	f.rebuilt = true
-	made, path := filepath.Join(q.dir, newName), filepath.Join(q.dir, storeName)
-	if err := os.RemoveAll(made); err != nil { // ours, and half made
-		return err
-	}
-	if err := f.scan(0); err != nil {
-		return err
-	}
-	if err := q.fault("open:rebuild"); err != nil {
-		return err
-	}
-	s, err := openStore(made, q.log, q.seal.storeKey())
-	if err != nil {
-		return err
-	}
-	a := newApplier(s, f.journal, newOverlay(0), position{})
-	if err = errors.Join(a.all(), s.close()); err != nil {
-		return fmt.Errorf("rebuild store: %w", err)
-	}
-	if err := q.fault("open:rename"); err != nil {
-		return err
-	}
-	if err := errors.Join(os.Rename(made, path), syncDir(q.dir)); err != nil {
-		return err
-	}
-	if err := f.openState(path, q); err != nil {
-		return fmt.Errorf("%w: %v", ErrDamaged, err)
-	}
-	return nil
-}
-
 // compare brings Badger level and holds it against its own sum. One that is not
 // whole is made anew.
 func (q *Queue) compare(f *found) error {
@@ -351,6 +303,7 @@ func (f *found) level() error {
 		after = position{number: f.synced}
 	}
 	a := newApplier(f.store, f.journal, newOverlay(0), after)
+	a.synced.Store(f.synced) // what it writes says so: the next Open would apply everything again
 	if err := a.all(); err != nil {
 		return err
 	}
@@ -386,6 +339,14 @@ func (q *Queue) examine(f *found) error {
 	if err != nil {
 		return fmt.Errorf("its state cannot be read: %w", err)
 	}
+	if f.hint != nil {
+		f.seen, err = f.hint.take(f, q.now(), q.window)
+		if err == nil {
+			return nil
+		}
+		f.hint = nil
+		q.doubt(err)
+	}
 	if f.seen, err = readState(f.store, &f.st, q.now(), q.window); err != nil {
 		return err
 	}
@@ -405,10 +366,17 @@ func (q *Queue) adopt(f *found) {
 	a.synced.Store(f.synced)
 	a.fault, a.onSync, o.wanted = q.fault, q.tidy, a.more
 	a.room, a.alone = q.roomToApply, q.alone
+	check := q.startCheck(f)
 	q.mu.Lock()
 	f.index.setAside(q.suspected)
 	q.store, q.st, q.index, q.overlay = f.store, f.st, f.index, o
 	q.journal, q.applier = f.journal, a
+	q.checked.Store(check)
+	last := f.journal.segments[len(f.journal.segments)-1]
+	q.end, q.hinted = journalEnd{position: f.journal.last, segment: last.before.number + 1, at: last.end}, -1
+	if f.hint != nil {
+		q.end.bytes, q.hinted = f.hint.behindBytes, 0
+	}
 	q.mu.Unlock()
 	q.broken, q.rotten, q.recent = false, nil, newRecent()
 	go a.run()

@@ -112,6 +112,13 @@ func (o *overlay) through(number uint64, bytes int64) {
 	o.moved.Broadcast()
 }
 
+// appliedIs reports whether that is the last record, and applied.
+func (o *overlay) appliedIs(number uint64) bool {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return o.applied == number && o.last == number
+}
+
 // end says that nothing will be applied any more.
 func (o *overlay) end() {
 	o.mu.Lock()
@@ -168,6 +175,7 @@ func (o *overlay) level() error {
 type reader struct {
 	store   *store
 	overlay *overlay
+	check   *check           // of the store; nil: none
 	own     map[string]owned // nil: no change
 }
 
@@ -190,7 +198,13 @@ func (r *reader) get(key string) (value []byte, number uint64, err error) {
 		return value, number, err
 	}
 	// What leaves the overlay can be got from the store before.
-	return r.store.get(key)
+	value, number, err = r.store.get(key)
+	if errors.Is(err, errAbsent) {
+		if doubt := r.check.wait(); doubt != nil {
+			return nil, 0, doubt
+		}
+	}
+	return value, number, err
 }
 
 // load reads an operation; ErrNotFound if there is none.
@@ -276,7 +290,7 @@ func (r *reader) head(s *state, number uint64) (string, bool, error) {
 func (q *Queue) reader() (*reader, state) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return &reader{store: q.store, overlay: q.overlay}, q.st
+	return &reader{store: q.store, overlay: q.overlay, check: q.checking()}, q.st
 }
 
 // level returns when Badger has all that was promised before the call.

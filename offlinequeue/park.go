@@ -62,14 +62,15 @@ func held(all map[string]Held) []Held {
 func (x *index) note(r *record, there bool) {
 	delete(x.parked, r.ID)
 	delete(x.unresolved, r.ID)
+	delete(x.places, r.ID)
 	h := Held{ID: r.ID, Kind: r.Kind, Ref: r.Ref, State: r.State}
 	if there && r.Parked != nil {
 		h.Since, h.Reason, h.Message = r.Parked.Since, r.Parked.Reason, r.Parked.Message
-		x.parked[r.ID] = h
+		x.parked[r.ID], x.places[r.ID] = h, r.Seq
 	}
 	if there && r.Unresolved() {
 		h.Since, h.Reason, h.Message = r.Changed, r.Reason, r.Message
-		x.unresolved[r.ID] = h
+		x.unresolved[r.ID], x.places[r.ID] = h, r.Seq
 	}
 }
 

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -43,6 +45,9 @@ type Options struct {
 	mirror      disk  // instead of Mirror's; nil: none
 	segmentSize int64 // 0: 16 MiB
 	window      int   // 0: windowMost
+	hintLeast   int   // 0: hintLeast
+	hintGrowth  int64 // 0: no less than hints are written after otherwise
+	whole       bool  // all that is held is read before Open returns
 }
 
 // Queue is the shop's memory of its promises. All methods may be called by
@@ -60,12 +65,14 @@ type Queue struct {
 
 	lock     *os.File
 	requests chan *request
-	closing  chan struct{} // closed by Close
-	written  chan struct{} // closed when the writer has ended
-	upkept   chan struct{} // closed when the upkeep has ended
-	work     chan struct{} // holds a token when there may be something to offer
-	nudge    chan struct{} // holds a token when a back-off should end
-	running  sync.Mutex    // held by Run
+	closing  chan struct{}         // closed by Close
+	written  chan struct{}         // closed when the writer has ended
+	upkept   chan struct{}         // closed when the upkeep has ended
+	work     chan struct{}         // holds a token when there may be something to offer
+	nudge    chan struct{}         // holds a token when a back-off should end
+	running  sync.Mutex            // held by Run
+	checked  atomic.Pointer[check] // nil: all was read when it was opened
+	checks   sync.WaitGroup
 
 	// Of the writer alone, once Open has returned.
 	journal *journal
@@ -89,13 +96,18 @@ type Queue struct {
 	use       diskUsage
 	mended    []string
 	counted   time.Time // when this process counted a day
+	end       journalEnd
+	hinted    int64 // so much of the journal was there when the last hint was written; -1: there is none
 
 	seal        *seal // nil: nothing is encrypted
 	disk        disk  // of the journal
 	mirrorDir   string
 	mirrorSaid  string // of the writer: why the second copy was away last time
 	segmentSize int64
-	window      int           // how many that wait are in memory
+	window      int   // how many that wait are in memory
+	hintLeast   int   // operations for which a hint is kept
+	hintGrowth  int64 // after so much of the journal, at most
+	whole       bool
 	old         chan struct{} // holds a token when segments may be needless
 	scrubbed    uint64        // of the upkeep: the journal was read up to here
 	scrubbedLog string        // and the value log up to here
@@ -131,7 +143,8 @@ func prepared(dir string, o Options) *Queue {
 		own:       map[string]owned{},
 		recent:    newRecent(),
 		window:    o.window,
-		disk:      o.disk, segmentSize: o.segmentSize, mirrorDir: o.Mirror,
+		hintLeast: o.hintLeast, hintGrowth: o.hintGrowth, whole: o.whole, hinted: -1,
+		disk: o.disk, segmentSize: o.segmentSize, mirrorDir: o.Mirror,
 	}
 	if q.disk == nil {
 		q.disk = osDisk(filepath.Join(dir, journalName))
@@ -144,6 +157,12 @@ func prepared(dir string, o Options) *Queue {
 	}
 	if q.window == 0 {
 		q.window = windowMost
+	}
+	if q.hintLeast == 0 {
+		q.hintLeast = hintLeast
+	}
+	if q.hintGrowth == 0 {
+		q.hintGrowth = math.MaxInt64
 	}
 	if q.segmentSize == 0 {
 		q.segmentSize = segmentSize
@@ -229,6 +248,7 @@ func (q *Queue) release() error {
 
 // shut ends the applier, with everything in Badger if so wanted, and closes both.
 func (q *Queue) shut(level bool) error {
+	q.checking().end()
 	err := q.applier.end(level)
 	return errors.Join(err, q.storeNow().close(), q.journal.close())
 }
@@ -258,9 +278,13 @@ func (q *Queue) Close() error {
 	q.closed = true
 	close(q.closing)
 	q.mu.Unlock()
+	q.checking().end()
 	<-q.written
 	<-q.upkept
-	if err := errors.Join(q.shut(true), q.release()); err != nil {
+	q.keepHint(true)
+	err := q.shut(true)
+	q.checks.Wait()
+	if err := errors.Join(err, q.release()); err != nil {
 		return fmt.Errorf("close queue %s: %w", q.dir, err)
 	}
 	return nil
@@ -291,7 +315,11 @@ func (q *Queue) Put(ctx context.Context, op Op) (Op, error) {
 		return Op{}, fmt.Errorf("put operation %q: %d bytes are too many", op.ID, len(encoded))
 	}
 	var stands Op
-	err := q.do(ctx, "put", len(encoded)+512, func(c *change) error {
+	err := q.sure(ctx)
+	if err != nil {
+		return Op{}, fmt.Errorf("put operation %q: %w", op.ID, err)
+	}
+	err = q.do(ctx, "put", len(encoded)+512, func(c *change) error {
 		r, err := c.load(op.ID)
 		if err == nil {
 			if r.Hash != op.Hash {
@@ -394,7 +422,7 @@ func (q *Queue) Cursor() Cursor {
 func (q *Queue) Get(id string) (Op, error) {
 	rd, st := q.reader()
 	r, err := rd.load(id)
-	if errors.Is(err, errStore) && q.remake(err) == nil {
+	if doubtful(err) && q.remake(err) == nil {
 		rd, st = q.reader()
 		r, err = rd.load(id)
 	}
@@ -402,40 +430,4 @@ func (q *Queue) Get(id string) (Op, error) {
 		return Op{}, fmt.Errorf("get operation %q: %w", id, err)
 	}
 	return st.show(r), nil
-}
-
-// Await returns when the operation has an end or ctx ends, with the operation
-// as it then stands. The end of ctx is no error.
-func (q *Queue) Await(ctx context.Context, id string) (Op, error) {
-	for {
-		q.mu.Lock()
-		ended := q.waiting[id]
-		if ended == nil {
-			ended = make(chan struct{})
-			q.waiting[id] = ended
-		}
-		q.mu.Unlock()
-		op, err := q.Get(id)
-		if err != nil || op.State.Final() {
-			q.forget(id, ended)
-			return op, err
-		}
-		select {
-		case <-ended:
-		case <-ctx.Done():
-			return q.Get(id)
-		case <-q.closing:
-			return op, ErrClosed
-		}
-	}
-}
-
-// forget drops a channel that nobody will close.
-func (q *Queue) forget(id string, ended chan struct{}) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.waiting[id] == ended {
-		close(ended) // others who wait for it look for themselves
-		delete(q.waiting, id)
-	}
 }

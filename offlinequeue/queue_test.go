@@ -88,8 +88,12 @@ func opened(t testing.TB, dir string, o Options) *Queue {
 
 func closed(t testing.TB, q *Queue) {
 	t.Helper()
+	c := q.checking()
 	if err := q.Close(); err != nil {
 		t.Error(err)
+	}
+	if c != nil && c.err != nil && !errors.Is(c.err, ErrClosed) {
+		t.Error(c.err)
 	}
 }
 

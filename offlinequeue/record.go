@@ -78,11 +78,19 @@ func summed(key string) bool {
 // share is a key's part of the sum: a state that lost one, or kept an older one,
 // has another sum.
 func share[K string | []byte](key K, number uint64) uint64 {
-	h := uint64(14695981039346656037) // FNV-1a
+	return mixed(fnv(14695981039346656037, key) ^ number*0x9e3779b97f4a7c15)
+}
+
+// fnv is FNV-1a, from a state on.
+func fnv[K string | []byte](h uint64, key K) uint64 {
 	for i := range len(key) {
 		h = (h ^ uint64(key[i])) * 1099511628211
 	}
-	h ^= number * 0x9e3779b97f4a7c15
+	return h
+}
+
+// mixed has every bit depend on every other.
+func mixed(h uint64) uint64 {
 	h ^= h >> 32
 	h *= 0xd6e8feb86659fd93
 	return h ^ h>>29

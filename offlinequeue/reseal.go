@@ -229,7 +229,7 @@ func (q *Queue) content() content {
 func (q *Queue) bringLevel(o Options, was *Key) (m content, storeKey []byte, err error) {
 	old := Options{
 		MaxBytes: o.MaxBytes, Log: q.log, Now: o.Now, Free: o.Free, Fault: o.Fault,
-		Mirror: o.Mirror, Owner: o.Owner, segmentSize: o.segmentSize, locked: true,
+		Mirror: o.Mirror, Owner: o.Owner, segmentSize: o.segmentSize, locked: true, whole: true,
 	}
 	if was != nil {
 		old.Keys = []Key{*was}

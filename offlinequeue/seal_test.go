@@ -110,6 +110,8 @@ func TestEncrypted(t *testing.T) {
 			few(t)
 			TestQueueAgainstAMap(t)
 		},
+		"hint":       TestAHintSaysWhatAllOfTheStateSays,
+		"hint lost":  TestAHintThatIsLostOrDamagedLosesNothing,
 		"proof":      TestAnOpenQueueVerifiesItself,
 		"goroutines": TestCloseEndsEveryGoroutine,
 	} {
@@ -175,7 +177,7 @@ func TestNothingIsPlainAtRest(t *testing.T) {
 		if err := os.Mkdir(second, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		o := Options{Keys: keys, mirror: osDisk(second)}
+		o := hinted(Options{Keys: keys, mirror: osDisk(second)})
 		if keys == nil {
 			o.Keys = []Key{}
 		}

@@ -27,6 +27,9 @@ type Stats struct {
 // Stats counts.
 func (q *Queue) Stats() Stats {
 	bytes := q.diskUse()
+	if c := q.checking(); c != nil && c.moved {
+		<-c.done // the counts of the hint are those of some time before
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s := Stats{

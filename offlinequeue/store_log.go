@@ -92,6 +92,19 @@ func checkLog(dir string, key []byte) (through uint64, err error) {
 	return readLog(slices.Max(names), key)
 }
 
+// checkTableLogs reports whether the logs of tables in dir are whole. Badger reads them
+// up to the first byte that is wrong, without a word.
+func checkTableLogs(dir string, key []byte) (whole bool, err error) {
+	names, err := filepath.Glob(filepath.Join(dir, tableLogs))
+	for _, name := range names {
+		through, err := readLog(name, key)
+		if err != nil || through != math.MaxUint64 {
+			return false, err
+		}
+	}
+	return true, err
+}
+
 // closedLog is the value log after a name that is not written to any more; "": it was
 // the last.
 func (s *store) closedLog(after string) (string, error) {

@@ -55,16 +55,20 @@ func (q *Queue) upkeep() {
 	for {
 		select {
 		case <-q.old:
-			q.keepJournal()
+			if q.checking().over() {
+				q.keepJournal()
+				q.keepHint(false)
+			}
 			continue
 		case <-seek:
 			q.seek()
 			continue
 		case <-t.C:
-			if q.overlayNow().isHeld() {
-				continue // what is in Badger stays as it is
+			if q.overlayNow().isHeld() || !q.checking().over() {
+				continue // what is in Badger stays as it is, and in the journal
 			}
 			q.keepJournal()
+			q.keepHint(false)
 			if err := q.scrub(); err != nil && !errors.Is(err, ErrClosed) {
 				q.log.Warn("read journal", "dir", q.dir, "error", err)
 			}

@@ -136,7 +136,7 @@ func (q *Queue) pick(ops int) ([]*entry, error) {
 		if !x.lacks(p, now) || n >= readMost && len(p.entries) > 0 {
 			return p.entries, nil
 		}
-		rd := &reader{store: q.store, overlay: q.overlay}
+		rd := &reader{store: q.store, overlay: q.overlay, check: q.checking()}
 		unlocked := func(read func() error) error {
 			q.mu.Unlock()
 			defer q.mu.Lock()

@@ -190,12 +190,12 @@ func recoverStore(c contestant, o order) error {
 	var r recovered
 	r.OpenMS = ms(time.Since(began))
 	if q, ok := s.(*queue); ok {
-		r.RssOpen, r.Found = rssAnon(), q.pending()
-		d, err := q.drain(context.Background(), r.Found)
+		r.RssOpen = rssAnon()
+		d, err := q.drain(context.Background(), began)
 		if err != nil {
 			return err
 		}
-		r.FirstMS, r.Drain = r.OpenMS+d.FirstMS, &d
+		r.Found, r.FirstMS, r.Drain = d.Found, d.FirstMS, &d
 		if r.DiskDrained, err = allocated(o.Dir); err != nil {
 			return err
 		}

@@ -364,7 +364,7 @@ func TestDoor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := s.(*queue).pending(); int64(got) != e.Ops {
+		if got := s.(*queue).open(); int64(got) != e.Ops {
 			t.Errorf("%d wait, %d were answered", got, e.Ops)
 		}
 		if err := s.Close(); err != nil {
@@ -385,10 +385,10 @@ func TestDrain(t *testing.T) {
 	if _, err := produce(q, 8, func(i int64) bool { return i <= n }); err != nil {
 		t.Fatal(err)
 	}
-	if got := q.pending(); got != n {
+	if got := q.open(); got != n {
 		t.Fatalf("%d wait, want %d", got, n)
 	}
-	d, err := q.drain(t.Context(), n)
+	d, err := q.drain(t.Context(), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -397,7 +397,7 @@ func TestDrain(t *testing.T) {
 			t.Errorf("%d are %s, want %d", got, state, want)
 		}
 	}
-	if d.FirstMS <= 0 || d.PerSecond <= 0 || d.Begin <= 0 || d.End <= 0 {
+	if d.Found != n || d.FirstMS <= 0 || d.PerSecond <= 0 || d.Begin <= 0 || d.End <= 0 {
 		t.Errorf("figures of the drain: %+v", d)
 	}
 }

@@ -66,18 +66,19 @@ func (s *queue) each(f func([]byte) bool) error {
 
 func (s *queue) Close() error { return s.q.Close() }
 
-// pending counts what waits, as the queue says it.
-func (s *queue) pending() int {
+// open counts what has no end, as the queue says it.
+func (s *queue) open() int {
 	n := 0
 	for _, states := range s.q.Stats().Operations {
-		n += states[offlinequeue.Pending]
+		n += states[offlinequeue.Pending] + states[offlinequeue.Accepted]
 	}
 	return n
 }
 
 // drained is what a drain to a headquarters without any delay showed.
 type drained struct {
-	FirstMS   float64 `json:"first_ms"` // from the beginning of Run to the first offer
+	FirstMS   float64 `json:"first_ms"` // from the beginning of the opening to the first offer
+	Found     int     `json:"found"`
 	PerSecond float64 `json:"per_second"`
 	Begin     float64 `json:"first_tenth_per_second"`
 	End       float64 `json:"last_tenth_per_second"`
@@ -85,9 +86,10 @@ type drained struct {
 
 const epoch = "bench"
 
-// drain offers all n operations that wait, takes each batch at once, and settles
-// an outcome for every operation; it ends when the last outcome is on disk.
-func (s *queue) drain(ctx context.Context, n int) (drained, error) {
+// drain offers all operations that wait, takes each batch at once, and settles an
+// outcome for every operation; it ends when the last outcome is on disk. They are counted
+// once the first has left: that may have to wait for all of them to be read.
+func (s *queue) drain(ctx context.Context, opened time.Time) (drained, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	hq := &headquarters{batches: make(chan []offlinequeue.Op, 64)}
@@ -97,7 +99,7 @@ func (s *queue) drain(ctx context.Context, n int) (drained, error) {
 
 	var d drained
 	var last time.Duration // when the last tenth began, and with how many settled
-	before := 0
+	n, before := 1, 0
 	seq := uint64(0)
 	for settled := 0; settled < n; {
 		var ops []offlinequeue.Op
@@ -109,7 +111,9 @@ func (s *queue) drain(ctx context.Context, n int) (drained, error) {
 			return d, fmt.Errorf("drain: %d of %d settled: %w", settled, n, ctx.Err())
 		}
 		if settled == 0 {
-			d.FirstMS = ms(hq.first.Sub(began))
+			d.FirstMS = ms(hq.first.Sub(opened))
+			d.Found = s.open()
+			n = d.Found
 		}
 		// What came meanwhile is settled together.
 		for more := true; more && len(ops) < 1000; {

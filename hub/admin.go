@@ -101,7 +101,7 @@ type Pairing struct {
 	Name       string      `json:"name"`
 	Scope      doors.Scope `json:"scope"`
 	Credential string      `json:"credential"`
-	URL        string      `json:"url"`              // of the hub
+	URL        string      `json:"url"`              // of the hub, by its name if it has one
 	POSURL     string      `json:"pos_url"`          // base URL for an unmodified app, credential included
 	HQURL      string      `json:"hq_url,omitempty"` // the same at headquarters, for when the hub is dead
 }
@@ -148,7 +148,7 @@ func (h *Hub) adminHandler(s *servers) http.Handler {
 		if err := doors.DecodeJSON(r, &p); err != nil {
 			return nil, err
 		}
-		return h.pair(p, s.addr().URL)
+		return h.pair(p, s.tillURL())
 	})
 	route("POST /revoke", func(r *http.Request) (any, error) {
 		var p struct {

@@ -38,6 +38,7 @@ type Config struct {
 type TLSConfig struct {
 	CertFile string
 	KeyFile  string
+	Name     string // what tills know the hub by, in lower case; "": its addresses
 }
 
 // MetricsConfig puts /metrics on an address of its own; "": on Listen.

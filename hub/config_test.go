@@ -36,7 +36,7 @@ func TestEveryKeyIsInTheShippedFile(t *testing.T) {
 		last := key[strings.LastIndexByte(key, '.')+1:]
 		if !strings.Contains(DefaultConfigText, last+":") {
 			switch key {
-			case "tls.name", "dns.listen":
+			case "dns.listen":
 				// refused in this version; the file does not tempt anyone
 			default:
 				t.Errorf("%s is not in hub.yaml", key)
@@ -98,7 +98,7 @@ func TestWholeFileIsRead(t *testing.T) {
 	got := parseFile(t, "whole.yml")
 	want := Config{
 		Store: "0412", StateDir: "/srv/hub", Listen: "192.168.7.2:7443",
-		TLS:     TLSConfig{CertFile: "/etc/c.pem", KeyFile: "/etc/k.pem"},
+		TLS:     TLSConfig{CertFile: "/etc/c.pem", KeyFile: "/etc/k.pem", Name: "hub.shop.example"},
 		Metrics: MetricsConfig{Listen: "127.0.0.1:9743"},
 		HQ:      HQConfig{URL: "https://hq.example.com", CAFile: "/etc/ca.pem", CredentialFile: "/etc/cred"},
 		API:     APIConfig{Origins: []string{"https://pos.example.com", "http://localhost:3000"}, Language: "pl"},
@@ -168,11 +168,29 @@ func TestConfigForServingMustBeWhole(t *testing.T) {
 	}
 }
 
+func TestWhatMayBeTheHubsName(t *testing.T) {
+	long := strings.Repeat("a", 63)
+	for name, want := range map[string]string{
+		"hub.shop.example": "", "hub-1.0412.example": "", "xn--bcher-kva.example": "", "a.internal": "", long + ".example": "",
+		"hub": "no dot", "shop.local": "mDNS", "hub.localhost": "every machine's own",
+		"192.168.7.2": "not a DNS name", "fd00::1": "not a DNS name", "hub.7": "not a DNS name", "hub.shop.example.": "not a DNS name",
+		"": "not a DNS name", ".example": "not a DNS name", "a..example": "not a DNS name", "-a.example": "not a DNS name", "a-.example": "not a DNS name",
+		"hub_1.example": "not a DNS name", "*.example": "not a DNS name", "bücher.example": "not a DNS name", "a b.example": "not a DNS name",
+		"hub.example:7443": "not a DNS name", "https://hub.example": "not a DNS name", long + "a.example": "not a DNS name",
+		strings.Repeat("a.", 124) + "example": "not a DNS name",
+	} {
+		if err := checkName(name); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q: got %v, want %q", name, err, want)
+		}
+	}
+}
+
 func FuzzParseConfig(f *testing.F) {
 	f.Add(DefaultConfigText)
 	f.Add("store: 0412\nhq: {url: https://hq.example.com}\n")
 	f.Add("checks:\n  every: off\n  readers: [10.0.0.1]\n")
 	f.Add("a: &x [*x]\n")
+	f.Add("tls:\n  name: Hub.shop.example\n")
 	f.Add("queue:\n  max_bytes: 9223372036854775807TiB\n")
 	f.Fuzz(func(t *testing.T, src string) {
 		c, err := ParseConfig(strings.NewReader(src), "f")

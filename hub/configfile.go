@@ -22,7 +22,7 @@ var keys = yamlfile.Keys[Config]{
 
 	"tls.cert_file": yamlfile.Path(func(c *Config) *string { return &c.TLS.CertFile }),
 	"tls.key_file":  yamlfile.Path(func(c *Config) *string { return &c.TLS.KeyFile }),
-	"tls.name":      later,
+	"tls.name":      yamlfile.Text(setName),
 	"dns.listen":    later,
 
 	"metrics.listen": yamlfile.Text(func(c *Config, s string) error { c.Metrics.Listen = s; return checkListen(s) }),

@@ -159,7 +159,7 @@ func (s *servers) hosts() func(string) bool {
 		if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
 			return true // an address is not a name that somebody could re-point
 		}
-		return host == "localhost" || strings.HasSuffix(host, ".localhost") || host != "" && host == strings.ToLower(machine)
+		return host == "localhost" || strings.HasSuffix(host, ".localhost") || host != "" && (host == strings.ToLower(machine) || host == s.hub.cfg.TLS.Name)
 	}
 }
 

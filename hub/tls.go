@@ -34,6 +34,7 @@ const (
 // machine, signed by a CA that lives in the state directory.
 type certificate struct {
 	dir    string
+	name   string // tls.name; "": none
 	caFile string // to be trusted by tills
 	now    func() time.Time
 	log    *slog.Logger
@@ -54,7 +55,7 @@ func (s *servers) tlsConfig() (*tls.Config, error) {
 		conf.Certificates = []tls.Certificate{pair}
 		return conf, nil
 	}
-	cert, err := openCertificate(filepath.Join(s.hub.cfg.StateDir, "tls"), s.hub.now, s.hub.log)
+	cert, err := openCertificate(filepath.Join(s.hub.cfg.StateDir, "tls"), c.Name, s.hub.now, s.hub.log)
 	if err != nil {
 		return nil, err
 	}
@@ -67,15 +68,15 @@ func (s *servers) tlsConfig() (*tls.Config, error) {
 func (s *servers) keepCertificate(ctx context.Context) error {
 	for s.cert != nil && ctx.Err() == nil {
 		pause(ctx, certCheck)
-		if err := s.cert.renew(machineNames()); err != nil {
+		if err := s.cert.renew(machineNames(s.cert.name)); err != nil {
 			s.hub.log.Error("renew certificate", "err", err)
 		}
 	}
 	return nil
 }
 
-func openCertificate(dir string, now func() time.Time, log *slog.Logger) (*certificate, error) {
-	c := &certificate{dir: dir, caFile: filepath.Join(dir, "ca.pem"), now: now, log: log}
+func openCertificate(dir, name string, now func() time.Time, log *slog.Logger) (*certificate, error) {
+	c := &certificate{dir: dir, name: name, caFile: filepath.Join(dir, "ca.pem"), now: now, log: log}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open local CA: %w", err)
 	}
@@ -85,7 +86,7 @@ func openCertificate(dir string, now func() time.Time, log *slog.Logger) (*certi
 	if pair, err := tls.LoadX509KeyPair(filepath.Join(dir, "leaf.pem"), filepath.Join(dir, "leaf.key")); err == nil && pair.Leaf.CheckSignatureFrom(c.ca) == nil {
 		c.leaf.Store(&pair)
 	}
-	if err := c.renew(machineNames()); err != nil {
+	if err := c.renew(machineNames(name)); err != nil {
 		return nil, fmt.Errorf("issue certificate: %w", err)
 	}
 	return c, nil
@@ -251,9 +252,12 @@ func serial() *big.Int {
 	return n
 }
 
-// machineNames is what tills may call this machine by.
-func machineNames() (names []string, ips []net.IP) {
+// machineNames is what tills may call this machine by, own (if it is not "") included.
+func machineNames(own string) (names []string, ips []net.IP) {
 	names = []string{"localhost"}
+	if own != "" {
+		names = append(names, own)
+	}
 	if machine, err := os.Hostname(); err == nil {
 		machine = strings.ToLower(strings.TrimSuffix(machine, "."))
 		if short, _, _ := strings.Cut(machine, "."); short != "" && short != "localhost" && validName(machine) {

@@ -57,16 +57,16 @@ func TestTheCASurvivesAndTheLeafIsRenewedAtHalfLife(t *testing.T) {
 	dir := t.TempDir()
 	now := time.Now().Truncate(time.Second)
 	clock := func() time.Time { return now }
-	first, err := openCertificate(dir, clock, slog.New(slog.DiscardHandler))
+	first, err := openCertificate(dir, "", clock, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	names, ips := machineNames()
+	names, ips := machineNames("")
 	leaf := first.leaf.Load().Leaf
 	if err := first.renew(names, ips); err != nil || first.leaf.Load().Leaf != leaf {
 		t.Errorf("renewed without need: %v", err)
 	}
-	again, err := openCertificate(dir, clock, slog.New(slog.DiscardHandler))
+	again, err := openCertificate(dir, "", clock, slog.New(slog.DiscardHandler))
 	if err != nil || !again.ca.Equal(first.ca) || !again.leaf.Load().Leaf.Equal(leaf) {
 		t.Fatalf("opened anew, CA or leaf differ: %v", err)
 	}
@@ -86,7 +86,7 @@ func TestNothingIsMintedUnderAClockThatCannotBeRight(t *testing.T) {
 	dir := t.TempDir()
 	now := time.Now()
 	log := &recorder{}
-	c, err := openCertificate(dir, func() time.Time { return now }, slog.New(slog.NewTextHandler(log, nil)))
+	c, err := openCertificate(dir, "", func() time.Time { return now }, slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,28 +101,28 @@ func TestNothingIsMintedUnderAClockThatCannotBeRight(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := openCertificate(dir, func() time.Time { return now }, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "set the clock") {
+	if _, err := openCertificate(dir, "", func() time.Time { return now }, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "set the clock") {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestADamagedCAIsNotReplaced(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := openCertificate(dir, time.Now, slog.New(slog.DiscardHandler)); err != nil {
+	if _, err := openCertificate(dir, "", time.Now, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "ca.key"), []byte("torn"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	// Every till trusts the old one; a new one in silence would lock them all out.
-	if _, err := openCertificate(dir, time.Now, slog.New(slog.DiscardHandler)); err == nil {
+	if _, err := openCertificate(dir, "", time.Now, slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("a damaged CA was replaced in silence")
 	}
 }
 
 func TestTheShopsOwnCertificateIsServed(t *testing.T) {
 	own := t.TempDir()
-	if _, err := openCertificate(own, time.Now, slog.New(slog.DiscardHandler)); err != nil {
+	if _, err := openCertificate(own, "", time.Now, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	s := open(t, newFakeHQ(), t.TempDir(), func(c *Config, _ *Parts) {

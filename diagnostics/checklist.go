@@ -223,7 +223,7 @@ func judgeNetwork(in ChecklistInput, it *Item) {
 func judgeRehearsal(in ChecklistInput, it *Item) {
 	how := "Run hub rehearse at a test store, or try it with a test till, then sign off: hub checklist --attest " + it.ID + " --by NAME --note TEXT."
 	if it.ID == "outages" {
-		how = "Cut the internet line on a quiet day and follow the plan, then sign off: hub checklist --attest outages --by NAME --note TEXT."
+		how = "Hold a drill while somebody tries to sell: hub drill --by NAME. Or cut the internet line on a quiet day, follow the plan, then sign off: hub checklist --attest outages --by NAME --note TEXT."
 	}
 	t, held := in.Rehearsals[it.ID]
 	switch {

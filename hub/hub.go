@@ -60,6 +60,7 @@ type Hub struct {
 	console   *console
 	tokenTest tokenTester
 	stage     rehearsals
+	uplink    *uplink
 	owners    owners
 	store     atomic.Pointer[hq.Store] // headquarters' record; nil: never told
 	policy    atomic.Pointer[policyFile]
@@ -143,7 +144,8 @@ func (h *Hub) open() error {
 	h.monitor = newMonitor(h, h.parts.Check)
 	h.console = newConsole()
 	h.link = &link{changed: h.linkChanged}
-	h.hq = &watched{hq: h.parts.HQ, link: h.link, slow: h.monitor.look}
+	h.uplink = newUplink(h.parts.HQ)
+	h.hq = &watched{hq: h.uplink, link: h.link, slow: h.monitor.look}
 
 	keys, err := queueKeys(h.cfg)
 	if err != nil {
@@ -286,8 +288,7 @@ func (h *Hub) beat(ctx context.Context) error {
 			continue
 		}
 		if op, err := h.queue.Get(id); err != nil || op.State.Final() {
-			op := doors.Operation{Kind: doors.Heartbeat, Ref: h.cfg.Store, Till: hubTill, Mode: s.Mode}
-			op.ID = doors.OperationID(h.cfg.Store, s.Mode, hubTill, "heartbeat:"+h.now().UTC().Format(time.RFC3339Nano))
+			op := h.newHeartbeat(s.Mode, "heartbeat:"+h.now().UTC().Format(time.RFC3339Nano))
 			if _, err := h.queue.Put(ctx, toQueue(op, h.now())); err != nil {
 				h.log.Debug("store heartbeat", "err", err)
 			} else {
@@ -297,6 +298,12 @@ func (h *Hub) beat(ctx context.Context) error {
 		pause(ctx, heartbeatEvery)
 	}
 	return nil
+}
+
+// newHeartbeat moves no money. The key is one of the hub's own.
+func (h *Hub) newHeartbeat(mode doors.Mode, key string) doors.Operation {
+	return doors.Operation{ID: doors.OperationID(h.cfg.Store, mode, hubTill, key),
+		Kind: doors.Heartbeat, Ref: h.cfg.Store, Till: hubTill, Mode: mode}
 }
 
 // tellTills keeps headquarters' record of the store's tills true, so that a till

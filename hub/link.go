@@ -202,7 +202,7 @@ func (l *link) polled(began time.Time, wait time.Duration, items int, err error)
 	switch {
 	case err == nil && items == 0 && age >= wait*9/10:
 		l.held = append(l.held, now)
-	case err == nil, errors.As(err, &answer), errors.Is(err, context.Canceled), age < idleAtLeast:
+	case err == nil, errors.As(err, &answer), errors.Is(err, context.Canceled), errors.Is(err, errUplinkCut), age < idleAtLeast:
 		return false
 	default:
 		l.cut = append(l.cut, diagnostics.Cut{At: now, After: age, Error: err.Error()})

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -86,8 +87,13 @@ func (h *Hub) serveRehearsal(w http.ResponseWriter, r *http.Request) {
 	case s.Mode != doors.Test:
 		err = doors.ErrModeMismatch.With("store %s is live: nothing is rehearsed with real money; enrol a hub for a store of mode test", s.ID)
 	}
-	if err != nil {
-		doors.WriteError(w, adminError(err))
+	serveScenes(w, err, func(tell func(rehearsal.Result)) (rehearsal.Report, error) { return h.rehearse(r.Context(), in, tell) })
+}
+
+// serveScenes refuses, or plays and answers line by line.
+func serveScenes(w http.ResponseWriter, refusal error, play func(func(rehearsal.Result)) (rehearsal.Report, error)) {
+	if refusal != nil {
+		doors.WriteError(w, adminError(refusal))
 		return
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
@@ -96,7 +102,7 @@ func (h *Hub) serveRehearsal(w http.ResponseWriter, r *http.Request) {
 		_ = out.Encode(l) // nobody listens any more: the request's context ends
 		_ = http.NewResponseController(w).Flush()
 	}
-	report, err := h.rehearse(r.Context(), in, func(res rehearsal.Result) { say(rehearsalLine{Result: &res}) })
+	report, err := play(func(res rehearsal.Result) { say(rehearsalLine{Result: &res}) })
 	if err != nil {
 		say(rehearsalLine{Error: err.Error()})
 		return
@@ -134,24 +140,30 @@ func (n notesFile) write(notes rehearsal.Notes) error {
 
 // Rehearse has the running hub rehearse and tells each result as it comes.
 func (a *Admin) Rehearse(ctx context.Context, r RehearseRequest, tell func(rehearsal.Result)) (rehearsal.Report, error) {
+	return a.scenes(ctx, "/rehearsal", r, tell)
+}
+
+// scenes asks for a play and reads what comes, line by line.
+func (a *Admin) scenes(ctx context.Context, path string, request any, tell func(rehearsal.Result)) (rehearsal.Report, error) {
 	var report rehearsal.Report
-	b, err := json.Marshal(r)
+	b, err := json.Marshal(request)
 	if err != nil {
 		return report, err
 	}
-	resp, err := a.stream(ctx, http.MethodPost, "/rehearsal", b)
+	resp, err := a.stream(ctx, http.MethodPost, path, b)
 	if err != nil {
 		return report, err
 	}
 	defer resp.Body.Close()
+	what := strings.TrimPrefix(path, "/")
 	lines := json.NewDecoder(resp.Body)
 	for {
 		var l rehearsalLine
 		switch err := lines.Decode(&l); {
 		case err != nil:
-			return report, fmt.Errorf("rehearse: the hub fell silent: %w", err)
+			return report, fmt.Errorf("%s: the hub fell silent: %w", what, err)
 		case l.Error != "":
-			return report, fmt.Errorf("rehearse: %s", l.Error)
+			return report, fmt.Errorf("%s: %s", what, l.Error)
 		case l.Report != nil:
 			return *l.Report, nil
 		case l.Result != nil && tell != nil:

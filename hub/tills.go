@@ -204,7 +204,7 @@ func (t *Tills) lookup(credential string) (doors.Till, bool) {
 	if found == nil {
 		return doors.Till{}, false
 	}
-	found.LastUsed, t.dirty = time.Now().UTC().Truncate(time.Second), true
+	found.LastUsed, t.dirty = time.Now().UTC().Truncate(time.Millisecond), true
 	return doors.Till{Name: found.Name, Scope: found.Scope, Mode: found.Mode}, true
 }
 

@@ -31,6 +31,7 @@ type commands struct {
 	Serve      serveCmd      `cmd:"" help:"Run the hub of this store."`
 	Diagnose   diagnoseCmd   `cmd:"" help:"Say what is wrong with payments here, with proof."`
 	Rehearse   rehearseCmd   `cmd:"" help:"Play a till's day with test cards, and prove it for the checklist."`
+	Drill      drillCmd      `cmd:"" help:"Cut the line to headquarters for a while, and prove for the checklist that the store stands it."`
 	Checklist  checklistCmd  `cmd:"" help:"Check the 15 items of Stripe's Terminal deployment checklist."`
 	Readers    readersCmd    `cmd:"" help:"Look at the store's readers."`
 	Queue      queueCmd      `cmd:"" help:"Look at what was promised to tills, and what became of it."`

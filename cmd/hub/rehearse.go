@@ -37,31 +37,46 @@ Example:
 
 // Run has the hub rehearse and shows each scene as it goes.
 func (c *rehearseCmd) Run(a *app) error {
-	admin, err := a.dial()
-	if err != nil {
-		return err
-	}
-	ctx, stop := signal.NotifyContext(a.ctx, syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	tell := func(r rehearsal.Result) { writeScene(a.stdout, r) }
-	if c.Format == "json" {
-		tell = nil
-	}
-	report, err := admin.Rehearse(ctx, hub.RehearseRequest{Currency: strings.ToLower(c.Currency)}, tell)
+	report, err := a.scenes(c.Format, func(ctx context.Context, admin *hub.Admin, tell func(rehearsal.Result)) (rehearsal.Report, error) {
+		return admin.Rehearse(ctx, hub.RehearseRequest{Currency: strings.ToLower(c.Currency)}, tell)
+	})
 	switch {
 	case errors.Is(err, context.Canceled):
 		return cli.CouldNot("what it left is cleaned up by the hub, at the latest before the next one", "rehearse: ended by hand")
 	case err != nil:
 		return err
-	case c.Format == "json":
-		err = writeJSON(a.stdout, report)
-	default:
-		err = writeRehearsal(a.stdout, report)
 	}
-	if err == nil && !report.Whole() {
-		err = cli.SomethingWrong
+	return a.showPlayed(c.Format, report)
+}
+
+// scenes has the running hub play and shows each scene as it goes, until a signal.
+func (a *app) scenes(format string, play func(context.Context, *hub.Admin, func(rehearsal.Result)) (rehearsal.Report, error)) (rehearsal.Report, error) {
+	admin, err := a.dial()
+	if err != nil {
+		return rehearsal.Report{}, err
 	}
-	return err
+	ctx, stop := signal.NotifyContext(a.ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	tell := func(r rehearsal.Result) { writeScene(a.stdout, r) }
+	if format == "json" {
+		tell = nil
+	}
+	return play(ctx, admin, tell)
+}
+
+// showPlayed ends what was played: whole, or with something wrong.
+func (a *app) showPlayed(format string, report rehearsal.Report) error {
+	write := writeRehearsal
+	if format == "json" {
+		write = func(w io.Writer, r rehearsal.Report) error { return writeJSON(w, r) }
+	}
+	if err := write(a.stdout, report); err != nil {
+		return err
+	}
+	if !report.Whole() {
+		return cli.SomethingWrong
+	}
+	return nil
 }
 
 func writeScene(w io.Writer, r rehearsal.Result) {

@@ -28,6 +28,7 @@ const (
 	Pass    State = "pass"
 	Fail    State = "fail"
 	Unknown State = "unknown"
+	Planned State = "planned" // it was asked what would be played
 )
 
 // Result is one scene as it went.
@@ -145,7 +146,7 @@ func Run(ctx context.Context, s Stage, tell func(Result)) (Report, error) {
 			return report, ctx.Err()
 		}
 		r := Result{Scene: sc.name, Says: sc.says, Words: p.words, Proves: sc.proves, TookMS: time.Since(began).Milliseconds()}
-		r.State, r.Detail = judge(err)
+		r.State, r.Detail = Judge(err)
 		report.Results = append(report.Results, r)
 		if tell != nil {
 			tell(r)
@@ -162,9 +163,12 @@ type no string
 
 func (n no) Error() string { return string(n) }
 
-func wrong(format string, args ...any) error { return no(fmt.Sprintf(format, args...)) }
+// Wrong is how a scene ends that went otherwise than it must. Any other error but a
+// refusal leaves open how it went.
+func Wrong(format string, args ...any) error { return no(fmt.Sprintf(format, args...)) }
 
-func judge(err error) (State, string) {
+// Judge says what became of a scene that ended so, and why.
+func Judge(err error) (State, string) {
 	var unmet no
 	var refused *doors.Error
 	switch {
@@ -243,7 +247,7 @@ type object struct {
 func read(raw json.RawMessage) (object, error) {
 	var o object
 	if err := json.Unmarshal(raw, &o); err != nil || o.ID == "" {
-		return o, wrong("the answer is none of Stripe's objects: %.60q", raw)
+		return o, Wrong("the answer is none of Stripe's objects: %.60q", raw)
 	}
 	return o, nil
 }
@@ -266,7 +270,7 @@ func (p *play) make(ctx context.Context, key string, amount int64) (object, erro
 	o, err := p.call(ctx, doors.CreatePaymentIntent, key, "amount", strconv.FormatInt(amount, 10), "currency", p.Currency,
 		"description", "Store Hub rehearsal", "capture_method", "manual", "payment_method_types[]", "card_present")
 	if err == nil && !strings.HasPrefix(o.ID, "pi_") {
-		err = wrong("the answer is no PaymentIntent")
+		err = Wrong("the answer is no PaymentIntent")
 	}
 	return o, err
 }
@@ -304,7 +308,7 @@ func (p *play) readers(ctx context.Context) ([]object, error) {
 	}
 	var list []object
 	if err := json.Unmarshal(raw, &list); err != nil {
-		return nil, wrong("the list of readers cannot be read")
+		return nil, Wrong("the list of readers cannot be read")
 	}
 	return list, nil
 }
@@ -333,7 +337,7 @@ func (p *play) accepted(ctx context.Context, id string) error {
 func (p *play) has(ctx context.Context, id, status string) error {
 	o, err := p.intent(ctx, id)
 	if err == nil && o.Status != status {
-		err = wrong("the payment is %s, want %s", o.Status, status)
+		err = Wrong("the payment is %s, want %s", o.Status, status)
 	}
 	return err
 }
@@ -384,7 +388,7 @@ func (p *play) succeeds(ctx context.Context, kind doors.Kind, intent string, amo
 // succeeded demands that an operation whose outcome is there was done.
 func succeeded(op doors.Operation, err error) error {
 	if err == nil && op.State != doors.Succeeded {
-		err = wrong("the %s is %s %s", op.Kind, op.State, op.Reason)
+		err = Wrong("the %s is %s %s", op.Kind, op.State, op.Reason)
 	}
 	return err
 }

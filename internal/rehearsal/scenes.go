@@ -66,12 +66,12 @@ func token(ctx context.Context, p *play) error {
 		}
 		var t struct{ Secret string }
 		if json.Unmarshal(raw, &t) != nil || t.Secret == "" {
-			return wrong("the answer holds no secret")
+			return Wrong("the answer holds no secret")
 		}
 		secrets[i] = t.Secret
 	}
 	if secrets[0] == secrets[1] {
-		return wrong("both got one and the same token")
+		return Wrong("both got one and the same token")
 	}
 	return nil
 }
@@ -91,7 +91,7 @@ func reader(ctx context.Context, p *play) error {
 	}
 	r, err := p.call(ctx, doors.RegisterReader, "", "registration_code", "simulated-wpe", "label", "Rehearsal")
 	if err == nil && !strings.HasPrefix(r.ID, "tmr_") {
-		err = wrong("the answer is no reader")
+		err = Wrong("the answer is no reader")
 	}
 	p.reader = r.ID
 	return err
@@ -112,7 +112,7 @@ func approved(ctx context.Context, p *play) error {
 func (p *play) taken(ctx context.Context, id string, amount int64) error {
 	o, err := p.intent(ctx, id)
 	if err == nil && (o.Status != "succeeded" || o.Received != amount) {
-		err = wrong("the payment is %s with %d, want succeeded with %d", o.Status, o.Received, amount)
+		err = Wrong("the payment is %s with %d, want succeeded with %d", o.Status, o.Received, amount)
 	}
 	if err == nil {
 		p.settled = append(p.settled, id)
@@ -133,14 +133,14 @@ func doubledTap(ctx context.Context, p *play) error {
 			return err
 		}
 		if ids[i] = op.ID; op.State != doors.Succeeded {
-			return wrong("the capture is %s %s", op.State, op.Reason)
+			return Wrong("the capture is %s %s", op.State, op.Reason)
 		}
 	}
 	if ids[0] != ids[1] {
-		return wrong("it became two operations")
+		return Wrong("it became two operations")
 	}
 	if _, err := p.promiseAs(ctx, key, doors.Capture, id, 1000, nil); !errors.Is(err, doors.ErrKeyReused) {
-		return wrong("another amount under the same key was answered %v, want %s", err, doors.ErrKeyReused.Code)
+		return Wrong("another amount under the same key was answered %v, want %s", err, doors.ErrKeyReused.Code)
 	}
 	return p.taken(ctx, id, 1900)
 }
@@ -203,9 +203,9 @@ func (p *play) declines(ctx context.Context, ways []decline) error {
 		words := doors.Words("card_declined", said)
 		switch {
 		case words == "":
-			return wrong("nothing is said to the cashier of %s", said)
+			return Wrong("nothing is said to the cashier of %s", said)
 		case secretive[d.code] != (words == generic) && d.code != "generic_decline" && d.code != "call_issuer":
-			return wrong("of %s the cashier is told %q", said, words)
+			return Wrong("of %s the cashier is told %q", said, words)
 		}
 		p.words = append(p.words, words)
 		if err := p.succeeds(ctx, doors.Cancel, id, 0); err != nil {
@@ -230,14 +230,14 @@ func (p *play) declinedBy(ctx context.Context, id string, d decline) (string, er
 	}
 	e := o.LastPaymentError
 	if o.Status != "requires_payment_method" || e == nil {
-		return "", wrong("after %s the payment is %s, want requires_payment_method with its error", d.code, o.Status)
+		return "", Wrong("after %s the payment is %s, want requires_payment_method with its error", d.code, o.Status)
 	}
 	said := e.DeclineCode
 	if said == "" {
 		said = e.Code
 	}
 	if said != d.code {
-		return "", wrong("the payment was declined with %s, want %s", said, d.code)
+		return "", Wrong("the payment was declined with %s, want %s", said, d.code)
 	}
 	return said, nil
 }
@@ -320,7 +320,7 @@ func answerLost(ctx context.Context, p *play) error {
 
 func receipt(ctx context.Context, p *play) error {
 	if len(p.settled) == 0 {
-		return wrong("no payment was captured that could have a receipt")
+		return Wrong("no payment was captured that could have a receipt")
 	}
 	v, err := p.Doors.Receipt(ctx, p.Till, p.settled[0])
 	if err != nil {
@@ -328,20 +328,20 @@ func receipt(ctx context.Context, p *play) error {
 	}
 	fields, ok := v.(doors.ReceiptFields)
 	if !ok {
-		return wrong("the answer is no receipt")
+		return Wrong("the answer is no receipt")
 	}
 	var emv map[string]any
 	if err := json.Unmarshal(fields.Receipt, &emv); err != nil {
-		return wrong("the receipt has no fields of the card's chip")
+		return Wrong("the receipt has no fields of the card's chip")
 	}
 	if fields.Brand == "" || fields.Last4 == "" {
-		return wrong("the receipt does not name the card's brand and last four")
+		return Wrong("the receipt does not name the card's brand and last four")
 	}
 	copied := map[string]any{"brand": fields.Brand, "last4": fields.Last4}
 	for _, field := range []string{"application_preferred_name", "dedicated_file_name", "authorization_response_code"} {
 		text, _ := emv[field].(string)
 		if text == "" {
-			return wrong("the receipt has no %s", field)
+			return Wrong("the receipt has no %s", field)
 		}
 		copied[field] = text
 	}
@@ -350,7 +350,7 @@ func receipt(ctx context.Context, p *play) error {
 
 func refund(ctx context.Context, p *play) error {
 	if len(p.settled) == 0 {
-		return wrong("no payment was captured that could be refunded")
+		return Wrong("no payment was captured that could be refunded")
 	}
 	if err := p.succeeds(ctx, doors.Refund, p.settled[0], 300); err != nil {
 		return err

@@ -3,30 +3,25 @@ package hub
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"net"
+	"math/rand/v2"
 	"net/netip"
 	"net/url"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"storehub/doors"
-	"storehub/netcheck"
+	"storehub/hq"
 	"storehub/readers"
 )
 
 const (
-	readersEvery   = 15 * time.Second // headquarters polls Stripe once for all its stores
+	// readersEvery is how often the list is asked for at least. Headquarters polls
+	// Stripe once for all who ask, and says when it will again: a hub that asks just
+	// after that hears news at once.
+	readersEvery   = 15 * time.Second
+	readersAtMost  = 3 * time.Second // and how often at most
 	readersTimeout = 6 * time.Second
-	probeTimeout   = 2 * time.Second // a reader on the same LAN answers in milliseconds
-	probesAtOnce   = 8
-	readerPort     = "4443" // where smart readers listen for tills
 	storeEvery     = time.Hour
 )
 
@@ -34,24 +29,23 @@ const (
 type fleet struct {
 	hub      *Hub
 	registry readers.Registry
-	dial     func(ctx context.Context, network, addr string) (net.Conn, error)
-	lans     func() []netip.Prefix
+	lan      lan
 	asked    chan struct{} // somebody wants the list looked at now
 	first    chan struct{} // closed after the first look, whatever it gave
 	once     sync.Once
 	days     *days
 	listed   atomic.Bool // headquarters' list was had at least once
 
-	// Of run alone. Headquarters' clock is not this machine's: a list is as old as
+	// Of run alone. pause is how long to wait with asking again. Headquarters' clock is not this machine's: a list is as old as
 	// the time since a new one was first heard here.
 	stripeAt, heardAt time.Time
+	pause             time.Duration
 }
 
 func newFleet(h *Hub) *fleet {
 	f := &fleet{
 		hub:   h,
-		dial:  (&net.Dialer{Timeout: probeTimeout}).DialContext,
-		lans:  ownNetworks,
+		lan:   newLAN(),
 		asked: make(chan struct{}, 1),
 		first: make(chan struct{}),
 		days:  newDays(h),
@@ -72,23 +66,35 @@ func (f *fleet) look() { signal(f.asked) }
 
 func (f *fleet) run(ctx context.Context) error {
 	defer f.days.close()
-	var storeAt time.Time
+	var storeAt, polledAt, knockedAt time.Time
 	for {
 		if f.hub.store.Load() == nil || time.Since(storeAt) > storeEvery {
 			if f.hub.learnStore(ctx) {
 				storeAt = time.Now()
 			}
 		}
-		f.poll(ctx)
-		f.once.Do(func() { close(f.first) })
-		f.probe(ctx)
+		if time.Since(polledAt) >= f.pause {
+			polledAt = time.Now()
+			f.poll(ctx)
+			f.once.Do(func() { close(f.first) })
+		}
+		all := time.Since(knockedAt) >= knocksEvery
+		if all {
+			knockedAt = time.Now()
+		}
+		f.probe(ctx, all)
 		f.registry.Sweep(time.Now())
 		f.days.record(time.Now(), f.registry.Snapshot())
 		f.hub.monitor.refresh()
-		wait, cancel := context.WithTimeout(ctx, readersEvery)
+		next := polledAt.Add(f.pause)
+		if knock := knockedAt.Add(knocksEvery); knock.Before(next) {
+			next = knock
+		}
+		wait, cancel := context.WithDeadline(ctx, next)
 		select {
 		case <-wait.Done():
 		case <-f.asked:
+			polledAt, knockedAt = time.Time{}, time.Time{}
 		}
 		cancel()
 		if ctx.Err() != nil {
@@ -100,6 +106,7 @@ func (f *fleet) run(ctx context.Context) error {
 func (f *fleet) poll(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, readersTimeout)
 	defer cancel()
+	f.pause = readersEvery
 	list, err := f.hub.hq.Readers(ctx)
 	if err != nil {
 		f.hub.log.Debug("ask for readers", "err", err)
@@ -117,11 +124,22 @@ func (f *fleet) poll(ctx context.Context) {
 	if list.At.IsZero() {
 		return // headquarters has not heard from Stripe yet
 	}
+	f.pause = againIn(list)
 	if !list.At.Equal(f.stripeAt) {
 		f.stripeAt, f.heardAt = list.At, time.Now()
 	}
 	f.registry.Replace(f.heardAt, seen)
 	f.listed.Store(true)
+}
+
+// againIn is how long to wait with asking for the list again. The second spreads
+// hubs, and lets headquarters have its answer.
+func againIn(l hq.ReaderList) time.Duration {
+	if l.AgainMS == 0 {
+		return readersEvery
+	}
+	again := time.Duration(l.AgainMS)*time.Millisecond + time.Second/2 + rand.N(time.Second)
+	return min(max(again, readersAtMost), readersEvery)
 }
 
 // observation reads Stripe's terminal.reader. Unknown device types are taken as
@@ -159,109 +177,6 @@ func observation(raw json.RawMessage, at time.Time) (readers.Observation, error)
 		o.LastSeen = time.UnixMilli(r.LastSeen).UTC()
 	}
 	return o, nil
-}
-
-// probe opens and closes a TCP connection to each real reader.
-func (f *fleet) probe(ctx context.Context) {
-	lans := f.lans()
-	var g errgroup.Group
-	g.SetLimit(probesAtOnce)
-	for _, r := range f.registry.Snapshot() {
-		if !r.Probeable() || ctx.Err() != nil {
-			continue
-		}
-		g.Go(func() error {
-			o := readers.Observation{Source: readers.FromProbe, Serial: r.Serial, ID: r.ID, Addr: r.Addr, Reachable: readers.No, Near: near(lans, r.Addr)}
-			ctx, cancel := context.WithTimeout(ctx, probeTimeout)
-			defer cancel()
-			began := time.Now()
-			conn, err := f.dial(ctx, "tcp", net.JoinHostPort(r.Addr.String(), readerPort))
-			if err == nil {
-				o.Reachable, o.RTT = readers.Yes, time.Since(began)
-				_ = conn.Close()
-			} else {
-				o.Refused = refused(err)
-			}
-			o.At = time.Now()
-			f.registry.Observe(o)
-			return nil
-		})
-	}
-	_ = g.Wait()
-}
-
-// meet takes over the hardware addresses of readers from what the LAN answered. Only a
-// reader that answers at its address is believed to be who has it.
-func (f *fleet) meet(r netcheck.Report) {
-	i := slices.IndexFunc(r.Results, func(p netcheck.Result) bool { return p.Name == "arp" })
-	if i < 0 {
-		return
-	}
-	answers, _ := r.Results[i].Evidence["answers"].(map[string]any)
-	for _, known := range f.registry.Snapshot() {
-		macs, _ := answers[known.Addr.String()].([]string)
-		if known.Reachable == readers.Yes && len(macs) == 1 {
-			f.registry.Observe(readers.Observation{Source: readers.FromNeighbour, Addr: known.Addr, MAC: macs[0], At: time.Now()})
-		}
-	}
-}
-
-// refused says whether something at the address said no: Windows words it its own way.
-func refused(err error) bool {
-	return errors.Is(err, syscall.ECONNREFUSED) || strings.Contains(err.Error(), "actively refused")
-}
-
-// ownNetworks are the networks of this machine's cards.
-func ownNetworks() []netip.Prefix {
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil
-	}
-	var out []netip.Prefix
-	for _, a := range addrs {
-		if p, err := netip.ParsePrefix(a.String()); err == nil && !p.Addr().IsLoopback() {
-			out = append(out, netip.PrefixFrom(p.Addr().Unmap(), p.Bits()))
-		}
-	}
-	return out
-}
-
-// near says whether an address is in one of the networks; none are none known.
-func near(lans []netip.Prefix, a netip.Addr) readers.Tri {
-	if len(lans) == 0 || !a.IsValid() {
-		return readers.Unknown
-	}
-	return readers.Of(slices.ContainsFunc(lans, func(p netip.Prefix) bool { return p.Contains(a) }))
-}
-
-// usualMask is how wide a shop's network is where nobody has told.
-const usualMask = 24
-
-// sameNetwork says whether a till and a reader are in one network, judged by the
-// hub's own: of two addresses outside all of them it is known only that they share
-// what a shop's network is wide.
-func sameNetwork(lans []netip.Prefix, till, reader netip.Addr) readers.Tri {
-	till, reader = till.Unmap(), reader.Unmap()
-	if !till.IsValid() || !reader.IsValid() || reader.IsUnspecified() || till.Is4() != reader.Is4() && !till.IsLoopback() {
-		return readers.Unknown
-	}
-	if till.IsLoopback() {
-		return near(lans, reader) // it runs beside the hub
-	}
-	known := false
-	for _, p := range lans {
-		if p.Contains(till) && p.Contains(reader) {
-			return readers.Yes
-		}
-		known = known || p.Contains(till) || p.Contains(reader)
-	}
-	switch p, err := till.Prefix(min(usualMask, till.BitLen())); {
-	case known:
-		return readers.No
-	case err == nil && till.Is4() && p.Contains(reader):
-		return readers.Yes
-	}
-	return readers.Unknown
 }
 
 // learnStore asks headquarters what it knows of this store and keeps it.

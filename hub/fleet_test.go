@@ -63,7 +63,7 @@ func TestOnlyRealReadersAreKnockedAt(t *testing.T) {
 	h := bare(t)
 	var mu sync.Mutex
 	var knocked []string
-	h.fleet.dial = func(_ context.Context, _, addr string) (net.Conn, error) {
+	h.fleet.lan.dial = func(_ context.Context, _, addr string) (net.Conn, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		knocked = append(knocked, addr)
@@ -82,7 +82,7 @@ func TestOnlyRealReadersAreKnockedAt(t *testing.T) {
 		[]byte(`{"id":"tmr_4","serial_number":"S4","label":"4","device_type":"stripe_m2","status":"offline"}`),
 	}
 	h.fleet.poll(t.Context())
-	h.fleet.probe(t.Context())
+	h.fleet.probe(t.Context(), true)
 	slices.Sort(knocked)
 	if want := []string{"192.168.7.31:4443", "192.168.7.32:4443"}; !slices.Equal(knocked, want) {
 		t.Errorf("knocked at %v, want %v", knocked, want)
@@ -231,8 +231,8 @@ func TestWhetherATillAndAReaderAreInOneNetwork(t *testing.T) {
 // words for the cashier, and none for readers that are nowhere on a LAN.
 func TestATillLearnsWhetherItCanReachAReader(t *testing.T) {
 	h := bare(t)
-	h.fleet.lans = func() []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix("192.168.7.10/24")} }
-	h.fleet.dial = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("connection refused") }
+	h.fleet.lan.nets = func() []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix("192.168.7.10/24")} }
+	h.fleet.lan.dial = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("connection refused") }
 	h.parts.HQ.(*fakeHQ).readers = []json.RawMessage{
 		[]byte(`{"id":"tmr_1","serial_number":"S1","label":"1","device_type":"stripe_s700","ip_address":"192.168.7.31","status":"online"}`),
 		[]byte(`{"id":"tmr_2","serial_number":"S2","label":"2","device_type":"simulated_wisepos_e","ip_address":"0.0.0.0","status":"online"}`),
@@ -270,7 +270,7 @@ func TestATillLearnsWhetherItCanReachAReader(t *testing.T) {
 // there itself, and of nobody else who has its address.
 func TestAReadersHardwareAddressIsWhatTheLANAnswered(t *testing.T) {
 	h := bare(t)
-	h.fleet.dial = func(_ context.Context, _, addr string) (net.Conn, error) {
+	h.fleet.lan.dial = func(_ context.Context, _, addr string) (net.Conn, error) {
 		if !strings.HasPrefix(addr, "192.168.7.31:") {
 			return nil, errors.New("connection refused")
 		}
@@ -283,7 +283,7 @@ func TestAReadersHardwareAddressIsWhatTheLANAnswered(t *testing.T) {
 		[]byte(`{"id":"tmr_2","serial_number":"S2","label":"2","device_type":"stripe_s700","ip_address":"192.168.7.32","status":"online"}`),
 	}
 	h.fleet.poll(t.Context())
-	h.fleet.probe(t.Context())
+	h.fleet.probe(t.Context(), true)
 	h.fleet.meet(netcheck.Report{Results: []netcheck.Result{{Name: "arp", Evidence: map[string]any{"answers": map[string]any{
 		"192.168.7.31": []string{"02:00:00:00:00:31"}, "192.168.7.32": []string{"02:00:00:00:00:99"}, "192.168.7.1": []string{"02:00:00:00:00:01"}}}}}})
 	h.fleet.meet(netcheck.Report{})

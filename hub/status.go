@@ -72,7 +72,7 @@ const notTogether = "This till and the card reader are on different networks. Pu
 
 // Readers implements [doors.Backend].
 func (h *Hub) Readers(_ context.Context, t doors.Till) (any, error) {
-	lans := h.fleet.lans()
+	lans := h.fleet.lan.nets()
 	list := []TillReader{}
 	for _, r := range h.fleet.registry.Snapshot() {
 		list = append(list, tillReader(lans, t, r))

@@ -49,6 +49,7 @@ func TestRegistryAgainstModel(t *testing.T) {
 				h.busy = what == ChangeBusy
 			case ChangeReachable, ChangeUnreachable:
 				h.reachable = Of(what == ChangeReachable)
+			case ChangeCause:
 			default:
 				t.Fatalf("unheard of: %q", what)
 			}
@@ -86,13 +87,16 @@ func TestRegistryAgainstModel(t *testing.T) {
 				r.Replace(now, rapid.SliceOfNDistinct(line, 0, 3, func(o Observation) string { return o.Serial }).Draw(t, "list"))
 			},
 			"probe": func(t *rapid.T) {
-				r.Observe(Observation{Source: FromProbe, Serial: serial.Draw(t, "serial"), Addr: address.Draw(t, "addr"), Reachable: tri.Draw(t, "answer"), Refused: rapid.Bool().Draw(t, "refused"), Near: tri.Draw(t, "near"), At: now})
+				r.Observe(Observation{Source: FromProbe, Serial: serial.Draw(t, "serial"), Addr: address.Draw(t, "addr"), Reachable: tri.Draw(t, "answer"), Refused: rapid.Bool().Draw(t, "refused"), Near: tri.Draw(t, "near"), Present: tri.Draw(t, "present"), At: now})
 			},
 			"till": func(t *rapid.T) {
 				r.Observe(Observation{Source: FromTill, Serial: serial.Draw(t, "serial"), Addr: address.Draw(t, "addr"), At: now})
 			},
 			"neighbour": func(t *rapid.T) {
 				r.Observe(Observation{Source: FromNeighbour, Addr: address.Draw(t, "addr"), MAC: "aa:bb:cc:dd:ee:ff", At: now})
+			},
+			"found": func(t *rapid.T) {
+				r.Observe(Observation{Source: FromNeighbour, Serial: serial.Draw(t, "serial"), Addr: address.Draw(t, "addr"), MAC: "aa:bb:cc:dd:ee:ff", At: now})
 			},
 			"sweep": func(*rapid.T) { r.Sweep(now) },
 			"": func(t *rapid.T) {
@@ -133,8 +137,10 @@ func invariant(x Reader) error {
 		return fmt.Errorf("moves, time and previous address disagree")
 	case x.Near != Unknown && !x.Probeable():
 		return fmt.Errorf("placed without an address")
-	case x.Why != "" && x.Why != WhyBusy && x.State == StateOnline:
+	case x.Why != "" && x.Why != WhyBusy && x.Why != WhyMoved && x.State == StateOnline:
 		return fmt.Errorf("a cause of what is no trouble")
+	case x.StripeAddr.IsValid() && x.StripeAddr == x.Addr:
+		return fmt.Errorf("Stripe's word is disproved by itself")
 	case x.State == StateOffline && x.Why == "":
 		return fmt.Errorf("offline for no cause")
 	case x.State == StateOnline && x.Online != Yes, x.State == StateOffline && x.Online != No:

@@ -92,6 +92,7 @@ type Observation struct {
 	Reachable  Tri           // TCP 4443 answered; only FromProbe
 	Refused    bool          // something is there and refused it; only FromProbe
 	Near       Tri           // the address is in one of the hub's own networks; only FromProbe
+	Present    Tri           // something has the address, by ARP; only FromProbe
 	RTT        time.Duration // only FromProbe
 	LastSeen   time.Time     // Stripe's last_seen_at; zero: not told
 	Report     *Report       // only FromTill
@@ -134,8 +135,9 @@ type Reader struct {
 	AddressChanges   int           `json:"address_changes"`
 	AddressChangedAt time.Time     `json:"address_changed_at,omitzero"`
 	PreviousAddr     netip.Addr    `json:"previous_address,omitzero"`
-	HeldBy           string        `json:"held_by,omitempty"` // the till whose SDK is connected to it, by its own word
-	Battery          *float64      `json:"battery"`           // 0 to 1; null: not known
+	StripeAddr       netip.Addr    `json:"stripe_address,omitzero"` // Stripe's word on it, where that is disproved
+	HeldBy           string        `json:"held_by,omitempty"`       // the till whose SDK is connected to it, by its own word
+	Battery          *float64      `json:"battery"`                 // 0 to 1; null: not known
 	Charging         Tri           `json:"charging"`
 	Updating         *float64      `json:"updating,omitempty"` // how far an update is; absent: none is known to run
 	SDK              string        `json:"sdk,omitempty"`      // of the till that reported last
@@ -143,6 +145,10 @@ type Reader struct {
 	LastErrorAt      time.Time     `json:"last_error_at,omitzero"`
 
 	refused bool // the newest probe was
+	absent  bool // and nobody has its address
+	heard   bool // Stripe has heard from it since it fell silent here
+	lively  bool // Stripe calls it offline and goes on hearing from it
+	shared  int  // so many readers answer here, and Stripe calls all of them offline
 }
 
 // State is a reader in one word. See [Reader.judge] for the rules.
@@ -162,11 +168,12 @@ type Why = string
 // The causes. Empty is a reader that works, or one of which the evidence shows none.
 const (
 	WhyPoweredOff    Why = "powered_off"    // off, unplugged or not on the network: silent here and at Stripe
+	WhyMoved         Why = "moved"          // it works, at another address than the one that Stripe tells tills
 	WhyNoInternet    Why = "no_internet"    // it answers here and Stripe does not hear of it
 	WhyOtherSubnet   Why = "other_subnet"   // its address is in another network than the hub's
 	WhyPortClosed    Why = "port_closed"    // what has its address refuses: it restarts, updates, or is another device
 	WhySilentHere    Why = "silent_here"    // Stripe hears it and this network does not: kept apart, or it has moved
-	WhyStripeOffline Why = "stripe_offline" // Stripe's word alone
+	WhyStripeOffline Why = "stripe_offline" // Stripe's word alone, or against what is seen here
 	WhyBusy          Why = "busy"           // it waits for a customer
 	WhyUpdating      Why = "updating"       // a till says that its software is being replaced
 )
@@ -215,9 +222,19 @@ func (r *Reader) verdict() (state State, why Why, reason string) {
 	case Yes:
 		switch r.Online {
 		case Yes:
+			if r.StripeAddr.IsValid() {
+				return StateOnline, WhyMoved, fmt.Sprintf("%s, and it answers at %s; Stripe still tells tills %s", stripe, r.Addr, r.StripeAddr)
+			}
 			return StateOnline, "", fmt.Sprintf("%s, and it answers at %s", stripe, r.Addr)
 		case No:
-			return StateOffline, WhyNoInternet, fmt.Sprintf("%s, yet it answers at %s", stripe, r.Addr)
+			yet := fmt.Sprintf("%s, yet it answers at %s", stripe, r.Addr)
+			switch {
+			case r.lively:
+				return StateOffline, WhyStripeOffline, yet + ", and Stripe goes on hearing from it"
+			case r.shared > 1:
+				return StateOffline, WhyStripeOffline, fmt.Sprintf("%s, and so do all %d that Stripe calls offline", yet, r.shared)
+			}
+			return StateOffline, WhyNoInternet, yet
 		}
 		return StateUnknown, "", fmt.Sprintf("it answers at %s, but Stripe's word is not known", r.Addr)
 	case No:
@@ -232,6 +249,8 @@ func (r *Reader) verdict() (state State, why Why, reason string) {
 			why, what = WhyOtherSubnet, what+", which is in another network than the hub"
 		case r.Online == No:
 			why = WhyPoweredOff
+		case r.absent && !r.heard:
+			why, what = WhyPoweredOff, fmt.Sprintf("nobody has %s any more, and Stripe has not heard from it since", r.Addr)
 		default:
 			why = WhySilentHere
 		}

@@ -40,6 +40,7 @@ const (
 	ChangeReachable   = "reachable"
 	ChangeUnreachable = "unreachable"
 	ChangeReported    = "reported" // a till told of its holder, an update or an error
+	ChangeCause       = "cause"    // Why is another, and nothing else is
 )
 
 // Registry joins sightings by serial number; a sighting without one by Stripe's
@@ -61,15 +62,18 @@ type Registry struct {
 // entry is a reader and what is needed to judge the next sighting of it.
 type entry struct {
 	Reader
-	listed   bool      // Stripe has told of it
-	toldAt   time.Time // Stripe's newest word
-	probedAt time.Time // newest probe
-	addrAt   time.Time // when the address was last confirmed
-	seenAt   time.Time // newest sighting of any kind
-	misses   int       // probes in a row without an answer
-	heldAt   time.Time // when HeldBy was said last
-	updateAt time.Time // when Updating was
-	powerAt  time.Time // when Battery was
+	listed   bool       // Stripe has told of it
+	toldAt   time.Time  // Stripe's newest word
+	probedAt time.Time  // newest probe
+	addrAt   time.Time  // when the address was last confirmed
+	seenAt   time.Time  // newest sighting of any kind
+	misses   int        // probes in a row without an answer
+	silentAt time.Time  // the first of them
+	lastThen time.Time  // LastSeen at that time
+	toldAddr netip.Addr // the address in Stripe's newest word
+	heldAt   time.Time  // when HeldBy was said last
+	updateAt time.Time  // when Updating was
+	powerAt  time.Time  // when Battery was
 }
 
 // change is what OnChange will be told.
@@ -147,7 +151,7 @@ func (r *Registry) update(f func() []change) {
 	changes := func() []change {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		return f()
+		return append(f(), r.share()...)
 	}()
 	if r.OnChange == nil {
 		return
@@ -237,6 +241,7 @@ func (e *entry) take(o Observation) {
 		if o.At.Before(e.toldAt) {
 			return // overtaken by a newer word
 		}
+		e.lively = o.Online == No && (e.lively || e.Online == No && !e.LastSeen.IsZero() && o.LastSeen.After(e.LastSeen))
 		e.listed, e.toldAt, e.Online = true, o.At, o.Online
 		switch {
 		case o.Busy != Yes:
@@ -245,7 +250,12 @@ func (e *entry) take(o Observation) {
 			e.BusySince = o.At
 		}
 		e.describe(o)
-		e.move(o)
+		e.listen()
+		if o.Addr != e.StripeAddr || !o.Addr.IsValid() {
+			e.StripeAddr = netip.Addr{}
+			e.move(o)
+		}
+		e.toldAddr = o.Addr
 	case FromProbe:
 		e.probed(o)
 	default:
@@ -253,8 +263,11 @@ func (e *entry) take(o Observation) {
 		if o.Report != nil {
 			e.told(*o.Report, o.At)
 		}
-		// Stripe's word on the address goes first; others count while it is silent.
-		if !e.Addr.IsValid() || e.toldAt.IsZero() || o.At.Sub(e.toldAt) > staleStripe {
+		// Stripe's word on the address goes first. Others count while it is silent, and
+		// where the reader itself was found.
+		if o.Source == FromNeighbour && o.MAC != "" && o.MAC == e.MAC && o.Addr != e.Addr {
+			e.found(o)
+		} else if !e.Addr.IsValid() || e.toldAt.IsZero() || o.At.Sub(e.toldAt) > staleStripe {
 			e.move(o)
 		}
 		if o.MAC != "" && o.Addr == e.Addr {
@@ -319,48 +332,6 @@ func (e *entry) describe(o Observation) {
 	}
 }
 
-// move takes over the address of a sighting. What was measured at another
-// address says nothing about this one.
-func (e *entry) move(o Observation) {
-	if !o.Addr.IsValid() || o.At.Before(e.addrAt) {
-		return
-	}
-	e.addrAt = o.At
-	if e.Addr == o.Addr {
-		return
-	}
-	if placed(e.Addr) && placed(o.Addr) {
-		e.PreviousAddr, e.AddressChangedAt = e.Addr, o.At
-		e.AddressChanges++
-	}
-	e.Addr, e.MAC = o.Addr, o.MAC
-	e.lose()
-}
-
-// lose forgets what probes have measured.
-func (e *entry) lose() {
-	e.Reachable, e.Near, e.RTT, e.refused, e.misses = Unknown, Unknown, 0, false, 0
-}
-
-// probed takes in the answer of a probe, if it was one of the present address.
-func (e *entry) probed(o Observation) {
-	if o.Reachable == Unknown || o.At.Before(e.probedAt) || (o.Addr.IsValid() && o.Addr != e.Addr) {
-		return
-	}
-	e.probedAt, e.Near = o.At, o.Near
-	if o.Reachable == Yes {
-		e.Reachable, e.RTT, e.refused, e.misses = Yes, o.RTT, false, 0
-		return
-	}
-	e.misses++
-	if e.Reachable != Yes || e.misses >= missesToUnreachable {
-		e.Reachable, e.RTT, e.refused = No, 0, o.Refused
-	}
-}
-
-// placed reports whether an address can be moved from and to.
-func placed(a netip.Addr) bool { return a.IsValid() && !a.IsUnspecified() }
-
 // compare names what a person would want to hear about.
 func compare(before, after Reader) []change {
 	var changes []change
@@ -376,6 +347,9 @@ func compare(before, after Reader) []change {
 	}
 	if after.Reachable != before.Reachable && after.Reachable != Unknown {
 		add(map[Tri]string{Yes: ChangeReachable, No: ChangeUnreachable}[after.Reachable])
+	}
+	if after.Why != before.Why && len(changes) == 0 {
+		add(ChangeCause)
 	}
 	if after.HeldBy != before.HeldBy || after.LastErrorAt != before.LastErrorAt || !sameShare(after.Updating, before.Updating) {
 		add(ChangeReported)

@@ -71,7 +71,7 @@ func (s *Server) readerList(ctx context.Context, st record) (ReaderList, error) 
 	e.asked = s.now()
 	list := e.list
 	e.mu.Unlock()
-	paced := s.paced(p.mode, p.account)
+	paced := s.readersPaced(p.mode, p.account)
 	if !list.At.IsZero() && s.now().Sub(list.At) < 2*paced {
 		return list, nil
 	}
@@ -171,15 +171,21 @@ func (d *database) keepReaderList(ctx context.Context, p readerPlace, l ReaderLi
 	return err
 }
 
+// readersPaced is how long polls of the account's readers rest: less than others,
+// since a shop waits for the news of a reader and looks at it every 15 s itself.
+func (s *Server) readersPaced(mode doors.Mode, account string) time.Duration {
+	return s.paced(mode, account) * 3 / 4
+}
+
 // runReaders keeps the lists fresh that hubs ask for.
 func (s *Server) runReaders(ctx context.Context) error {
 	for {
-		if err := pause(ctx, jitter(s.poll)); err != nil {
+		if err := pause(ctx, jitter(s.poll*3/4)); err != nil {
 			return err
 		}
 		for _, p := range s.readers.wanted(s.now()) {
 			call, cancel := context.WithTimeout(ctx, stripeTimeout)
-			if err := s.fetchReaders(call, p, s.readers.at(p), s.paced(p.mode, p.account)-s.poll/2); err != nil && ctx.Err() == nil {
+			if err := s.fetchReaders(call, p, s.readers.at(p), s.readersPaced(p.mode, p.account)-s.poll*3/8); err != nil && ctx.Err() == nil {
 				s.log.Warn("poll readers", "location", p.location, "err", err)
 			}
 			cancel()

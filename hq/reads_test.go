@@ -186,3 +186,26 @@ func TestMoney_4_6_PollsRestWhenTheBudgetIsUsedUp(t *testing.T) {
 		t.Errorf("with enough again %d of events, %d of readers; want one each", e, r)
 	}
 }
+
+// TestAHubLearnsWhenStripeWillBeAskedAgain: what is left of the pause, and a moment
+// when it is over.
+func TestAHubLearnsWhenStripeWillBeAskedAgain(t *testing.T) {
+	o := Options{Log: slog.New(slog.DiscardHandler), Stripe: &asked{}}
+	TestDatabase(t, &o)
+	s, rec := ledgerOn(t, o)
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	s.now = func() time.Time { return at }
+	for _, c := range []struct {
+		after time.Duration
+		want  int64
+	}{{0, 15_000}, {6 * time.Second, 9_000}, {20 * time.Second, 1}} {
+		at = at.Add(c.after)
+		a, err := serveReaders(t.Context(), s, rec, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l := a.value.(ReaderList); l.AgainMS != c.want {
+			t.Errorf("%s later: again in %d ms, want %d", c.after, l.AgainMS, c.want)
+		}
+	}
+}

@@ -150,6 +150,7 @@ type Resolution struct {
 
 // ReaderList is the store's readers as Stripe last told headquarters.
 type ReaderList struct {
-	At      time.Time         `json:"at"` // when Stripe said so
+	At      time.Time         `json:"at"`                 // when Stripe said so
+	AgainMS int64             `json:"again_ms,omitempty"` // when Stripe will be asked again, in ms from now; 0: not told
 	Readers []json.RawMessage `json:"readers"`
 }

@@ -130,6 +130,11 @@ lab-exam: apt ## put every fault into a shop of namespaces and ask the doctor; p
 	mkdir -p dist
 	go test ./internal/lab -count=1 -timeout 30m -v -run '^TestExam$$' -args -exam all -distant 20 -labs 2 -table $(CURDIR)/dist/lab-exam.md
 
+.PHONY: lab-readers
+lab-readers: apt ## have things befall readers in shops of namespaces and time what the hub says; prints a table of docs/lab.md (as root)
+	mkdir -p dist
+	go test ./internal/lab -count=1 -timeout 15m -v -run '^TestReadersAre' -args -reader-limit 20s -labs 3 -table $(CURDIR)/dist/lab-readers.md
+
 .PHONY: lab-compare
 lab-compare: apt ## put the doctor beside blackbox_exporter and a person's usual tools; prints a table of docs/lab.md (as root)
 	mkdir -p dist

@@ -54,7 +54,7 @@ var rooms = map[string][]string{
 	"internal/sandbox/stripemock": {},
 	"internal/pgcluster":          {"internal/freeport"},
 	"internal/try":                {"doors", "hq", "hq/stripeapi", "hub", "internal/freeport", "internal/sandbox"},
-	"internal/lab":                {"diagnostics", "netcheck"},
+	"internal/lab":                {"diagnostics", "internal/sandbox", "netcheck", "readers"},
 	"internal/storesim":           {"doors", "hq", "hub", "internal/sandbox", "internal/try"},
 
 	"bench/proc": {}, // what the benchmarks ask of /proc; they are modules of their own

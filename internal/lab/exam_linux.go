@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,6 +29,9 @@ type Task struct {
 	Nobody  bool     // the doctor runs as a user without any right
 	Facts   string   // a folder to save what the doctor saw, "" is nowhere
 	Compare bool     // other tools look after the doctor
+
+	Serving bool          // the rows are of ReaderRows, and a serving hub is asked
+	Limit   time.Duration // how long it may take to be right
 }
 
 // Outcome is the answer to one row.
@@ -72,6 +76,11 @@ func Exam(ctx context.Context, t Task, tell func(Outcome)) error {
 	if _, unknown := Find(Rows, t.Rows); unknown != "" {
 		return fmt.Errorf("no row is called %q", unknown)
 	}
+	return seal(ctx, t, tell)
+}
+
+// seal does the task in a sealed copy of this program and tells each O that it says.
+func seal[O any](ctx context.Context, t Task, tell func(O)) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -93,7 +102,7 @@ func Exam(ctx context.Context, t Task, tell func(Outcome)) error {
 	}
 	in := json.NewDecoder(out)
 	for {
-		var o Outcome
+		var o O
 		if err := in.Decode(&o); err != nil {
 			if err := c.Wait(); err != nil {
 				return fmt.Errorf("sealed lab: %w: %s", err, bytes.TrimSpace(complaint.Bytes()))
@@ -135,23 +144,32 @@ func (t Task) run(w io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if t.Serving {
+		rows, _ := findNamed(ReaderRows, t.Rows, ReaderRow.name)
+		return inLabs(w, t.Labs, rows, func(r ReaderRow, id string) ReaderOutcome { return t.befall(r, id, public, inspector) })
+	}
 	rows, _ := Find(Rows, t.Rows)
-	todo := make(chan Row, len(rows)+t.Distant)
+	for range t.Distant {
+		rows = append(slices.Clip(rows), distant)
+	}
+	return inLabs(w, t.Labs, rows, func(r Row, id string) Outcome { return t.ask(r, id, public, inspector) })
+}
+
+// inLabs does each row in one of so many labs side by side, and writes what came of it.
+func inLabs[R, O any](w io.Writer, n int, rows []R, do func(r R, id string) O) error {
+	todo := make(chan R, len(rows))
 	for _, r := range rows {
 		todo <- r
-	}
-	for range t.Distant {
-		todo <- distant
 	}
 	close(todo)
 	out := json.NewEncoder(w)
 	var telling sync.Mutex
 	var labs sync.WaitGroup
 	var failed error
-	for n := range max(1, t.Labs) {
+	for n := range max(1, n) {
 		labs.Go(func() {
 			for r := range todo {
-				o := t.ask(r, "lab"+strconv.Itoa(n), public, inspector)
+				o := do(r, "lab"+strconv.Itoa(n))
 				telling.Lock()
 				failed = errors.Join(failed, out.Encode(o))
 				telling.Unlock()

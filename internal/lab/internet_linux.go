@@ -117,6 +117,10 @@ func (w *world) page(rw http.ResponseWriter, r *http.Request) {
 		}
 	}
 	rw.Header().Set("Date", w.now().UTC().Format(http.TimeFormat))
+	if stripe := w.account(); stripe != nil && r.TLS.ServerName == "api.stripe.com" {
+		stripe.ServeHTTP(rw, r)
+		return
+	}
 	if c.breaks {
 		rw.Header().Set("Content-Length", "1000000")
 		_, _ = rw.Write(make([]byte, 5000))
@@ -126,6 +130,13 @@ func (w *world) page(rw http.ResponseWriter, r *http.Request) {
 		rw.WriteHeader(c.status)
 	}
 	fmt.Fprintf(rw, "{\"host\":%q}\n", r.TLS.ServerName)
+}
+
+// account is Stripe's API, where a shop has an account there.
+func (w *world) account() http.Handler {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.stripe
 }
 
 // plainPage answers the known pages as their owners do.

@@ -62,11 +62,15 @@ var shortNobody = []string{"healthy", "own-filter-drop", "dhcp-rogue", "reader-o
 
 // Find is the rows of those names; all of them when there are none.
 func Find(rows []Row, names []string) (found []Row, unknown string) {
+	return findNamed(rows, names, func(r Row) string { return r.Name })
+}
+
+func findNamed[R any](rows []R, names []string, name func(R) string) (found []R, unknown string) {
 	if len(names) == 0 {
 		return rows, ""
 	}
 	for _, n := range names {
-		i := slices.IndexFunc(rows, func(r Row) bool { return r.Name == n })
+		i := slices.IndexFunc(rows, func(r R) bool { return name(r) == n })
 		if i < 0 {
 			return nil, n
 		}

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"math/rand/v2"
+	"net/http"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -73,6 +74,8 @@ type world struct {
 	dns   dnsConduct
 	ahead time.Duration // of this machine's clock
 	ntp   ntpConduct
+
+	stripe http.Handler // what api.stripe.com is, if more than a page
 }
 
 type ntpConduct int

@@ -67,7 +67,7 @@ func (s *Sandbox) ready(c *call) (*readerRecord, *apiError) {
 	switch {
 	case e != nil:
 		return nil, e
-	case rd.State.Offline:
+	case rd.State.offline(s.now()):
 		return nil, invalid("terminal_reader_offline", "", "The reader is offline: check its power and its network.")
 	case rd.State.Busy:
 		return nil, invalid("terminal_reader_busy", "", "The reader is busy with something else.")
@@ -102,7 +102,7 @@ func (s *Sandbox) processIntent(c *call) (any, *apiError) {
 	}
 	rd.Action = &action{Type: "process_payment_intent", Status: actionInProgress,
 		ProcessPaymentIntent: &actionIntent{PaymentIntent: id, ProcessConfig: conf}}
-	if rd.State.TimesOut {
+	if rd.State.TimesOut || rd.State.Gone {
 		return nil, invalid("terminal_reader_timeout", "", "The reader did not answer in time.")
 	}
 	return s.readerWire(rd), nil
@@ -272,7 +272,7 @@ func (s *Sandbox) present(c *call) (any, *apiError) {
 	if rd.Action == nil || rd.Action.Status != actionInProgress {
 		return nil, invalid("", "", "The reader has no action in progress that a payment method could be presented to.")
 	}
-	if rd.State.Offline {
+	if rd.State.silent() {
 		return nil, invalid("terminal_reader_offline", "", "The reader is offline: check its power and its network.")
 	}
 	var failed *apiError

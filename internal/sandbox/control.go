@@ -19,7 +19,7 @@ POST   /_sandbox/faults     {"method":"POST","path":"/v1/payment_intents/*/captu
                             kinds: 429 lock_timeout 503 reset hang 500 500-after lost; times 0: until DELETE
 DELETE /_sandbox/faults     no more trouble
 POST   /_sandbox/webhooks   {"duplicate":true,"reorder":true,"lose":true}
-POST   /_sandbox/readers    {"reader":"tmr_…","offline":true}; also busy, times_out, stuck, stored_at, address, software, device
+POST   /_sandbox/readers    {"reader":"tmr_…","offline":true}; also gone, busy, times_out, stuck, stored_at, address, software, device
 POST   /_sandbox/disputes   {"payment_intent":"pi_…"}: its cardholder disputes it
 POST   /_sandbox/search     {"lag":"1m"}: how far behind the search index is
 `

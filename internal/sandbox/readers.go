@@ -34,6 +34,7 @@ func (rd *readerRecord) ident() string { return rd.ID }
 // that is online and idle.
 type ReaderState struct {
 	Offline  bool `json:"offline,omitempty"`   // Stripe hears nothing of it; actions: terminal_reader_offline
+	Gone     bool `json:"gone,omitempty"`      // without power or network: last_seen_at stands still, and it is offline once Stripe notices
 	Busy     bool `json:"busy,omitempty"`      // its menu is open, or it updates; actions: terminal_reader_busy
 	TimesOut bool `json:"times_out,omitempty"` // process_payment_intent: terminal_reader_timeout, though the reader got the action
 	Stuck    bool `json:"stuck,omitempty"`     // a card presented takes its effect, the action stays in_progress without an event
@@ -44,7 +45,18 @@ type ReaderState struct {
 	Address  netip.Addr `json:"address,omitzero"`   // ip_address; invalid: 0.0.0.0, as simulated readers tell
 	Software string     `json:"software,omitempty"` // device_sw_version; "": a recent one
 	Device   string     `json:"device,omitempty"`   // device_type, such as stripe_s700 for a reader that is on a LAN; "": simulated, as registered
-	Since    time.Time  `json:"since,omitzero"`     // when it went offline; set by SetReader
+	Since    time.Time  `json:"since,omitzero"`     // when it went offline or away; set by SetReader
+}
+
+// noticed is how long Stripe calls a reader online after its last word.
+const noticed = 2 * time.Minute
+
+// silent reports whether Stripe hears nothing of the reader.
+func (st ReaderState) silent() bool { return st.Offline || st.Gone }
+
+// offline reports whether Stripe calls it offline.
+func (st ReaderState) offline(now time.Time) bool {
+	return st.Offline || st.Gone && now.Sub(st.Since) >= noticed
 }
 
 // SetReader puts a reader into a state; false: there is no such reader.
@@ -56,9 +68,9 @@ func (s *Sandbox) SetReader(id string, st ReaderState) bool {
 		return false
 	}
 	st.Since = time.Time{}
-	if st.Offline {
+	if st.silent() {
 		st.Since = s.now()
-		if rd.State.Offline {
+		if rd.State.silent() {
 			st.Since = rd.State.Since
 		}
 	}
@@ -76,8 +88,11 @@ func (s *Sandbox) readerWire(rd *readerRecord) any {
 	version := firstOf(rd.State.Software, software)
 	seen := s.now().UnixMilli()
 	out.Status = "online"
-	if rd.State.Offline {
-		out.Status, seen = "offline", rd.State.Since.UnixMilli()
+	if rd.State.silent() {
+		seen = rd.State.Since.UnixMilli()
+	}
+	if rd.State.offline(s.now()) {
+		out.Status = "offline"
 	}
 	out.DeviceSwVersion, out.LastSeenAt, out.IPAddress = &version, &seen, "0.0.0.0"
 	if rd.State.Address.IsValid() {
@@ -123,7 +138,7 @@ func (s *Sandbox) listReaders(c *call) (any, *apiError) {
 		func(rd *readerRecord) bool {
 			return (device == "" || rd.DeviceType == device) && (serial == "" || rd.SerialNumber == serial) &&
 				(where == "" || rd.Location != nil && *rd.Location == where) &&
-				(status == "" || (status == "offline") == rd.State.Offline)
+				(status == "" || (status == "offline") == rd.State.offline(s.now()))
 		},
 		func(rd *readerRecord) any { return s.readerWire(rd) })
 }

@@ -67,6 +67,23 @@ func TestAReaderShowsTheStateItIsPutInto(t *testing.T) {
 	}
 }
 
+// TestStripeNoticesThatAReaderIsGoneAfterTwoMinutes: until then it calls it online,
+// and tells all the same when it heard from it last.
+func TestStripeNoticesThatAReaderIsGoneAfterTwoMinutes(t *testing.T) {
+	sh := newShop(t)
+	sh.SetReader(sh.reader, ReaderState{Gone: true})
+	seen := sh.ok("GET", "/v1/terminal/readers/"+sh.reader, "").num("last_seen_at")
+	for _, c := range []struct {
+		after time.Duration
+		want  string
+	}{{0, "online"}, {110 * time.Second, "online"}, {10 * time.Second, "offline"}} {
+		sh.Advance(c.after)
+		if r := sh.ok("GET", "/v1/terminal/readers/"+sh.reader, ""); r.str("status") != c.want || r.num("last_seen_at") != seen {
+			t.Errorf("after %s more, want %s: %s", c.after, c.want, r.raw)
+		}
+	}
+}
+
 func TestActionsAreRefusedWithTheReadersReason(t *testing.T) {
 	for _, c := range []struct {
 		code  string

@@ -1,12 +1,14 @@
 package doors
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -30,6 +32,83 @@ func v1Events(d *door, q *ask) (answer, error) {
 		}
 		after, resume = n, true
 	}
+	return d.stream(q, func(ctx context.Context, s *stream) error {
+		return d.backend.Events(ctx, q.till, after, resume, func(e Event) error {
+			if e.Till != "" && e.Till != q.till.Name && q.till.Scope == ScopePOS {
+				return nil // another till's payment
+			}
+			return s.send(e)
+		})
+	})
+}
+
+const (
+	// listEvery is how often a list that is followed is looked at without news: a till
+	// may have changed its network, and headquarters has no news of readers.
+	listEvery = 15 * time.Second
+	// listSpacing keeps a shop in which everything changes at once from a list a change.
+	listSpacing = time.Second
+)
+
+// v1FollowReaders streams the list of readers, as GET gives it to this till: whole,
+// at once, and again whenever something in it is another.
+func v1FollowReaders(d *door, q *ask) (answer, error) {
+	return d.stream(q, func(ctx context.Context, s *stream) error {
+		ctx, cancel := context.WithCancel(ctx)
+		var listening sync.WaitGroup
+		defer listening.Wait()
+		defer cancel()
+		var last atomic.Uint64
+		news := make(chan struct{}, 1)
+		listening.Go(func() {
+			defer cancel() // no more news: the stream ends, and the till comes again
+			_ = d.backend.Events(ctx, q.till, 0, false, func(e Event) error {
+				last.Store(e.Seq)
+				select {
+				case news <- struct{}{}:
+				default:
+				}
+				return nil
+			})
+		})
+		tick := time.NewTicker(listEvery)
+		defer tick.Stop()
+		var sent []byte
+		for {
+			seq := last.Load()
+			v, err := d.backend.Readers(ctx, q.till)
+			if err == nil {
+				if list := encodeJSON(v); !bytes.Equal(list, sent) {
+					if err := s.send(Event{Seq: seq, Type: "readers", Data: json.RawMessage(list)}); err != nil {
+						return err
+					}
+					sent = list
+				}
+			}
+			if pause(ctx, listSpacing); ctx.Err() != nil {
+				return ctx.Err()
+			}
+			select {
+			case <-news:
+			case <-tick.C:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	})
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// stream has run write server-sent events, with a heartbeat beside it.
+func (d *door) stream(q *ask, run func(ctx context.Context, s *stream) error) (answer, error) {
 	ctx, cancel := context.WithCancel(q.Context())
 	var beating sync.WaitGroup
 	defer beating.Wait() // nobody may write once this returned, however it returns
@@ -42,18 +121,11 @@ func v1Events(d *door, q *ask) (answer, error) {
 	if err := s.write(": store hub\nretry: 2000\n\n"); err != nil {
 		return answer{sent: true}, nil
 	}
-
 	beating.Go(func() {
 		defer cancel() // a till that cannot be written to is gone
 		s.beat(ctx)
 	})
-	err := d.backend.Events(ctx, q.till, after, resume, func(e Event) error {
-		if e.Till != "" && e.Till != q.till.Name && q.till.Scope == ScopePOS {
-			return nil // another till's payment
-		}
-		return s.send(e)
-	})
-	if err != nil && q.Context().Err() == nil {
+	if err := run(ctx, s); err != nil && q.Context().Err() == nil {
 		d.o.Log.Debug("event stream ended", "till", q.till.Name, "cause", err)
 	}
 	return answer{sent: true}, nil // the head is out: there is nothing to refuse with

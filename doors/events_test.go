@@ -172,3 +172,72 @@ func TestNoWriteDeadlineOutlivesALine(t *testing.T) {
 		t.Errorf("%d deadlines set, the last %v; want one for the line and then none", w.set, w.last)
 	}
 }
+
+// TestAListOfReadersCanBeFollowed: whole and at once, again after news if it is
+// another one, and sooner or later without.
+func TestAListOfReadersCanBeFollowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		s := newShop()
+		asked, news := 0, make(chan Event)
+		s.readers = func() any {
+			asked++
+			return map[string]any{"readers": []int{asked / 2}} // every second look finds something new
+		}
+		s.events = func(ctx context.Context, after uint64, resume bool, send func(Event) error) error {
+			if resume {
+				t.Errorf("resumes after %d", after)
+			}
+			for {
+				select {
+				case e := <-news:
+					if err := send(e); err != nil {
+						return err
+					}
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+		}
+		w := httptest.NewRecorder()
+		r := httptest.NewRequestWithContext(ctx, get, "/pos/"+posCredential+"/v1/readers", nil)
+		r.Header.Set("Accept", "text/event-stream")
+		done := make(chan struct{})
+		go func() {
+			Handler(s, Options{}).ServeHTTP(w, r)
+			close(done)
+		}()
+		time.Sleep(listSpacing) // of a synctest bubble's clock
+		news <- Event{Seq: 41, Type: "reader.changed"}
+		synctest.Wait()
+		time.Sleep(listSpacing)
+		news <- Event{Seq: 42, Type: "reader.changed"} // a look that finds nothing new
+		synctest.Wait()
+		time.Sleep(2 * listEvery) // without news
+		cancel()
+		<-done
+		if got, want := w.Header().Get("Content-Type"), "text/event-stream"; got != want {
+			t.Errorf("type %q, want %q", got, want)
+		}
+		want := "id: 0\nevent: readers\ndata: {\"readers\":[0]}\n\nid: 41\nevent: readers\ndata: {\"readers\":[1]}\n\nid: 42\nevent: readers\ndata: {\"readers\":[2]}\n\n"
+		var got strings.Builder
+		for part := range strings.SplitSeq(w.Body.String(), "\n\n") {
+			if strings.HasPrefix(part, "id: ") {
+				got.WriteString(part + "\n\n")
+			}
+		}
+		if got.String() != want {
+			t.Errorf("got\n%s\nwant\n%s", got.String(), want)
+		}
+	})
+}
+
+// TestAFollowedListEndsWithTheNews: a hub that stops lets go of its tills.
+func TestAFollowedListEndsWithTheNews(t *testing.T) {
+	s := newShop()
+	s.events = func(context.Context, uint64, bool, func(Event) error) error { return nil }
+	w := call(Handler(s, Options{}), get, "/v1/readers", "", asPOS, "Accept: text/event-stream")
+	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "event: readers\n") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}

@@ -46,6 +46,7 @@ type shop struct {
 	silent  error                     // what every call to headquarters and Stripe ends with
 	putErr  error
 	list    []Operation
+	readers func() any
 	events  func(ctx context.Context, after uint64, resume bool, send func(Event) error) error
 }
 
@@ -168,6 +169,9 @@ func (s *shop) Operations(_ context.Context, _ Till, state State, limit int) ([]
 }
 
 func (s *shop) Readers(context.Context, Till) (any, error) {
+	if s.readers != nil {
+		return s.readers(), s.silent
+	}
 	return []map[string]string{{"serial": "WSC513000001"}}, s.silent
 }
 

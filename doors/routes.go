@@ -71,12 +71,20 @@ var routes = []*route{
 	{get, "/v1/events", anyone, true, v1Events},
 }
 
+// followed is what can be had as server-sent events too, by path.
+var followed = map[string]*route{
+	"/v1/readers": {get, "/v1/readers", anyone, true, v1FollowReaders},
+}
+
 // find looks the request up in the table.
 func (q *ask) find() error {
 	for _, r := range routes {
 		vars, matches := match(r.path, q.URL.Path)
 		if matches && (r.method == q.Method || r.method == http.MethodGet && q.Method == http.MethodHead && !r.stream) {
 			q.route, q.vars = r, vars
+			if f := followed[r.path]; f != nil && r.method == get && q.Method == get && strings.Contains(q.Header.Get("Accept"), "text/event-stream") {
+				q.route = f
+			}
 			return nil
 		}
 	}

@@ -209,6 +209,13 @@ func (h *Hub) adminHandler(s *servers) http.Handler {
 		}
 		return h.register(r.Context(), p)
 	})
+	route("POST /readers/pin", func(r *http.Request) (any, error) {
+		var p PinRequest
+		if err := doors.DecodeJSON(r, &p); err != nil {
+			return nil, err
+		}
+		return h.pinReader(p)
+	})
 	route("GET /readers", func(r *http.Request) (any, error) { return h.Readers(r.Context(), admin) })
 	mux.HandleFunc("POST /rehearsal", h.serveRehearsal)
 	mux.HandleFunc("POST /drill", func(w http.ResponseWriter, r *http.Request) { h.serveDrill(w, r, s.addr()) })

@@ -17,7 +17,6 @@ import (
 	"storehub/diagnostics"
 	"storehub/doors"
 	"storehub/hq"
-	"storehub/readers"
 )
 
 // ErrNotRunning means that no hub answers on the state directory's socket.
@@ -150,10 +149,15 @@ func (a *Admin) Attest(ctx context.Context, at Attestation) error {
 	return err
 }
 
+// Pin has a till use a reader; an empty one, none in particular.
+func (a *Admin) Pin(ctx context.Context, p PinRequest) (TillReader, error) {
+	return post[TillReader](ctx, a, "/readers/pin", p)
+}
+
 // Readers lists them.
-func (a *Admin) Readers(ctx context.Context) ([]readers.Reader, error) {
+func (a *Admin) Readers(ctx context.Context) ([]TillReader, error) {
 	l, err := get[struct {
-		Readers []readers.Reader `json:"readers"`
+		Readers []TillReader `json:"readers"`
 	}](ctx, a, "/readers")
 	return l.Readers, err
 }

@@ -56,6 +56,10 @@ func newFleet(h *Hub) *fleet {
 	return f
 }
 
+// changePinned is a change of which tills a reader stands at; the registry's own are
+// readers.ChangeNew and its like.
+const changePinned = "pinned"
+
 type readerChange struct {
 	Change string         `json:"change"`
 	Reader readers.Reader `json:"reader"`

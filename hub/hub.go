@@ -49,6 +49,7 @@ type Hub struct {
 	log       *slog.Logger
 	now       func() time.Time
 	tills     *Tills
+	lanes     *lanes
 	queue     *offlinequeue.Queue
 	link      *link
 	hq        HQ // watched
@@ -129,6 +130,9 @@ func (h *Hub) open() error {
 		return err
 	}
 	h.tills = tills
+	if h.lanes, err = openLanes(h.cfg.StateDir); err != nil {
+		return err
+	}
 	if h.marks, err = openMarks(h.cfg.StateDir); err != nil {
 		return err
 	}

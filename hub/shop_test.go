@@ -138,14 +138,27 @@ func (s *shop) capture(intent, key string) doors.Operation {
 // listen opens the event stream and returns events by type as they come.
 func (s *shop) listen(lastID string) <-chan sse {
 	s.t.Helper()
+	out := s.follow("/v1/events", "Last-Event-ID", lastID)
+	if lastID == "" {
+		await(s.t, out, func(e sse) bool { return e.Type == eventOpen })
+	}
+	return out
+}
+
+// follow opens a stream and returns its events.
+func (s *shop) follow(path string, headers ...string) <-chan sse {
+	s.t.Helper()
 	ctx, cancel := context.WithCancel(s.t.Context())
-	req, err := http.NewRequestWithContext(ctx, "GET", s.addr.URL+"/v1/events", nil)
+	req, err := http.NewRequestWithContext(ctx, "GET", s.addr.URL+path, nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+s.credential)
-	if lastID != "" {
-		req.Header.Set("Last-Event-ID", lastID)
+	req.Header.Set("Accept", "text/event-stream")
+	for i := 0; i < len(headers); i += 2 {
+		if headers[i+1] != "" {
+			req.Header.Set(headers[i], headers[i+1])
+		}
 	}
 	client := &http.Client{Transport: &http.Transport{}}
 	out := make(chan sse, 64)
@@ -166,9 +179,6 @@ func (s *shop) listen(lastID string) <-chan sse {
 	s.t.Cleanup(func() { cancel(); <-done; client.CloseIdleConnections() })
 	if err := <-opened; err != nil {
 		s.t.Fatalf("events: %v", err)
-	}
-	if lastID == "" {
-		await(s.t, out, func(e sse) bool { return e.Type == eventOpen })
 	}
 	return out
 }

@@ -2,7 +2,9 @@ package hub
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"storehub/diagnostics"
@@ -62,20 +64,18 @@ func (h *Hub) Diagnosis(context.Context, doors.Till) (any, error) { return h.mon
 // TillReader is a reader as one till sees it.
 type TillReader struct {
 	readers.Reader
+	Lanes       []string    `json:"lanes"`            // the tills at which it stands, by name
+	Yours       bool        `json:"yours"`            // the till that asks is one of them
 	SameNetwork readers.Tri `json:"same_network"`     // as the till that asks
 	Advice      string      `json:"advice,omitempty"` // what a cashier can do about it
 }
 
-// notTogether is what to do where a till and a reader are in two networks. Tills that
-// drive readers by way of Stripe work all the same.
-const notTogether = "This till and the card reader are on different networks. Put both on the shop's own network, not on the one for guests."
-
 // Readers implements [doors.Backend].
 func (h *Hub) Readers(_ context.Context, t doors.Till) (any, error) {
-	lans := h.fleet.lan.nets()
+	nets := h.fleet.lan.nets()
 	list := []TillReader{}
 	for _, r := range h.fleet.registry.Snapshot() {
-		list = append(list, tillReader(lans, t, r))
+		list = append(list, h.tillReader(nets, t, r))
 	}
 	return struct {
 		Readers []TillReader `json:"readers"`
@@ -83,15 +83,29 @@ func (h *Hub) Readers(_ context.Context, t doors.Till) (any, error) {
 }
 
 // tillReader is a reader as that till sees it from its own place.
-func tillReader(lans []netip.Prefix, t doors.Till, r readers.Reader) TillReader {
-	tr := TillReader{Reader: r}
+func (h *Hub) tillReader(nets []netip.Prefix, t doors.Till, r readers.Reader) TillReader {
+	tr := TillReader{Reader: r, Lanes: nonNil(h.lanes.at(r.Serial))}
+	tr.Yours = slices.Contains(tr.Lanes, t.Name)
 	if r.Probeable() {
-		tr.SameNetwork = sameNetwork(lans, t.Addr, r.Addr)
+		tr.SameNetwork = sameNetwork(nets, t.Addr, r.Addr)
 	}
 	if tr.SameNetwork == readers.No {
-		tr.Advice = notTogether
+		tr.Advice = notTogether(nets, t.Addr, r.Addr)
 	}
 	return tr
+}
+
+// notTogether is what to do where a till and a reader are in two networks: which of
+// them is elsewhere than the hub. Tills that drive readers by way of Stripe work all
+// the same.
+func notTogether(nets []netip.Prefix, till, reader netip.Addr) string {
+	switch hasTill, hasReader := near(nets, till.Unmap()), near(nets, reader); {
+	case till.IsLoopback() || hasTill == readers.Yes && hasReader == readers.No:
+		return fmt.Sprintf("The card reader is on another network (%s) than this till and the store hub. Connect the reader to the shop's own network.", reader)
+	case hasTill == readers.No && hasReader == readers.Yes:
+		return fmt.Sprintf("This till is on another network (%s) than the card reader, perhaps the guest Wi-Fi. Connect the till to the shop's own network.", till.Unmap())
+	}
+	return fmt.Sprintf("This till (%s) and the card reader (%s) are on different networks. Put both on the shop's own network, not on the one for guests.", till.Unmap(), reader)
 }
 
 func (h *Hub) status() Status {

@@ -136,6 +136,7 @@ type Reader struct {
 	AddressChangedAt time.Time     `json:"address_changed_at,omitzero"`
 	PreviousAddr     netip.Addr    `json:"previous_address,omitzero"`
 	StripeAddr       netip.Addr    `json:"stripe_address,omitzero"` // Stripe's word on it, where that is disproved
+	Holder           Holder        `json:"holder"`                  // what has hold of it now
 	HeldBy           string        `json:"held_by,omitempty"`       // the till whose SDK is connected to it, by its own word
 	Battery          *float64      `json:"battery"`                 // 0 to 1; null: not known
 	Charging         Tri           `json:"charging"`
@@ -144,11 +145,35 @@ type Reader struct {
 	LastError        string        `json:"last_error,omitempty"`
 	LastErrorAt      time.Time     `json:"last_error_at,omitzero"`
 
+	freed   bool // the till that held it last says that it let go
 	refused bool // the newest probe was
 	absent  bool // and nobody has its address
 	heard   bool // Stripe has heard from it since it fell silent here
 	lively  bool // Stripe calls it offline and goes on hearing from it
 	shared  int  // so many readers answer here, and Stripe calls all of them offline
+}
+
+// Holder is what has hold of a reader. Only one thing at a time can.
+type Holder = string
+
+// The holders. Of tills that do not report it is unknown whether one is connected.
+const (
+	HeldBySDK          Holder = "sdk"           // a till's, named by HeldBy
+	HeldByServerDriven Holder = "server_driven" // an action waits there, since BusySince
+	HeldByNobody       Holder = "nobody"        // the till that was connected has let go
+	HeldUnknown        Holder = "unknown"
+)
+
+func (r Reader) holder() Holder {
+	switch {
+	case !r.BusySince.IsZero():
+		return HeldByServerDriven
+	case r.HeldBy != "":
+		return HeldBySDK
+	case r.freed:
+		return HeldByNobody
+	}
+	return HeldUnknown
 }
 
 // State is a reader in one word. See [Reader.judge] for the rules.
@@ -200,6 +225,7 @@ func (r Reader) Probeable() bool { return r.Addr.IsValid() && !r.Simulated && !r
 
 // judge sets State, Why and Reason from what was seen.
 func (r *Reader) judge() {
+	r.Holder = r.holder()
 	r.State, r.Why, r.Reason = r.verdict()
 	if r.Updating != nil {
 		r.Why, r.Reason = WhyUpdating, fmt.Sprintf("its software is being updated (%.0f %%)", *r.Updating*100)

@@ -290,9 +290,9 @@ func (e *entry) told(r Report, at time.Time) {
 	e.Software, e.SDK = cmp.Or(r.Software, e.Software), cmp.Or(r.SDK, e.SDK)
 	switch {
 	case r.Connected == Yes:
-		e.HeldBy, e.heldAt = r.Till, at
-	case r.Connected == No && e.HeldBy == r.Till:
-		e.HeldBy = ""
+		e.HeldBy, e.heldAt, e.freed = r.Till, at, false
+	case r.Connected == No && (e.HeldBy == r.Till || e.HeldBy == ""):
+		e.HeldBy, e.heldAt, e.freed = "", at, true
 	}
 	if r.Battery != nil || r.Charging != Unknown {
 		e.Battery, e.Charging, e.powerAt = r.Battery, r.Charging, at
@@ -312,7 +312,7 @@ func (e *entry) told(r Report, at time.Time) {
 // fade forgets what tills said too long ago.
 func (e *entry) fade(now time.Time) {
 	if now.Sub(e.heldAt) > staleReport {
-		e.HeldBy = ""
+		e.HeldBy, e.freed = "", false
 	}
 	if now.Sub(e.updateAt) > staleReport {
 		e.Updating = nil
@@ -351,7 +351,7 @@ func compare(before, after Reader) []change {
 	if after.Why != before.Why && len(changes) == 0 {
 		add(ChangeCause)
 	}
-	if after.HeldBy != before.HeldBy || after.LastErrorAt != before.LastErrorAt || !sameShare(after.Updating, before.Updating) {
+	if after.HeldBy != before.HeldBy || after.freed != before.freed || after.LastErrorAt != before.LastErrorAt || !sameShare(after.Updating, before.Updating) {
 		add(ChangeReported)
 	}
 	return changes

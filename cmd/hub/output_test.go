@@ -89,20 +89,20 @@ func TestDrawnCodeIsTheCode(t *testing.T) {
 }
 
 func TestChangesOfReadersAreSaidOnce(t *testing.T) {
-	reader := func(serial, state, addr string) readers.Reader {
-		return readers.Reader{Serial: serial, Label: "Lane " + serial, State: state, Reason: "why", Addr: netip.MustParseAddr(addr)}
+	reader := func(serial, state, addr string) hub.TillReader {
+		return hub.TillReader{Reader: readers.Reader{Serial: serial, Label: "Lane " + serial, State: state, Reason: "why", Addr: netip.MustParseAddr(addr)}}
 	}
 	a, b := reader("1", "online", "10.0.0.1"), reader("2", "online", "10.0.0.2")
 	for name, c := range map[string]struct {
-		before, after []readers.Reader
+		before, after []hub.TillReader
 		want          []string
 	}{
-		"nothing":     {[]readers.Reader{a}, []readers.Reader{a}, nil},
-		"first look":  {nil, []readers.Reader{a}, []string{"Lane 1: online at 10.0.0.1 (why)"}},
-		"gone":        {[]readers.Reader{a, b}, []readers.Reader{a}, []string{"Lane 2: gone"}},
-		"went off":    {[]readers.Reader{a}, []readers.Reader{reader("1", "offline", "10.0.0.1")}, []string{"Lane 1: offline (why)"}},
-		"moved":       {[]readers.Reader{a}, []readers.Reader{reader("1", "online", "10.0.0.9")}, []string{"Lane 1: moved from 10.0.0.1 to 10.0.0.9"}},
-		"two at once": {[]readers.Reader{a}, []readers.Reader{b}, []string{"Lane 2: online at 10.0.0.2 (why)", "Lane 1: gone"}},
+		"nothing":     {[]hub.TillReader{a}, []hub.TillReader{a}, nil},
+		"first look":  {nil, []hub.TillReader{a}, []string{"Lane 1: online at 10.0.0.1 (why)"}},
+		"gone":        {[]hub.TillReader{a, b}, []hub.TillReader{a}, []string{"Lane 2: gone"}},
+		"went off":    {[]hub.TillReader{a}, []hub.TillReader{reader("1", "offline", "10.0.0.1")}, []string{"Lane 1: offline (why)"}},
+		"moved":       {[]hub.TillReader{a}, []hub.TillReader{reader("1", "online", "10.0.0.9")}, []string{"Lane 1: moved from 10.0.0.1 to 10.0.0.9"}},
+		"two at once": {[]hub.TillReader{a}, []hub.TillReader{b}, []string{"Lane 2: online at 10.0.0.2 (why)", "Lane 1: gone"}},
 	} {
 		if got := changes(c.before, c.after); !slices.Equal(got, c.want) {
 			t.Errorf("%s: got %q, want %q", name, got, c.want)

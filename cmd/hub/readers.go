@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -20,6 +21,7 @@ type readersCmd struct {
 	Watch    readersWatchCmd    `cmd:"" help:"Say what changes, until interrupted."`
 	Timeline readersTimelineCmd `cmd:"" help:"Show how a reader stood, up to two weeks back."`
 	Register readersRegisterCmd `cmd:"" help:"Make a reader one of this store's."`
+	Pin      readersPinCmd      `cmd:"" help:"Say at which till a reader stands."`
 }
 
 type readersListCmd struct {
@@ -41,15 +43,15 @@ func (c *readersListCmd) Run(a *app) error {
 	}
 	if c.Format == "json" {
 		if list == nil {
-			list = []readers.Reader{}
+			list = []hub.TillReader{}
 		}
 		return writeJSON(a.stdout, map[string]any{"readers": list})
 	}
 	var rows [][]string
 	for _, r := range list {
-		rows = append(rows, []string{r.Label, r.Serial, r.DeviceType, r.State, address(r), moment(r.LastSeen), r.Reason})
+		rows = append(rows, []string{r.Label, strings.Join(r.Lanes, ", "), r.Serial, r.DeviceType, r.State, address(r.Reader), moment(r.LastSeen), r.Reason})
 	}
-	return table(a.stdout, []string{"LABEL", "SERIAL", "TYPE", "STATE", "ADDRESS", "LAST SEEN", "WHY"}, rows)
+	return table(a.stdout, []string{"LABEL", "TILL", "SERIAL", "TYPE", "STATE", "ADDRESS", "LAST SEEN", "WHY"}, rows)
 }
 
 // address is where the reader is, if anybody knows.
@@ -78,7 +80,7 @@ func (c *readersWatchCmd) Run(a *app) error {
 	}
 	ctx, stop := signal.NotifyContext(a.ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	var before []readers.Reader
+	var before []hub.TillReader
 	for {
 		list, err := admin.Readers(ctx)
 		if ctx.Err() != nil {
@@ -100,13 +102,13 @@ func (c *readersWatchCmd) Run(a *app) error {
 }
 
 // changes are lines about what differs between two looks.
-func changes(before, after []readers.Reader) []string {
-	known := map[string]readers.Reader{}
+func changes(before, after []hub.TillReader) []string {
+	known := map[string]hub.TillReader{}
 	for _, r := range before {
 		known[r.Serial+r.ID] = r
 	}
 	var lines []string
-	say := func(r readers.Reader, format string, args ...any) {
+	say := func(r hub.TillReader, format string, args ...any) {
 		name := r.Label
 		if name == "" {
 			name = r.Serial
@@ -118,13 +120,13 @@ func changes(before, after []readers.Reader) []string {
 		delete(known, r.Serial+r.ID)
 		switch {
 		case !ok:
-			say(r, "%s at %s (%s)", r.State, address(r), r.Reason)
+			say(r, "%s at %s (%s)", r.State, address(r.Reader), r.Reason)
 			continue
 		case old.State != r.State || old.Reason != r.Reason:
 			say(r, "%s (%s)", r.State, r.Reason)
 		}
 		if old.Addr != r.Addr {
-			say(r, "moved from %s to %s", address(old), address(r))
+			say(r, "moved from %s to %s", address(old.Reader), address(r.Reader))
 		}
 	}
 	for _, r := range before {
@@ -133,6 +135,42 @@ func changes(before, after []readers.Reader) []string {
 		}
 	}
 	return lines
+}
+
+type readersPinCmd struct {
+	Reader string `arg:"" optional:"" help:"Its serial number, or tmr_…; none: the till has no reader of its own."`
+	Till   string `required:"" placeholder:"NAME" help:"The till, as it was paired."`
+}
+
+// Help says what it is for, and gives an example.
+func (readersPinCmd) Help() string {
+	return `Tills see it in the list of readers, as lanes and yours, and may connect to theirs by
+themselves. Nothing is refused because of it.
+
+Example:
+
+  hub readers pin WSC513103004321 --till lane-1`
+}
+
+// Run pins it.
+func (c *readersPinCmd) Run(a *app) error {
+	admin, err := a.dial()
+	if err != nil {
+		return err
+	}
+	r, err := admin.Pin(a.ctx, hub.PinRequest{Till: c.Till, Reader: c.Reader})
+	if refusal, ok := errors.AsType[*doors.Error](err); ok && refusal.Status < 500 {
+		return cli.Wrong("hub readers list, hub pair --list", "pin reader: %w", err)
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("pin reader: %w", err)
+	case c.Reader == "":
+		_, err = fmt.Fprintf(a.stdout, "The till %s has no reader of its own.\n", printable(c.Till))
+	default:
+		_, err = fmt.Fprintf(a.stdout, "The till %s uses the reader %s (%s).\n", printable(c.Till), printable(r.Label), printable(r.Serial))
+	}
+	return err
 }
 
 type readersRegisterCmd struct {

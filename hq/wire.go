@@ -55,7 +55,16 @@ type Store struct {
 	// HeadKey is what headquarters signs heads of the submit chain with (see [Head]).
 	// A hub keeps the first it hears of, until it is enrolled anew.
 	HeadKey string `json:"head_key,omitempty"`
+	// Offline is offline.enabled in the Location's effective configuration at Stripe,
+	// one of the constants below; "": not known.
+	Offline string `json:"offline,omitempty"`
 }
+
+// Whether readers of a Location may take payments offline.
+const (
+	OfflineOn  = "on"
+	OfflineOff = "off"
+)
 
 // TillRequest names who asks; headquarters answers for the store's location.
 type TillRequest struct {

@@ -45,6 +45,9 @@ func (h *Hub) Put(ctx context.Context, t doors.Till, key string, op doors.Operat
 		}
 		return doors.Operation{}, refusal
 	}
+	if offlineRecord(stored) {
+		h.tellLimits()
+	}
 	return fromQueue(stored), nil
 }
 

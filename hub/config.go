@@ -30,7 +30,10 @@ type Config struct {
 	// OpeningHours is data about the store ("mon-sat 08:00-22:00"; the end may
 	// pass midnight). Nothing is switched by it.
 	OpeningHours []string
-	Log          LogConfig
+	// OfflineLimits are what tills may have taken offline before they are told to take
+	// no more, each "eur 50000": a currency and minor units.
+	OfflineLimits []string
+	Log           LogConfig
 }
 
 // TLSConfig names a certificate of the shop's own. Without one the hub uses its

@@ -62,6 +62,8 @@ var keys = yamlfile.Keys[Config]{
 
 	"opening_hours": yamlfile.List(func(c *Config) *[]string { return &c.OpeningHours }, hq.CheckHours),
 
+	"offline.limits": yamlfile.List(func(c *Config) *[]string { return &c.OfflineLimits }, checkOfflineLimit),
+
 	"log.level":  yamlfile.Choice(func(c *Config, s string) { c.Log.Level = s }, "debug", "info", "warn", "error"),
 	"log.format": yamlfile.Choice(func(c *Config, s string) { c.Log.Format = s }, "text", "json"),
 }

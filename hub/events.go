@@ -22,6 +22,7 @@ const (
 	eventReversed  = "operation.reversed"
 	eventReader    = "reader.changed"
 	eventDiagnosis = "diagnosis.changed"
+	eventOffline   = "offline.limit"        // reached, or no longer
 	eventStripe    = "stripe.event"         // managers and monitors only
 	eventFinding   = "headquarters.finding" // the same
 	eventOpen      = "events.open"          // made for one listener: from here on it misses nothing

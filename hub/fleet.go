@@ -34,6 +34,8 @@ type fleet struct {
 	first    chan struct{} // closed after the first look, whatever it gave
 	once     sync.Once
 	days     *days
+	software *software
+	began    time.Time
 	listed   atomic.Bool // headquarters' list was had at least once
 
 	// Of run alone. pause is how long to wait with asking again. Headquarters' clock is not this machine's: a list is as old as
@@ -49,6 +51,8 @@ func newFleet(h *Hub) *fleet {
 		asked: make(chan struct{}, 1),
 		first: make(chan struct{}),
 		days:  newDays(h),
+
+		software: openSoftware(h.cfg.StateDir), began: h.now(),
 	}
 	f.registry.OnChange = func(r readers.Reader, what string) {
 		h.events.publish(doors.Event{Type: eventReader, Data: readerChange{what, r}}, false)
@@ -88,7 +92,11 @@ func (f *fleet) run(ctx context.Context) error {
 		}
 		f.probe(ctx, all)
 		f.registry.Sweep(time.Now())
-		f.days.record(time.Now(), f.registry.Snapshot())
+		list := f.registry.Snapshot()
+		f.days.record(time.Now(), list)
+		if err := f.software.see(time.Now(), list); err != nil {
+			f.hub.log.Warn("keep readers' software", "err", err)
+		}
 		f.hub.monitor.refresh()
 		next := polledAt.Add(f.pause)
 		if knock := knockedAt.Add(knocksEvery); knock.Before(next) {

@@ -50,6 +50,8 @@ type Hub struct {
 	now       func() time.Time
 	tills     *Tills
 	lanes     *lanes
+	limits    limits
+	tokenAt   atomic.Int64 // when a till last had a token; 0: never
 	queue     *offlinequeue.Queue
 	link      *link
 	hq        HQ // watched

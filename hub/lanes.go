@@ -119,5 +119,5 @@ func (h *Hub) pinReader(p PinRequest) (TillReader, error) {
 			h.events.publish(doors.Event{Type: eventReader, Data: readerChange{changePinned, x}}, false)
 		}
 	}
-	return h.tillReader(h.fleet.lan.nets(), doors.Till{Name: p.Till}, r), nil
+	return h.tillReader(h.fleet.lan.nets(), h.offlineFacts(), doors.Till{Name: p.Till}, r), nil
 }

@@ -78,6 +78,7 @@ func (m *monitor) run(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		m.refresh()
+		m.hub.tellLimits()
 		select {
 		case <-tick.C:
 		case <-m.due:

@@ -83,7 +83,7 @@ func (h *Hub) ReportReader(_ context.Context, t doors.Till, name string, told do
 		}
 	}
 	r, _ = h.fleet.reader(name)
-	return h.tillReader(h.fleet.lan.nets(), t, r), nil
+	return h.tillReader(h.fleet.lan.nets(), h.offlineFacts(), t, r), nil
 }
 
 func tried(b *bool) readers.Tri {

@@ -26,6 +26,7 @@ type Status struct {
 	Causes          []diagnostics.Cause `json:"causes"`
 	Queue           QueueStatus         `json:"queue"`
 	Readers         []readers.Reader    `json:"readers"`
+	Offline         []OfflineExposure   `json:"offline"`
 }
 
 // Connectivity is the way to headquarters: online, offline, refused or unknown
@@ -68,14 +69,18 @@ type TillReader struct {
 	Yours       bool        `json:"yours"`            // the till that asks is one of them
 	SameNetwork readers.Tri `json:"same_network"`     // as the till that asks
 	Advice      string      `json:"advice,omitempty"` // what a cashier can do about it
+
+	Offline  readers.Offline   `json:"offline"`                  // whether it would take a payment if the line died now
+	Newer    string            `json:"newer_software,omitempty"` // that another of its kind here runs
+	Troubles []readers.Trouble `json:"troubles,omitempty"`       // known of its software and its till's SDK
 }
 
 // Readers implements [doors.Backend].
 func (h *Hub) Readers(_ context.Context, t doors.Till) (any, error) {
-	nets := h.fleet.lan.nets()
+	nets, facts := h.fleet.lan.nets(), h.offlineFacts()
 	list := []TillReader{}
 	for _, r := range h.fleet.registry.Snapshot() {
-		list = append(list, h.tillReader(nets, t, r))
+		list = append(list, h.tillReader(nets, facts, t, r))
 	}
 	return struct {
 		Readers []TillReader `json:"readers"`
@@ -83,8 +88,11 @@ func (h *Hub) Readers(_ context.Context, t doors.Till) (any, error) {
 }
 
 // tillReader is a reader as that till sees it from its own place.
-func (h *Hub) tillReader(nets []netip.Prefix, t doors.Till, r readers.Reader) TillReader {
-	tr := TillReader{Reader: r, Lanes: nonNil(h.lanes.at(r.Serial))}
+func (h *Hub) tillReader(nets []netip.Prefix, facts readers.OfflineFacts, t doors.Till, r readers.Reader) TillReader {
+	tr := TillReader{Reader: r, Lanes: nonNil(h.lanes.at(r.Serial)), Offline: r.Offline(facts), Troubles: r.Troubles()}
+	if newest, older := facts.Versions.Newer(r); older {
+		tr.Newer = newest.Version
+	}
 	tr.Yours = slices.Contains(tr.Lanes, t.Name)
 	if r.Probeable() {
 		tr.SameNetwork = sameNetwork(nets, t.Addr, r.Addr)
@@ -121,6 +129,12 @@ func (h *Hub) status() Status {
 		s.Mode = st.Mode
 	}
 	s.CanTakePayments, s.OperatorMessage = canTake(r, s.Connectivity.State)
+	if list, err := h.exposed(); err == nil {
+		s.Offline = list
+		if words := offlineWords(list); words != "" && !s.CanTakePayments {
+			s.OperatorMessage += " " + words
+		}
+	}
 	return s
 }
 

@@ -25,7 +25,11 @@ func (h *Hub) ConnectionToken(ctx context.Context, t doors.Till) (json.RawMessag
 	if t.Scope == doors.ScopeMonitor {
 		return nil, doors.ErrForbidden
 	}
-	return through(ctx, h, func(ctx context.Context) (json.RawMessage, error) { return h.hq.ConnectionToken(ctx, t) })
+	token, err := through(ctx, h, func(ctx context.Context) (json.RawMessage, error) { return h.hq.ConnectionToken(ctx, t) })
+	if err == nil {
+		h.tokenAt.Store(h.now().UnixNano())
+	}
+	return token, err
 }
 
 // Stripe implements [doors.Backend].

@@ -24,7 +24,10 @@ func writeJSON(w io.Writer, v any) error {
 // cursor is left out.
 func table(w io.Writer, head []string, rows [][]string) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	for _, row := range append([][]string{head}, rows...) {
+	if head != nil {
+		rows = append([][]string{head}, rows...)
+	}
+	for _, row := range rows {
 		cells := make([]string, len(row))
 		for i, cell := range row {
 			if cells[i] = printable(cell); cells[i] == "" {

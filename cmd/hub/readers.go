@@ -18,6 +18,7 @@ import (
 
 type readersCmd struct {
 	List     readersListCmd     `cmd:"" help:"List the store's readers."`
+	Show     readersShowCmd     `cmd:"" help:"Show all that is known of a reader."`
 	Watch    readersWatchCmd    `cmd:"" help:"Say what changes, until interrupted."`
 	Timeline readersTimelineCmd `cmd:"" help:"Show how a reader stood, up to two weeks back."`
 	Register readersRegisterCmd `cmd:"" help:"Make a reader one of this store's."`
@@ -29,7 +30,14 @@ type readersListCmd struct {
 }
 
 // Help is an example.
-func (readersListCmd) Help() string { return "Example:\n\n  hub readers list --format json" }
+func (readersListCmd) Help() string {
+	return `OFFLINE says whether the reader would take a payment without a line if that died now;
+` + "`hub readers show`" + ` says why not, or what is not known.
+
+Example:
+
+  hub readers list --format json`
+}
 
 // Run lists them.
 func (c *readersListCmd) Run(a *app) error {
@@ -49,9 +57,9 @@ func (c *readersListCmd) Run(a *app) error {
 	}
 	var rows [][]string
 	for _, r := range list {
-		rows = append(rows, []string{r.Label, strings.Join(r.Lanes, ", "), r.Serial, r.DeviceType, r.State, address(r.Reader), moment(r.LastSeen), r.Reason})
+		rows = append(rows, []string{r.Label, strings.Join(r.Lanes, ", "), r.Serial, r.DeviceType, r.State, address(r.Reader), moment(r.LastSeen), r.Offline.Ready.String(), r.Reason})
 	}
-	return table(a.stdout, []string{"LABEL", "TILL", "SERIAL", "TYPE", "STATE", "ADDRESS", "LAST SEEN", "WHY"}, rows)
+	return table(a.stdout, []string{"LABEL", "TILL", "SERIAL", "TYPE", "STATE", "ADDRESS", "LAST SEEN", "OFFLINE", "WHY"}, rows)
 }
 
 // address is where the reader is, if anybody knows.

@@ -58,6 +58,9 @@ type Store struct {
 	// Offline is offline.enabled in the Location's effective configuration at Stripe,
 	// one of the constants below; "": not known.
 	Offline string `json:"offline,omitempty"`
+	// UpdateWindow is reboot_window in the same Configuration, its hours such as "02-05";
+	// "": not known, and Stripe's own holds.
+	UpdateWindow string `json:"update_window,omitempty"`
 }
 
 // Whether readers of a Location may take payments offline.

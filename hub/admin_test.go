@@ -64,7 +64,7 @@ func TestCommandsReachTheRunningHub(t *testing.T) {
 	if facts, err := a.Facts(ctx); err != nil || facts.Queue == nil || facts.Hub == nil || facts.Hub.LastHQContact.IsZero() {
 		t.Errorf("facts: %+v, %v", facts, err)
 	}
-	if r, err := a.Readers(ctx); err != nil || r == nil {
+	if r, err := a.Readers(ctx); err != nil || r.Readers == nil {
 		t.Errorf("readers: %+v, %v", r, err)
 	}
 	link, err := a.Console(ctx)

@@ -155,11 +155,8 @@ func (a *Admin) Pin(ctx context.Context, p PinRequest) (TillReader, error) {
 }
 
 // Readers lists them.
-func (a *Admin) Readers(ctx context.Context) ([]TillReader, error) {
-	l, err := get[struct {
-		Readers []TillReader `json:"readers"`
-	}](ctx, a, "/readers")
-	return l.Readers, err
+func (a *Admin) Readers(ctx context.Context) (ReaderList, error) {
+	return get[ReaderList](ctx, a, "/readers")
 }
 
 // Register makes the reader that shows code one of the store's, and returns

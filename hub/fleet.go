@@ -54,6 +54,10 @@ func newFleet(h *Hub) *fleet {
 
 		software: openSoftware(h.cfg.StateDir), began: h.now(),
 	}
+	f.registry.Restarts = func(at time.Time) bool {
+		w, _ := h.window()
+		return w.Contains(at)
+	}
 	f.registry.OnChange = func(r readers.Reader, what string) {
 		h.events.publish(doors.Event{Type: eventReader, Data: readerChange{what, r}}, false)
 	}

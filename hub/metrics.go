@@ -28,6 +28,7 @@ var (
 	descLastSeen                        = desc("storehub_reader_last_seen_timestamp_seconds", "When Stripe last heard of the reader; 0 if never told.", "serial")
 	descMoves                           = desc("storehub_reader_address_changes_total", "How often the reader's address changed since the hub started.", "serial")
 	descRTT                             = desc("storehub_reader_rtt_seconds", "Time to open a connection to the reader; absent while it does not answer.", "serial")
+	descWindow                          = desc("storehub_reader_update_window_active", "Whether readers restart and update at this hour, so that one that is away may be doing so: 1 yes, 0 no.")
 	descOperations                      = desc("storehub_queue_operations", "Operations held on this disk.", "kind", "state")
 	descOldest                          = desc("storehub_queue_oldest_pending_timestamp_seconds", "When the oldest operation that headquarters lacks was promised; 0 if there is none.")
 	descDeadline                        = desc("storehub_queue_next_deadline_timestamp_seconds", "The earliest deadline of money without an outcome; 0 if there is none.")
@@ -35,11 +36,12 @@ var (
 	descMirror                          = desc("storehub_queue_mirror_level", "Whether the second copy has everything: 1 yes, 0 no, -1 there is to be none.")
 	descParked                          = desc("storehub_queue_parked_operations", "Operations held back since headquarters takes others and refuses them.")
 	descExposure                        = desc("storehub_offline_exposure", "Money that tills took offline and that is not forwarded yet, in minor units; absent where no till has reported any.", "currency")
+	descLimit                           = desc("storehub_offline_exposure_limit", "What the shop allows to be taken offline, in minor units; absent where it sets no limit.", "currency")
 	descHeartbeat                       = desc("storehub_heartbeat_delivered_timestamp_seconds", "When an operation last went the whole way to headquarters and back; 0 if never.")
 	descContact                         = desc("storehub_hq_last_contact_timestamp_seconds", "When headquarters last answered; 0 if never.")
 	descCanTake                         = desc("storehub_can_take_payments", "Whether card payments work, as /v1/status says.")
 	descDiskFree                        = desc("storehub_state_free_bytes", "Room left where the state directory is; absent if it cannot be told.")
-	allDescs                            = []*prometheus.Desc{descBuild, descProbe, descFinding, descReachable, descOnline, descLastSeen, descMoves, descRTT, descOperations, descOldest, descDeadline, descQueueBytes, descMirror, descParked, descExposure, descHeartbeat, descContact, descCanTake, descDiskFree}
+	allDescs                            = []*prometheus.Desc{descBuild, descProbe, descFinding, descReachable, descOnline, descLastSeen, descMoves, descRTT, descWindow, descLimit, descOperations, descOldest, descDeadline, descQueueBytes, descMirror, descParked, descExposure, descHeartbeat, descContact, descCanTake, descDiskFree}
 	tokenResults                        = []string{"ok", doors.ErrHQUnreachable.Code, doors.ErrUnauthorized.Code, doors.ErrForbidden.Code, doors.ErrRateLimited.Code, doors.ErrStripeRefused.Code, doors.ErrStripeSilent.Code, doors.ErrModeMismatch.Code, doors.ErrInternal.Code}
 	tokenBuckets                        = []float64{.05, .1, .25, .5, 1, 2, 4, 8} // 8 s: a till is answered by then
 	syncBuckets                         = []float64{.0001, .0005, .001, .005, .01, .05, .1, .5, 1}
@@ -133,6 +135,14 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		if r.Reachable == readers.Yes {
 			gauge(descRTT, r.RTT.Seconds(), r.Serial)
 		}
+	}
+	night := 0.0
+	if h.updateWindow().Now {
+		night = 1
+	}
+	gauge(descWindow, night)
+	for currency, limit := range h.cfg.offlineLimits() {
+		gauge(descLimit, float64(limit), currency)
 	}
 	beat := h.heartbeat.Load()
 	gauge(descHeartbeat, float64(beat/int64(time.Second)))

@@ -42,7 +42,7 @@ func golden(t *testing.T, name, got string) {
 // What a clock or a disk decides is replaced; 0 means "never" and is kept. What
 // is compared is which series there are, and every value of the scenario.
 var (
-	measured = regexp.MustCompile(`(?m)^(storehub_\w+_(?:bucket|sum)\S*|storehub_queue_fsync_duration_seconds_count|storehub_queue_bytes|storehub_state_free_bytes) \S+$`)
+	measured = regexp.MustCompile(`(?m)^(storehub_reader_update_window_active|storehub_\w+_(?:bucket|sum)\S*|storehub_queue_fsync_duration_seconds_count|storehub_queue_bytes|storehub_state_free_bytes) \S+$`)
 	instant  = regexp.MustCompile(`(?m)^(storehub_\w+_timestamp_seconds\S*) [^0].*$`)
 	program  = regexp.MustCompile(`go_version="[^"]*"`)
 )

@@ -75,6 +75,12 @@ type TillReader struct {
 	Troubles []readers.Trouble `json:"troubles,omitempty"`       // known of its software and its till's SDK
 }
 
+// ReaderList is GET /v1/readers.
+type ReaderList struct {
+	Readers      []TillReader `json:"readers"`
+	UpdateWindow UpdateWindow `json:"update_window"`
+}
+
 // Readers implements [doors.Backend].
 func (h *Hub) Readers(_ context.Context, t doors.Till) (any, error) {
 	nets, facts := h.fleet.lan.nets(), h.offlineFacts()
@@ -82,9 +88,7 @@ func (h *Hub) Readers(_ context.Context, t doors.Till) (any, error) {
 	for _, r := range h.fleet.registry.Snapshot() {
 		list = append(list, h.tillReader(nets, facts, t, r))
 	}
-	return struct {
-		Readers []TillReader `json:"readers"`
-	}{list}, nil
+	return ReaderList{list, h.updateWindow()}, nil
 }
 
 // tillReader is a reader as that till sees it from its own place.

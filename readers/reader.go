@@ -145,6 +145,7 @@ type Reader struct {
 	LastError        string        `json:"last_error,omitempty"`
 	LastErrorAt      time.Time     `json:"last_error_at,omitzero"`
 
+	night   bool // it is the hour at which readers restart
 	freed   bool // the till that held it last says that it let go
 	refused bool // the newest probe was
 	absent  bool // and nobody has its address
@@ -199,6 +200,7 @@ const (
 	WhyPortClosed    Why = "port_closed"    // what has its address refuses: it restarts, updates, or is another device
 	WhySilentHere    Why = "silent_here"    // Stripe hears it and this network does not: kept apart, or it has moved
 	WhyStripeOffline Why = "stripe_offline" // Stripe's word alone, or against what is seen here
+	WhyRestarting    Why = "restarting"     // it is away at the hour at which readers restart and update
 	WhyBusy          Why = "busy"           // it waits for a customer
 	WhyUpdating      Why = "updating"       // a till says that its software is being replaced
 )
@@ -229,6 +231,10 @@ func (r *Reader) judge() {
 	r.State, r.Why, r.Reason = r.verdict()
 	if r.Updating != nil {
 		r.Why, r.Reason = WhyUpdating, fmt.Sprintf("its software is being updated (%.0f %%)", *r.Updating*100)
+		return
+	}
+	if r.night && (r.State == StateOffline || r.State == StateUnreachable) && r.Why != WhyOtherSubnet {
+		r.Why, r.Reason = WhyRestarting, r.Reason+"; readers restart and update at this hour"
 		return
 	}
 	if r.State == StateOnline && !r.BusySince.IsZero() {

@@ -53,6 +53,10 @@ type Registry struct {
 	// not call Observe, Replace or Sweep.
 	OnChange func(Reader, string)
 
+	// Restarts says whether readers restart and update at that time, so that one
+	// which is away may be doing so; nil: never. It is asked by Sweep.
+	Restarts func(time.Time) bool
+
 	tell    sync.Mutex // held around a whole change, OnChange included; taken before mu
 	mu      sync.Mutex
 	entries []*entry  // guarded by mu
@@ -114,8 +118,10 @@ func (r *Registry) Replace(at time.Time, list []Observation) {
 func (r *Registry) Sweep(now time.Time) {
 	r.update(func() []change {
 		var changes []change
+		night := r.Restarts != nil && r.Restarts(now)
 		for _, e := range r.entries {
 			before := e.Reader
+			e.night = night
 			if now.Sub(e.toldAt) > staleStripe {
 				e.Online, e.BusySince = Unknown, time.Time{}
 			}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strings"
@@ -50,16 +51,26 @@ func (c *readersListCmd) Run(a *app) error {
 		return err
 	}
 	if c.Format == "json" {
-		if list == nil {
-			list = []hub.TillReader{}
-		}
-		return writeJSON(a.stdout, map[string]any{"readers": list})
+		return writeJSON(a.stdout, list)
 	}
 	var rows [][]string
-	for _, r := range list {
+	for _, r := range list.Readers {
 		rows = append(rows, []string{r.Label, strings.Join(r.Lanes, ", "), r.Serial, r.DeviceType, r.State, address(r.Reader), moment(r.LastSeen), r.Offline.Ready.String(), r.Reason})
 	}
-	return table(a.stdout, []string{"LABEL", "TILL", "SERIAL", "TYPE", "STATE", "ADDRESS", "LAST SEEN", "OFFLINE", "WHY"}, rows)
+	if err := table(a.stdout, []string{"LABEL", "TILL", "SERIAL", "TYPE", "STATE", "ADDRESS", "LAST SEEN", "OFFLINE", "WHY"}, rows); err != nil {
+		return err
+	}
+	_, err = io.WriteString(a.stdout, windowWords(list.UpdateWindow))
+	return err
+}
+
+// windowWords warn of an update window in which the shop is open; else they are none.
+func windowWords(w hub.UpdateWindow) string {
+	if w.WhileOpen != readers.Yes {
+		return ""
+	}
+	return fmt.Sprintf("\nReaders restart and update from %s (%s), while the shop is open: set another reboot window in the location's configuration at Stripe.\n",
+		strings.Replace(w.Hours, "-", " to ", 1), printable(w.Zone))
 }
 
 // address is where the reader is, if anybody knows.
@@ -90,7 +101,8 @@ func (c *readersWatchCmd) Run(a *app) error {
 	defer stop()
 	var before []hub.TillReader
 	for {
-		list, err := admin.Readers(ctx)
+		got, err := admin.Readers(ctx)
+		list := got.Readers
 		if ctx.Err() != nil {
 			return nil
 		}

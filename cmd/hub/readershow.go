@@ -35,7 +35,7 @@ func (c *readersShowCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range list {
+	for _, r := range list.Readers {
 		if r.Serial != c.Reader && r.ID != c.Reader {
 			continue
 		}

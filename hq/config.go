@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/netip"
 	"net/url"
@@ -28,6 +29,7 @@ type Config struct {
 	API       APIConfig
 	Database  string
 	Stripe    StripeConfig
+	Personal  PersonalConfig
 	Fleet     FleetConfig
 	Log       LogConfig
 }
@@ -56,6 +58,13 @@ type StripeConfig struct {
 type StripeTestConfig struct {
 	APIKeyFile        string
 	WebhookSecretFile string
+}
+
+// PersonalConfig is about what operations hold of persons.
+type PersonalConfig struct {
+	// KeyFile locks the keys of personal fields. "": beside SQLite's database, made when it
+	// is missing; with PostgreSQL personal fields are not kept.
+	KeyFile string
 }
 
 // FleetConfig is about many stores together.
@@ -95,6 +104,7 @@ var keys = yamlfile.Keys[Config]{
 	"stripe.api_key_file":             yamlfile.Path(func(c *Config) *string { return &c.Stripe.APIKeyFile }),
 	"stripe.api_base":                 yamlfile.Path(func(c *Config) *string { return &c.Stripe.APIBase }),
 	"stripe.webhook_secret_file":      yamlfile.Path(func(c *Config) *string { return &c.Stripe.WebhookSecretFile }),
+	"personal.key_file":               yamlfile.Path(func(c *Config) *string { return &c.Personal.KeyFile }),
 	"fleet.shared_stores":             yamlfile.Number(func(c *Config, n int64) { c.Fleet.SharedStores = int(n) }, 2, 1000),
 	"stripe.rate_per_endpoint":        yamlfile.Number(func(c *Config, n int64) { c.Stripe.RatePerEndpoint = int(n) }, 1, 100),
 	"stripe.test.api_key_file":        yamlfile.Path(func(c *Config) *string { return &c.Stripe.Test.APIKeyFile }),
@@ -114,6 +124,24 @@ func ParseConfig(r io.Reader, name string) (Config, error) {
 // Shared reports whether the database is one for several replicas.
 func (c Config) Shared() bool {
 	return strings.HasPrefix(c.Database, "postgres://") || strings.HasPrefix(c.Database, "postgresql://")
+}
+
+// PersonalKeys reads what locks personal fields; none: they are not kept. create makes
+// the one beside SQLite's database, for headquarters itself: a command may run as
+// another user.
+func (c Config) PersonalKeys(create bool) (PersonalKeys, error) {
+	path, lite := strings.CutPrefix(c.Database, "sqlite:")
+	switch {
+	case c.Personal.KeyFile != "":
+		return ReadPersonalKeys(c.Personal.KeyFile, false)
+	case lite:
+		keys, err := ReadPersonalKeys(path+".personal-key", create)
+		if !create && errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		return keys, err
+	}
+	return nil, nil
 }
 
 // check names the key that is wrong.

@@ -55,9 +55,12 @@ var schema11 string
 //go:embed schema12.sql
 var schema12 string
 
+//go:embed schema13.sql
+var schema13 string
+
 // migrations bring the schema from version i to i+1. They are never edited once
 // released; a change is a new line.
-var migrations = []string{schema1, schema2, schema3, schema4, schema5, schema6, schema7, schema8, schema9, schema10, schema11, schema12}
+var migrations = []string{schema1, schema2, schema3, schema4, schema5, schema6, schema7, schema8, schema9, schema10, schema11, schema12, schema13}
 
 // Engine is a database that several replicas of headquarters share (hq/postgres).
 // It takes the same SQL as SQLite: ? and ?N for arguments, 0 and 1 for no and yes.
@@ -83,7 +86,9 @@ type database struct {
 	now    func() time.Time
 	fault  func(step string) error
 	notify func(store string) // called after a commit that added to the store's feed
-	again  atomic.Int64       // transactions that ran again since they met another one
+	// personal lock the keys of personal fields; none: such fields are not kept.
+	personal PersonalKeys
+	again    atomic.Int64 // transactions that ran again since they met another one
 }
 
 // tx is one transaction of the writer, with the stores whose feed it added to.
@@ -135,8 +140,9 @@ func (d *database) openSQLite(name string) error {
 		return err
 	}
 	// synchronous=FULL: a commit that was answered survives a power cut.
+	// secure_delete: a key that is destroyed is not left in a free page.
 	// busy_timeout: `hq store add` writes beside a running server.
-	q := url.Values{"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"}, "_txlock": {"immediate"}}
+	q := url.Values{"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "secure_delete(1)"}, "_txlock": {"immediate"}}
 	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()
 	if d.w, err = sql.Open("sqlite", dsn); err != nil {
 		return err

@@ -33,7 +33,7 @@ func (s *Server) PretendSchema(t *testing.T, version int) {
 func (s *Server) Everything(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
-	for _, table := range []string{"stores", "locations", "codes", "chain", "operations", "attempts", "intents", "feed", "stripe_events", "cursors", "actions", "findings", "leases", "buckets", "reader_lists", "reports", "report_changes", "audit", "configurations", "policies"} {
+	for _, table := range []string{"stores", "locations", "codes", "chain", "operations", "attempts", "intents", "feed", "stripe_events", "cursors", "actions", "findings", "leases", "buckets", "reader_lists", "reports", "report_changes", "audit", "configurations", "policies", "personal"} {
 		rows, err := s.db.r.Query(`SELECT * FROM ` + table)
 		if err != nil {
 			t.Fatal(err)
@@ -120,5 +120,47 @@ func FillFleet(t testing.TB, s *Server, n int, r Report) {
 		if _, err := s.keepReport(t.Context(), id, r, "203.0.113.0/24"); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// PersonalRows are the locked keys of personal fields, as text.
+func (s *Server) PersonalRows(t *testing.T) (list []string) {
+	t.Helper()
+	rows, err := s.db.r.Query(`SELECT locked FROM personal`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var b []byte
+		if err := rows.Scan(&b); err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, string(b))
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// MovePersonal gives one operation what is sealed of another's, and the other way.
+func (s *Server) MovePersonal(t *testing.T, a, b string) {
+	t.Helper()
+	for _, q := range [][2]string{{a, "x"}, {b, a}, {"x", b}} {
+		if _, err := s.db.w.Exec(`UPDATE personal SET op = ? WHERE op = ?`, q[1], q[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// PutInTheClear keeps an operation's data as an earlier version did.
+func (s *Server) PutInTheClear(t *testing.T, op string, data []byte) {
+	t.Helper()
+	if _, err := s.db.w.Exec(`DELETE FROM personal WHERE op = ?`, op); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.db.w.Exec(`UPDATE operations SET data = ? WHERE id = ?`, data, op); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -74,10 +74,17 @@ func (t *tx) insert(o operation) error {
 	if o.State.Final() {
 		settled = ms(t.now)
 	}
+	data := blob(o.Data)
+	if isPersonal(o.Operation) {
+		if err := t.keepPersonal(o.store, o.Operation, o.mentionedAt); err != nil {
+			return err
+		}
+		data = nil
+	}
 	_, err := t.Exec(`INSERT INTO operations (store, id, epoch, kind, ref, line, amount, currency, data, till, mode, account, body_hash,
 		created_at, mentioned_at, recorded_at, state, reason, message, next_look, deadline, result, reversal, settled_at, order_id, held)
 		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
-		o.store, o.ID, o.epoch, o.Kind, o.Ref, o.line, o.Amount, o.Currency, blob(o.Data), o.Till, o.Mode, o.account, o.bodyHash,
+		o.store, o.ID, o.epoch, o.Kind, o.Ref, o.line, o.Amount, o.Currency, data, o.Till, o.Mode, o.account, o.bodyHash,
 		ms(o.CreatedAt), ms(o.mentionedAt), ms(o.recordedAt), o.State, o.Reason, o.Message, orNull(o.nextLook), deadline, blob(o.Result), blob(o.Reversal), settled, orderOf(o.Operation), o.held)
 	return err
 }

@@ -21,6 +21,7 @@ import (
 type Options struct {
 	Database      string       // "sqlite:PATH"
 	Engine        Engine       // instead of Database: one that replicas share
+	PersonalKeys  PersonalKeys // lock personal fields; none: those are not kept
 	Limiters      []Limiter    // to be shared by those replicas
 	Stripe        Stripe       // what headquarters needs of Stripe; nil: only stores can be kept
 	TestStripe    Stripe       // the test mode beside a live Stripe; nil: none
@@ -146,6 +147,7 @@ func NewServer(o Options) (*Server, error) {
 			l.Share(db.reserve)
 		}
 	}
+	db.personal = o.PersonalKeys
 	s.db = db
 	if err := s.loadKey(context.Background()); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database: %w", err), db.close())

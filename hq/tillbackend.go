@@ -102,6 +102,9 @@ func (b tillBackend) find(ctx context.Context, t doors.Till, id string) (doors.O
 	if isNoRows(err) || err == nil && !sees(t, o) {
 		return doors.Operation{}, doors.ErrNotFound.With("no operation %s of this till", id)
 	}
+	if err == nil && o.Kind == doors.Receipt && o.Data == nil {
+		o.Data, err = b.s.db.personalOf(ctx, b.store, id)
+	}
 	return o.shown(), err
 }
 

@@ -55,7 +55,7 @@ func (s *Server) runUpkeep(ctx context.Context) error {
 func (s *Server) upkeep(ctx context.Context) error {
 	now := s.now()
 	for _, prune := range []func(context.Context, time.Time) error{
-		s.pruneHeartbeats, s.pruneLines, s.pruneOperations, s.pruneRest,
+		s.pruneHeartbeats, s.pruneLines, s.erasePersonal, s.pruneOperations, s.pruneRest,
 	} {
 		if err := prune(ctx, now); err != nil {
 			return err

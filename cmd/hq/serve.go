@@ -45,6 +45,12 @@ func (*serveCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	if o.PersonalKeys, err = cfg.PersonalKeys(true); err != nil {
+		return cli.Usage("personal.key_file: 64 hexadecimal digits a line, mode 0600", "%w", err)
+	}
+	if o.PersonalKeys == nil {
+		log.Warn("e-mail addresses and other receipt data are not kept: there is no personal.key_file")
+	}
 	if o.Engine, err = engine(a.ctx, cfg, log); err != nil {
 		return err
 	}

@@ -233,6 +233,9 @@ func (a *app) withStripe(do func(*hq.Server) error) error {
 
 // on opens what o says on the configured database, and closes it again.
 func (a *app) on(cfg hq.Config, o hq.Options, do func(*hq.Server) error) (err error) {
+	if o.PersonalKeys, err = cfg.PersonalKeys(false); err != nil {
+		return err
+	}
 	if o.Engine, err = engine(a.ctx, cfg, o.Log); err != nil {
 		return err
 	}

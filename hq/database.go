@@ -207,21 +207,30 @@ func (d *database) migrate(ctx context.Context) error {
 	})
 }
 
-// maxAgain bounds how often a transaction is tried anew after meeting others.
-const maxAgain = 40
+// againFor bounds for how long a transaction is tried anew after meeting others. It is
+// a time and no number: of many that meet one gets through at a time, and how many do in
+// a second is the database's to say. Callers that must answer sooner have a deadline.
+const againFor = 15 * time.Second
+
+// againPause is how long to wait before another try: at first less than a transaction
+// takes, since those that met are few; more and more if they are many.
+func againPause(try int) time.Duration {
+	return rand.N(time.Duration(min(try*try, 100)) * 2 * time.Millisecond)
+}
 
 // tx runs f in a transaction of its own. When it returns nil, what f wrote is on
 // disk. Where transactions run beside each other f may run more than once, each
 // time on what is true by then: it sets anew what it tells its caller.
 func (d *database) tx(ctx context.Context, f func(*tx) error) error {
 	o := &sql.TxOptions{Isolation: sql.LevelSerializable}
+	began := time.Now()
 	for try := 1; ; try++ {
 		err := d.once(ctx, o, f)
-		if err == nil || d.engine == nil || try == maxAgain || !d.engine.Again(err) {
+		if err == nil || d.engine == nil || time.Since(began) > againFor || !d.engine.Again(err) {
 			return err
 		}
 		d.again.Add(1)
-		if pause(ctx, rand.N(time.Duration(min(try, 10))*2*time.Millisecond)) != nil {
+		if pause(ctx, againPause(try)) != nil {
 			return err
 		}
 	}

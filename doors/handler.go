@@ -61,6 +61,7 @@ type door struct {
 	backend Backend
 	o       Options
 	secrets *secrets
+	limits  *limits
 	origins []string
 }
 
@@ -81,7 +82,7 @@ func Handler(b Backend, o Options) http.Handler {
 	if o.OnToken == nil {
 		o.OnToken = func(string, time.Duration) {}
 	}
-	d := &door{backend: b, o: o, secrets: newSecrets()}
+	d := &door{backend: b, o: o, secrets: newSecrets(), limits: newLimits()}
 	for _, origin := range o.Origins {
 		d.origins = append(d.origins, strings.ToLower(strings.TrimSuffix(origin, "/")))
 	}
@@ -165,6 +166,11 @@ func (d *door) serve(q *ask) (out answer, err error) {
 	if q.till, err = d.till(q); err != nil {
 		return answer{}, err
 	}
+	end, err := d.limits.begin(q.till.Name)
+	if err != nil {
+		return answer{}, err
+	}
+	defer end()
 	if !slices.Contains(q.route.scopes, q.till.Scope) {
 		return answer{}, ErrForbidden.With("scope %s does not allow that", q.till.Scope)
 	}
@@ -210,11 +216,18 @@ func (d *door) till(q *ask) (Till, error) {
 	if err != nil {
 		return Till{}, err
 	}
-	if from, err := netip.ParseAddrPort(q.RemoteAddr); err == nil {
-		till.Addr = from.Addr().Unmap().WithZone("")
-	}
+	till.Addr = q.from()
 	till.Language = d.language(q)
 	return till, nil
+}
+
+// from is where the request comes from; invalid where that is not known.
+func (q *ask) from() netip.Addr {
+	from, err := netip.ParseAddrPort(q.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return from.Addr().Unmap().WithZone("")
 }
 
 // language is what the person reads who will see the answer.
@@ -241,7 +254,9 @@ func (d *door) refuse(q *ask, err error, took time.Duration) {
 	if !errors.As(err, new(*Error)) {
 		attrs = append(attrs, "cause", err)
 	}
-	d.o.Log.Log(q.Context(), level, "till refused", attrs...)
+	if e.Code != ErrUnauthorized.Code || d.limits.worthALine(q.from(), time.Now()) {
+		d.o.Log.Log(q.Context(), level, "till refused", attrs...)
+	}
 
 	refusalHeaders(q.w, e)
 	switch q.surface {

@@ -63,6 +63,7 @@ func (h *Hub) listen() (_ *servers, err error) {
 	if s.apiL, err = net.Listen("tcp", h.cfg.Listen); err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
+	s.apiL = newFair(s.apiL, connsMost, connsOfOne)
 	if s.tls {
 		conf, err := s.tlsConfig()
 		if err != nil {

@@ -26,6 +26,7 @@ PATH := $(PATH):/usr/sbin:/sbin
 # What the tests need of the system, as command:package pairs.
 APT := gcc:gcc ip:iproute2 unshare:util-linux nft:nftables dnsmasq:dnsmasq-base systemd-analyze:systemd \
        busybox:busybox-static ethtool:ethtool strace:strace mkfs.ext4:e2fsprogs mount:mount pg_ctlcluster:postgresql pdftotext:poppler-utils promtool:prometheus \
+       dbus-daemon:dbus-daemon avahi-daemon:avahi-daemon avahi-browse:avahi-utils \
        prometheus-blackbox-exporter:prometheus-blackbox-exporter dig:bind9-dnsutils curl:curl ping:iputils-ping
 
 .PHONY: help
@@ -169,6 +170,11 @@ apt: ## install what the tests need of the system, if it is missing (Debian, as 
 	if [ ! -e $$policy ]; then
 	  trap "rm -f $$policy" EXIT
 	  printf '#!/bin/sh\nexit 101\n' > $$policy && chmod +x $$policy
+	fi
+	if [ ! -e /usr/sbin/policy-rc.d ]; then # what is installed must not start as a service
+	  printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+	  chmod 755 /usr/sbin/policy-rc.d
+	  trap 'rm -f /usr/sbin/policy-rc.d' EXIT
 	fi
 	apt-get update -qq
 	apt-get install -y -qq --no-install-recommends "$${need[@]}" >/dev/null

@@ -54,6 +54,9 @@ func inNewNetwork(as string, args ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Env = append(os.Environ(), role+"="+as)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	if as == "avahi" {
+		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWNS
+	}
 	if os.Getuid() != 0 {
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
@@ -176,11 +179,26 @@ func farMachine(as string) error {
 		}
 		defer conn.Close()
 	}
+	var browser *avahi
+	if as == "avahi" {
+		browser, err = openAvahi()
+		defer browser.close()
+		if err != nil {
+			return fmt.Errorf("open avahi: %w", err)
+		}
+	}
 	fmt.Println("up")
 	for in.Scan() {
 		switch in.Text() {
 		case "next":
-			fmt.Println(heardNext(conn))
+			if browser != nil {
+				fmt.Println(browser.next())
+			} else {
+				fmt.Println(heardNext(conn))
+			}
+			continue
+		case "look":
+			fmt.Println(browser.look())
 			continue
 		case "addresses":
 			list, err := heardAddresses(conn, group)

@@ -122,6 +122,12 @@ bench-hq: apt ## headquarters for a fleet: hubs held, tokens beside nginx, opera
 	$(MAKE) --no-print-directory apt APT="nginx:nginx-light"
 	go -C bench/hq run . $(BENCHFLAGS)
 
+.PHONY: bench-scrape
+bench-scrape: apt ## scrape a hub with 500 readers beside Debian's node_exporter; prints a table of docs/benchmarks.md
+	$(MAKE) --no-print-directory apt APT="prometheus-node-exporter:prometheus-node-exporter"
+	mkdir -p dist
+	go test ./hub -count=1 -v -run '^TestAScrapeOfManyReaders' -args -scrape-table $(CURDIR)/dist/bench-scrape.md
+
 .PHONY: bench-traffic
 bench-traffic: apt ## count the bytes of one look at a healthy network, in a shop of namespaces (as root)
 	go test ./internal/lab -count=1 -timeout 15m -v -run '^TestExam$$' -args -exam healthy

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -32,9 +33,11 @@ type Parts struct {
 	Check    func(context.Context, netcheck.Targets) netcheck.Report   // nil: [netcheck.Run]
 	Announce func(context.Context, mdns.Service) error                 // nil: [mdns.Announce]
 	Browse   func(context.Context, time.Duration) ([]mdns.Peer, error) // nil: [mdns.Browse]
-	Log      *slog.Logger                                              // nil: [slog.Default]
-	Version  string
-	Machine  string // fingerprint of the machine, as it was enrolled; "": not told
+	// Dial opens connections to readers; nil: [net.Dialer.DialContext].
+	Dial    func(ctx context.Context, network, addr string) (net.Conn, error)
+	Log     *slog.Logger // nil: [slog.Default]
+	Version string
+	Machine string // fingerprint of the machine, as it was enrolled; "": not told
 	// KeyWarnings is what is not well with an embedded headquarters' key; the
 	// checklist says it.
 	KeyWarnings []string

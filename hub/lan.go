@@ -42,8 +42,11 @@ type lan struct {
 	searched sync.Map    // when a reader was, by serial number and id
 }
 
-func newLAN() lan {
-	return lan{dial: (&net.Dialer{Timeout: knockTimeout}).DialContext, nets: ownNetworks, locate: netcheck.Locate}
+func newLAN(dial func(ctx context.Context, network, addr string) (net.Conn, error)) lan {
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: knockTimeout}).DialContext
+	}
+	return lan{dial: dial, nets: ownNetworks, locate: netcheck.Locate}
 }
 
 // probe knocks at readers: all that have a place on the LAN, or those of which it

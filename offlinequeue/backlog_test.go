@@ -127,6 +127,40 @@ func TestMoney_3_2_ALongBacklogOnDiskIsOfferedByDeadline(t *testing.T) {
 }
 
 // BenchmarkBacklog chooses what comes next of a million.
+// What waits in the schedule and is written again in the journal meanwhile is numbered as
+// that says: the store is whole afterwards.
+func TestWhatIsCarriedWhileItWaitsIsNumbered(t *testing.T) {
+	dir := t.TempDir()
+	q := opened(t, dir, Options{window: 8})
+	for i := range 40 {
+		put(t, q, capture(fmt.Sprint("op", i), fmt.Sprint(i)))
+	}
+	hq, known := newHeadquarters(), 0
+	for range 20 {
+		if _, err := q.send(t.Context(), hq, 2); err != nil {
+			t.Fatal(err)
+		}
+		if err := q.level(); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range q.index.entries {
+			known += count(e.stood != nil)
+		}
+		if _, err := q.restore(1, math.MaxUint64, q.doLater); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if known == 0 {
+		t.Error("everything was read again")
+	}
+	equal(t, "at headquarters", len(hq.ids()), 40)
+	closed(t, q)
+	q = opened(t, dir, Options{})
+	if s := q.Stats(); len(s.Healed) > 0 || len(s.Damaged) > 0 {
+		t.Errorf("healed %q, damaged %q", s.Healed, s.Damaged)
+	}
+}
+
 func BenchmarkBacklog(b *testing.B) {
 	x := newIndex(windowMost)
 	st := newState()

@@ -18,11 +18,12 @@ type change struct {
 	reindex bool // the chain changed: every operation has to be looked at
 	forgets bool // records were written otherwise than by save
 	recent  *recent
-	linked  map[string]link    // written by the group
-	stands  map[string]*record // by id, as the group left them; nil: pruned
-	retract bool               // what was offered waits again
-	wrote   bool               // the record says something
-	asked   bool               // whether there is room for what is new,
+	stood   func(id string) (b []byte, written uint64) // how an operation of the schedule stands; nil: that has to be read
+	linked  map[string]link                            // written by the group
+	stands  map[string]*record                         // by id, as the group left them; nil: pruned
+	retract bool                                       // what was offered waits again
+	wrote   bool                                       // the record says something
+	asked   bool                                       // whether there is room for what is new,
 	full    error
 }
 
@@ -118,7 +119,7 @@ func (c *change) count(key string, was, is uint64) {
 func (c *change) save(old *record, r record) {
 	b := r.stand()
 	c.replace(keySeq(r.Seq), b, r.written)
-	r.size, r.written = len(b)+r.asked, c.serial
+	r.size, r.written, r.stood = len(b)+r.asked, c.serial, nil
 	c.saved = append(c.saved, saved{old, &r})
 	c.stands[r.ID] = &r
 }
@@ -127,11 +128,18 @@ func (c *change) save(old *record, r record) {
 func (c *change) load(id string) (record, error) {
 	r, ok := c.stands[id]
 	if !ok {
-		r, ok = c.recent.ops[id]
+		r, ok = c.recent.op(id)
 	}
 	switch {
 	case !ok:
-		return c.reader.load(id)
+		return c.loadWith(id, func(seq uint64) (record, error) {
+			if _, own := c.own[keySeq(seq)]; !own {
+				if b, written := c.stood(id); b != nil {
+					return stoodAt(seq, b, written)
+				}
+			}
+			return c.standing(seq)
+		})
 	case r == nil:
 		return record{}, ErrNotFound
 	}
@@ -143,7 +151,7 @@ func (c *change) link(gen uint32, number uint64) (link, bool, error) {
 	key := keyLink(gen, number)
 	l, ok := c.linked[key]
 	if !ok {
-		l, ok = c.recent.links[key]
+		l, ok = c.recent.link(key)
 	}
 	if ok {
 		return l, true, nil

@@ -176,7 +176,7 @@ func (q *Queue) journalGroup(group []*request, answers []error) error {
 		st:     q.st.clone(), now: q.now().UTC(), listens: q.onChange != nil,
 	}
 	q.mu.Unlock()
-	c.recent, c.linked, c.stands = q.recent, map[string]link{}, map[string]*record{}
+	c.stood, c.recent, c.linked, c.stands = q.stood, q.recent, map[string]link{}, map[string]*record{}
 	clear(q.own)
 	c.st.turnBack(c.now)
 	g := q.journal.group(q.buf)
@@ -266,6 +266,9 @@ func (q *Queue) remember(c *change, end journalEnd) error {
 		}
 		if c.retract {
 			q.index.retract(c.now)
+		}
+		if c.forgets {
+			q.index.forget()
 		}
 		q.index.accepted(q.st.Cursor.AcceptedThrough)
 		q.extend(end)

@@ -42,6 +42,11 @@ type entry struct {
 	parked  bool
 	suspect bool // Run has set it aside
 	late    bool // it has passed its deadline
+
+	// How it stood when it came into the schedule, until it stands otherwise: who numbers
+	// it need not read that again.
+	stood   []byte
+	written uint64
 }
 
 func newIndex(most int) *index {
@@ -122,6 +127,7 @@ func (x *index) enter(r *record, number uint64, now time.Time) {
 		e = &entry{id: r.ID, ref: r.Ref, seq: r.Seq, created: r.Created, deadline: r.Deadline, money: r.Money, suspect: x.suspects[r.ID]}
 		x.entries[r.ID] = e
 	}
+	e.stood, e.written = r.stood, r.written
 	moved, rank := !r.Deadline.Equal(e.deadline), e.rank()
 	e.deadline, e.state, e.size, e.late = r.Deadline, r.State, r.size, e.late && !moved
 	x.waiting.hold(e, r.Parked != nil, e.suspect)

@@ -208,7 +208,10 @@ func (r *reader) get(key string) (value []byte, number uint64, err error) {
 }
 
 // load reads an operation; ErrNotFound if there is none.
-func (r *reader) load(id string) (record, error) {
+func (r *reader) load(id string) (record, error) { return r.loadWith(id, r.standing) }
+
+// loadWith is load for one who may know how the operation at a place stands.
+func (r *reader) loadWith(id string, standing func(seq uint64) (record, error)) (record, error) {
 	b, _, err := r.get(keyOp(id))
 	if errors.Is(err, errAbsent) {
 		return record{}, ErrNotFound
@@ -220,7 +223,7 @@ func (r *reader) load(id string) (record, error) {
 	if err != nil {
 		return record{}, trouble(fmt.Errorf("read operation %q: %w: %w", id, errStore, err))
 	}
-	found, err := r.standing(seq)
+	found, err := standing(seq)
 	if err != nil {
 		return record{}, err
 	}
@@ -244,15 +247,20 @@ func (r *reader) standing(seq uint64) (record, error) {
 	if errors.Is(err, errAbsent) {
 		return record{}, ErrNotFound // pruned, perhaps in between
 	}
-	var found record
-	if err == nil {
-		found, err = decodeStanding(seq, b)
-	}
 	if err != nil {
 		return record{}, trouble(fmt.Errorf("read operation %d: %w", seq, err))
 	}
-	found.written = number
-	return found, nil
+	return stoodAt(seq, b, number)
+}
+
+// stoodAt is the operation at a place as b says it stands, which a record wrote.
+func stoodAt(seq uint64, b []byte, written uint64) (record, error) {
+	r, err := decodeStanding(seq, b)
+	if err != nil {
+		return record{}, trouble(fmt.Errorf("read operation %d: %w", seq, err))
+	}
+	r.written, r.stood = written, b
+	return r, nil
 }
 
 func (r *reader) link(gen uint32, number uint64) (link, bool, error) {

@@ -7,25 +7,56 @@ type recent struct {
 	ops   map[string]*record // by id
 	links map[string]link    // by key
 	bytes int
+	older *recent // what came before; nil: nothing
 }
 
-// recentMost bounds it: several batches. Beyond, it begins anew.
+// recentMost bounds it: several batches. Beyond, the older half is forgotten: what is on
+// its way is in the other.
 const recentMost = 4 << 20
 
 func newRecent() *recent {
 	return &recent{ops: map[string]*record{}, links: map[string]link{}}
 }
 
+func (r *recent) op(id string) (*record, bool) {
+	op, ok := r.ops[id]
+	if !ok && r.older != nil {
+		op, ok = r.older.ops[id]
+	}
+	return op, ok
+}
+
+func (r *recent) link(key string) (link, bool) {
+	l, ok := r.links[key]
+	if !ok && r.older != nil {
+		l, ok = r.older.links[key]
+	}
+	return l, ok
+}
+
+func (r *recent) drop(id string) {
+	delete(r.ops, id)
+	if r.older != nil {
+		delete(r.older.ops, id)
+	}
+}
+
 // take takes in a flushed change.
 func (r *recent) take(c *change) {
-	if c.forgets || r.bytes > recentMost {
+	switch {
+	case c.forgets:
 		*r = *newRecent()
+	case r.bytes > recentMost/2:
+		half := *r
+		half.older = nil
+		*r = *newRecent()
+		r.older = &half
 	}
 	for _, s := range c.saved {
 		switch {
 		case s.old == nil: // the data of a new one is still its till's
 		case s.new == nil || s.new.State.Final():
-			delete(r.ops, s.old.ID)
+			r.drop(s.old.ID)
 		default:
 			r.ops[s.new.ID] = s.new
 			r.bytes += s.new.size

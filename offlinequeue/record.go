@@ -106,6 +106,7 @@ type record struct {
 	size    int    // of the frames it was read from or written as
 	asked   int    // of what the till asked for among them
 	written uint64 // number of the journal's record that says how it stands
+	stood   []byte // what that says, if it was read just now
 }
 
 // ask is the frame of what the till asked for.

@@ -221,7 +221,7 @@ func bytesOf(ops int) int { return batchBytes * (1 + count(ops > batchOps)) }
 // What no longer fits, since the chain or a state changed in between, is left
 // for the next batch.
 func (c *change) number(b *Batch, ids []string) error {
-	b.Epoch = c.st.Cursor.Epoch
+	b.Epoch, b.Ops = c.st.Cursor.Epoch, make([]Op, 0, len(ids))
 	for _, id := range ids {
 		r, err := c.load(id)
 		if err != nil {

@@ -73,7 +73,7 @@ func (x *index) load(now time.Time, unlocked func(func() error) error, read func
 	groups := x.rest.plan(now, (x.most+1)/2, x.stops())
 	x.rest.best = turn{} // until all of it is looked at
 	x.rest.looked, x.rest.moved, x.rest.reading = now, false, map[uint64]bool{}
-	found := map[uint64]record{}
+	found := make(map[uint64]*record, x.most)
 	err := unlocked(func() error {
 		for _, g := range groups {
 			for _, seq := range g.seqs {
@@ -84,7 +84,7 @@ func (x *index) load(now time.Time, unlocked func(func() error) error, read func
 				if err != nil {
 					return err
 				}
-				found[seq] = r
+				found[seq] = &r
 			}
 		}
 		return nil
@@ -105,7 +105,7 @@ func (x *index) load(now time.Time, unlocked func(func() error) error, read func
 			if !ok {
 				continue
 			}
-			x.enter(&r, 0, now)
+			x.enter(r, 0, now)
 			if l := x.waiting.lanes[r.Ref]; g.beyond.seq > 0 && i == len(g.seqs)-1 {
 				l.beyond = ghost(g.beyond, now)
 				x.waiting.fix(l)
@@ -125,6 +125,25 @@ func (x *index) load(now time.Time, unlocked func(func() error) error, read func
 		}
 	}
 	return nil
+}
+
+// forget has everything read again: operations stand as before, by other records.
+func (x *index) forget() {
+	for _, e := range x.entries {
+		e.stood = nil
+	}
+	x.rest.moved = true
+}
+
+// stood is how an operation of the schedule stands that was read for it; nil: it was not,
+// or has changed since.
+func (q *Queue) stood(id string) (b []byte, written uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if e := q.index.entries[id]; e != nil {
+		return e.stood, e.written
+	}
+	return nil, 0
 }
 
 // pick chooses what the next batch is of, from all that waits.

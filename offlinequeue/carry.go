@@ -224,7 +224,8 @@ func (q *Queue) judge(f *found) (words []string) {
 	return words
 }
 
-// tidy tells upkeep that old segments may have become needless.
+// tidy tells upkeep that old segments may have become needless, or that the next has
+// no room yet.
 func (q *Queue) tidy() {
 	select {
 	case q.old <- struct{}{}:

@@ -225,6 +225,9 @@ func (q *Queue) journalGroup(group []*request, answers []error) error {
 		q.buf, q.places, q.own = nil, nil, map[string]owned{}
 	}
 	q.applier.more()
+	if at == headSize {
+		q.tidy() // the room of the next segment, before anybody has to wait for it
+	}
 	if err := q.twice(); err != nil {
 		// It is on this disk, and goes its way; nobody is told that it is on both.
 		for i, r := range group {

@@ -1,7 +1,10 @@
 package offlinequeue
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -42,6 +45,32 @@ func TestSegmentsBegunWhileTheNextIsPreparedHaveTheirOwnFiles(t *testing.T) {
 		if head, _, ok := decodeHead(b); !ok || head.number != s.before.number || d.names[s.name] != s.file {
 			t.Fatalf("segment %s has the head of %d (%v), or another's file", s.name, head.number, ok)
 		}
+	}
+}
+
+// While promises come and Badger is behind, the room of the next segment is taken before
+// anybody waits for it.
+func TestTheNextSegmentHasItsRoomBeforeItIsNeeded(t *testing.T) {
+	hold := make(chan struct{})
+	q := opened(t, t.TempDir(), Options{segmentSize: 1 << 20, Fault: func(step string) error {
+		if step == "apply" {
+			<-hold
+		}
+		return nil
+	}})
+	t.Cleanup(func() { close(hold) }) // before the queue is closed
+	ready := func() bool {
+		j := q.journalNow()
+		j.spareMu.Lock()
+		defer j.spareMu.Unlock()
+		return j.spare != nil
+	}
+	op := capture("", "ref")
+	op.Data = json.RawMessage(`"` + strings.Repeat("x", 200<<10) + `"`)
+	for i := range 12 { // five fill a segment
+		eventually(t, ready)
+		op.ID = fmt.Sprint(i)
+		put(t, q, op)
 	}
 }
 

@@ -55,10 +55,8 @@ func (q *Queue) upkeep() {
 	for {
 		select {
 		case <-q.old:
-			if q.checking().over() {
-				q.keepJournal()
-				q.keepHint(false)
-			}
+			q.keepJournal()
+			q.keepHint(false)
 			continue
 		case <-seek:
 			q.seek()
@@ -119,8 +117,10 @@ func (q *Queue) pruneOldest() (pruned int, err error) {
 // keepJournal gives back old segments and takes the room of the next.
 func (q *Queue) keepJournal() {
 	err := q.journalNow().prepare()
-	if e := q.retire(); !errors.Is(e, ErrClosed) {
-		err = errors.Join(err, e)
+	if q.checking().over() {
+		if e := q.retire(); !errors.Is(e, ErrClosed) {
+			err = errors.Join(err, e)
+		}
 	}
 	if err != nil {
 		q.log.Warn("keep journal", "dir", q.dir, "error", err)

@@ -197,6 +197,9 @@ type sender struct {
 func (s sender) Send(ctx context.Context, b offlinequeue.Batch) (offlinequeue.Receipt, error) {
 	ctx, cancel := context.WithTimeout(ctx, submitTimeout)
 	defer cancel()
+	if b.Epoch == "" {
+		return s.enter(ctx)
+	}
 	sub := hq.Submission{Epoch: b.Epoch, Head: b.Head, Operations: make([]hq.Submitted, 0, len(b.Ops))}
 	for _, q := range b.Ops {
 		sub.Operations = append(sub.Operations, submitted(q, s.now()))
@@ -206,6 +209,22 @@ func (s sender) Send(ctx context.Context, b offlinequeue.Batch) (offlinequeue.Re
 		return offlinequeue.Receipt{}, notTaken(err)
 	}
 	return offlinequeue.Receipt{Epoch: r.Epoch, AcceptedThrough: r.AcceptedThrough, Head: r.Head}, nil
+}
+
+// enter asks where headquarters stands before anything is offered to it for the first
+// time. A hub whose disk is gone, under the credential that it had, would begin at
+// number 1 again, and be taken for a copy of itself (money.md 4.3). Its head is merely
+// behind: it goes on from headquarters'. A copy that does so too is found out by the
+// next number that both give.
+func (s sender) enter(ctx context.Context) (offlinequeue.Receipt, error) {
+	f, err := s.hq.Feed(ctx, "", 0, 0)
+	if err != nil {
+		return offlinequeue.Receipt{}, err
+	}
+	if f.Epoch == "" {
+		return offlinequeue.Receipt{}, errors.New("ask headquarters where it stands: it names no epoch")
+	}
+	return offlinequeue.Receipt{Epoch: f.Epoch, AcceptedThrough: f.AcceptedThrough, Head: f.Head}, nil
 }
 
 // notTaken tells an answer that may be about what was offered from silence and from

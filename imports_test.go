@@ -33,7 +33,7 @@ var rooms = map[string][]string{
 	"hq/postgres":    {},              // heavy: cmd/hq alone knows it
 
 	// The hub joins the roads.
-	"hub": {"diagnostics", "doors", "doors/words", "hq", "netcheck", "offlinequeue", "readers", "internal/mdns", "internal/rehearsal", "internal/yamlfile"},
+	"hub": {"diagnostics", "doors", "doors/words", "hq", "netcheck", "offlinequeue", "readers", "internal/localdns", "internal/mdns", "internal/rehearsal", "internal/yamlfile"},
 
 	// The mains pick a command and wire the parts.
 	"cmd/hub": {"diagnostics", "doors", "hq", "hq/stripeapi", "hub", "netcheck", "offlinequeue", "readers",
@@ -43,6 +43,7 @@ var rooms = map[string][]string{
 	"internal/buildinfo": {},
 	"internal/cli":       {},
 	"internal/freeport":  {},
+	"internal/localdns":  {}, // answers for the hub's name
 	"internal/mdns":      {},
 	"internal/rehearsal": {"doors"}, // a till's day, played through any backend of the doors
 	"internal/service":   {"systemd"},
@@ -97,7 +98,7 @@ var owners = map[string][]string{
 	"github.com/beevik/ntp":           {"netcheck"},
 	"github.com/mdlayher/arp":         {"netcheck"},
 	"github.com/mdlayher/wifi":        {"netcheck"},
-	"github.com/miekg/dns":            {"netcheck", "internal/lab"},
+	"github.com/miekg/dns":            {"netcheck", "internal/lab", "internal/localdns"},
 	"golang.org/x/sys/windows/svc":    {"internal/service"},
 	"go.uber.org/goleak":              {},
 	"pgregory.net/rapid":              {},

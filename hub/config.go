@@ -21,6 +21,7 @@ type Config struct {
 	StateDir string
 	Listen   string // API and console
 	TLS      TLSConfig
+	DNS      DNSConfig
 	Metrics  MetricsConfig
 	HQ       HQConfig
 	MDNS     bool // announce the hub to tills
@@ -42,6 +43,11 @@ type TLSConfig struct {
 	CertFile string
 	KeyFile  string
 	Name     string // what tills know the hub by, in lower case; "": its addresses
+}
+
+// DNSConfig has the hub answer for its own name, TLSConfig.Name.
+type DNSConfig struct {
+	Listen string // host:port, UDP and TCP; "": it does not
 }
 
 // MetricsConfig puts /metrics on an address of its own; "": on Listen.
@@ -161,6 +167,8 @@ func (c Config) check() (key string, err error) {
 		return "queue.mirror", fmt.Errorf("%q: want an absolute path, such as that of a mounted disk", c.Queue.Mirror)
 	case c.Queue.KeyFile != "" && c.checkKeyFile() != nil:
 		return "queue.key_file", c.checkKeyFile()
+	case c.DNS.Listen != "" && c.TLS.Name == "":
+		return "dns.listen", errors.New("tls.name is missing; the hub answers for that name alone")
 	case c.TLS.CertFile != "" && c.TLS.KeyFile == "":
 		return "tls.cert_file", errors.New("tls.key_file is missing; they belong together")
 	case c.TLS.CertFile == "" && c.TLS.KeyFile != "":

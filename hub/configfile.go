@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -13,8 +12,7 @@ import (
 	"storehub/internal/yamlfile"
 )
 
-// keys is every key there is. A key that this version does not act on is here
-// too, so that setting it is refused in words and not ignored.
+// keys is every key there is.
 var keys = yamlfile.Keys[Config]{
 	"store":     yamlfile.Text(func(c *Config, s string) error { c.Store = s; return checkStore(s) }),
 	"state_dir": yamlfile.Path(func(c *Config) *string { return &c.StateDir }),
@@ -23,7 +21,7 @@ var keys = yamlfile.Keys[Config]{
 	"tls.cert_file": yamlfile.Path(func(c *Config) *string { return &c.TLS.CertFile }),
 	"tls.key_file":  yamlfile.Path(func(c *Config) *string { return &c.TLS.KeyFile }),
 	"tls.name":      yamlfile.Text(setName),
-	"dns.listen":    later,
+	"dns.listen":    yamlfile.Text(func(c *Config, s string) error { c.DNS.Listen = s; return checkListen(s) }),
 
 	"metrics.listen": yamlfile.Text(func(c *Config, s string) error { c.Metrics.Listen = s; return checkListen(s) }),
 
@@ -75,8 +73,6 @@ func ParseConfig(r io.Reader, name string) (Config, error) {
 	err := keys.Read(r, name, &c, Config.check)
 	return c, err
 }
-
-func later(*Config, yamlfile.Value) error { return errors.New("not part of this version") }
 
 func checkStore(s string) error {
 	if len(s) > 64 || strings.ContainsFunc(s, func(r rune) bool { return !idRune(r) }) {

@@ -83,6 +83,7 @@ type Hub struct {
 type Addr struct {
 	URL     string // API and console
 	Metrics string // whole, with /metrics
+	DNS     string // host:port where it answers for its name; "": it does not, or not yet
 	CAFile  string // trust this to reach URL; "" for plain HTTP or a certificate of the shop's own
 }
 
@@ -226,6 +227,7 @@ func (h *Hub) Run(ctx context.Context, ready func(Addr)) error {
 	tasks.Go(func() error { return h.tellResolved(work) })
 	tasks.Go(func() error { return h.reporter().run(work) })
 	tasks.Go(func() error { return srv.keepCertificate(work) })
+	tasks.Go(func() error { return srv.serveName(work) })
 	tasks.Go(func() error { return h.save(work) })
 	announced, stopAnnounce := context.WithCancel(work)
 	defer stopAnnounce()

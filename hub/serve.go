@@ -11,11 +11,13 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"storehub/doors"
+	"storehub/internal/localdns"
 )
 
 // Limits of the servers. Headers come from tills on the same LAN.
@@ -40,8 +42,10 @@ type servers struct {
 	metricsL net.Listener
 	admin    *http.Server
 	adminL   net.Listener
-	cert     *certificate    // nil: plain HTTP, or the shop's own files
-	requests context.Context // ends when those who wait have to go
+	name     atomic.Pointer[localdns.Server] // nil: not asked for, or it could not listen yet
+	nameErr  string                          // why not; said once
+	cert     *certificate                    // nil: plain HTTP, or the shop's own files
+	requests context.Context                 // ends when those who wait have to go
 	release  context.CancelFunc
 	tls      bool
 }
@@ -82,6 +86,7 @@ func (h *Hub) listen() (_ *servers, err error) {
 	if s.adminL, err = listenAdmin(h.cfg.StateDir); err != nil {
 		return nil, err
 	}
+	s.listenForName()
 	s.admin = s.server(h.adminHandler(s))
 	s.api = s.server(h.handler(s))
 	return s, nil
@@ -219,6 +224,9 @@ func (s *servers) addr() Addr {
 	a.Metrics = a.URL + "/metrics"
 	if s.metricsL != nil {
 		a.Metrics = baseURL(s.metricsL.Addr(), false) + "/metrics"
+	}
+	if name := s.name.Load(); name != nil {
+		a.DNS = name.Addr()
 	}
 	if s.cert != nil {
 		a.CAFile = s.cert.caFile

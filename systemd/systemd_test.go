@@ -37,7 +37,7 @@ func TestUnitsHaveWhatTheProgramsRelyOn(t *testing.T) {
 			"ProtectSystem":            "strict",
 			"NoNewPrivileges":          "yes",
 			"WantedBy":                 "multi-user.target",
-			"CapabilityBoundingSet":    map[string]string{"hub": "CAP_NET_RAW"}[name],
+			"CapabilityBoundingSet":    map[string]string{"hub": "CAP_NET_RAW CAP_NET_BIND_SERVICE"}[name],
 		} {
 			if got := d[key]; !slices.Equal(got, []string{want}) {
 				t.Errorf("%s.service: %s is %q, want %q", name, key, got, want)

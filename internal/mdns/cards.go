@@ -66,7 +66,7 @@ func choose(all []card) []card {
 		case c.iface.Flags&net.FlagUp == 0 || len(c.addrs) == 0:
 		case c.iface.Flags&net.FlagLoopback != 0:
 			loopback = append(loopback, c)
-		case c.iface.Flags&net.FlagMulticast == 0 || c.iface.Flags&net.FlagPointToPoint != 0 || virtual(c.iface.Name):
+		case c.iface.Flags&net.FlagMulticast == 0 || Virtual(c.iface):
 		default:
 			chosen = append(chosen, c)
 		}
@@ -87,8 +87,9 @@ var virtualPrefixes = []string{
 	"tun", "tap", "utun", "wg", "tailscale", "zt", "ppp", "awdl", "llw", "anpi", "dummy",
 }
 
-// virtual reports whether a card's name is that of a virtual one.
-func virtual(name string) bool {
-	name = strings.ToLower(name)
-	return slices.ContainsFunc(virtualPrefixes, func(p string) bool { return strings.HasPrefix(name, p) })
+// Virtual reports whether a card is a tunnel, or by its name one of containers or
+// virtual machines: no till is behind it.
+func Virtual(iface net.Interface) bool {
+	name := strings.ToLower(iface.Name)
+	return iface.Flags&net.FlagPointToPoint != 0 || slices.ContainsFunc(virtualPrefixes, func(p string) bool { return strings.HasPrefix(name, p) })
 }

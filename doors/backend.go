@@ -39,6 +39,10 @@ type Backend interface {
 	// Till says whose credential this is, or refuses with unauthorized.
 	Till(ctx context.Context, credential string) (Till, error)
 
+	// Trade takes a code that was shown to a person and returns what the till needs to
+	// call, or refuses with pairing_code_refused. Whoever asks is not known yet.
+	Trade(ctx context.Context, code string) (any, error)
+
 	// ConnectionToken returns Stripe's terminal.connection_token as Stripe sent it.
 	ConnectionToken(ctx context.Context, t Till) (json.RawMessage, error)
 

@@ -75,6 +75,7 @@ var (
 	ErrStripeSilent    = refusal(http.StatusServiceUnavailable, "stripe_unreachable", "headquarters had no answer from Stripe", "Card payments are down: the payment service does not answer.")
 	ErrRefundNeedsCard = refusal(http.StatusConflict, "refund_needs_card", "this card can be refunded only at a reader, with the card", "Refund this card at the reader, with the customer's card.")
 	ErrDecisionPending = refusal(http.StatusConflict, "action_unresolved", "another reader action for this payment is not resolved yet", "The reader is still busy with this payment.")
+	ErrPairingCode     = refusal(http.StatusForbidden, "pairing_code_refused", "the code is unknown, used or expired", "That code does not work. Ask for a new one.")
 	ErrEnrolCode       = refusal(http.StatusForbidden, "enrolment_code_refused", "the one-time code is unknown, used or expired", "")
 	ErrCredential      = refusal(http.StatusUnauthorized, "credential_refused", "headquarters does not know this store's credential", "")
 	ErrHubElsewhere    = refusal(http.StatusConflict, "hub_enrolled_elsewhere", "the store has a hub on another machine", "")

@@ -81,6 +81,13 @@ func (s *shop) Till(_ context.Context, credential string) (Till, error) {
 	return Till{}, ErrUnauthorized
 }
 
+func (s *shop) Trade(_ context.Context, code string) (any, error) {
+	if code != "K7QM-2XPD" {
+		return nil, ErrPairingCode
+	}
+	return map[string]string{"name": "till-2", "credential": "cred-new-11d0"}, s.silent
+}
+
 func (s *shop) ConnectionToken(context.Context, Till) (json.RawMessage, error) {
 	s.note("token")
 	return json.RawMessage(`{"object":"terminal.connection_token", "secret":"pst_test_1"}`), s.silent

@@ -163,21 +163,29 @@ func (d *door) serve(q *ask) (out answer, err error) {
 		defer cancel()
 	}
 	q.Request = q.WithContext(ctx)
-	if q.till, err = d.till(q); err != nil {
-		return answer{}, err
-	}
-	end, err := d.limits.begin(q.till.Name)
-	if err != nil {
-		return answer{}, err
-	}
-	defer end()
-	if !slices.Contains(q.route.scopes, q.till.Scope) {
-		return answer{}, ErrForbidden.With("scope %s does not allow that", q.till.Scope)
+	if q.route.scopes != nil {
+		end, err := d.identify(q)
+		if err != nil {
+			return answer{}, err
+		}
+		defer end()
 	}
 	if err := q.load(); err != nil {
 		return answer{}, err
 	}
 	return q.route.serve(d, q)
+}
+
+// identify says whose request it is, and whether that till may ask it, now. It counts
+// until the function it returns is called.
+func (d *door) identify(q *ask) (end func(), err error) {
+	if q.till, err = d.till(q); err != nil {
+		return nil, err
+	}
+	if !slices.Contains(q.route.scopes, q.till.Scope) {
+		return nil, ErrForbidden.With("scope %s does not allow that", q.till.Scope)
+	}
+	return d.limits.begin(q.till.Name)
 }
 
 // hurry puts a time limit on the body. It stays on the connection when the

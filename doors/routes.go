@@ -9,9 +9,9 @@ import (
 // route is one line of the table: who may ask what, and what answers.
 type route struct {
 	method string
-	path   string // {name} stands for one segment
-	scopes []Scope
-	stream bool // no time limit
+	path   string  // {name} stands for one segment
+	scopes []Scope // nil: whoever asks needs no credential
+	stream bool    // no time limit
 	serve  func(*door, *ask) (answer, error)
 }
 
@@ -52,6 +52,7 @@ var routes = []*route{
 	{post, "/server-driven/cancel-reader-action", tills, false, sampleCancelAction},
 
 	// Our own.
+	{post, "/v1/pairings", nil, false, v1Trade},
 	{post, "/v1/connection_tokens", tills, false, v1ConnectionToken},
 	{post, "/v1/operations", tills, false, v1PutOperation},
 	{get, "/v1/operations", anyone, false, v1ListOperations},

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 var (
@@ -29,6 +30,24 @@ func (q *ask) idempotencyKey(required bool) (string, error) {
 		return "", ErrCardData
 	}
 	return keys[0], nil
+}
+
+// v1Trade answers whoever has the code.
+func v1Trade(d *door, q *ask) (answer, error) {
+	var in struct {
+		Code string `json:"code"`
+	}
+	if err := q.decode(&in); err != nil {
+		return answer{}, err
+	}
+	if strings.TrimSpace(in.Code) == "" {
+		return answer{}, missing("code")
+	}
+	v, err := d.backend.Trade(q.Context(), in.Code)
+	if err != nil {
+		return answer{}, err
+	}
+	return ok(encodeJSON(v))
 }
 
 // put is the body of POST /v1/operations. Amount stays text until it is read:

@@ -99,3 +99,11 @@ func TestWhatTheBackendKnowsIsShownAsItIs(t *testing.T) {
 		}
 	}
 }
+
+// Whoever has a code has no credential yet.
+func TestACodeNeedsNoCredential(t *testing.T) {
+	w := call(Handler(newShop(), Options{}), post, "/v1/pairings", `{"code":"K7QM-2XPD"}`, jsonBody)
+	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"credential":"cred-new-11d0"`) || w.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}

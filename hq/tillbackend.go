@@ -196,6 +196,9 @@ func (b tillBackend) Status(ctx context.Context, t doors.Till) (any, error) {
 
 var errAskTheHub = doors.ErrNotFound.With("only the store's hub can tell; this is headquarters")
 
+// Trade implements [doors.Backend]: codes are shown in the shop.
+func (tillBackend) Trade(context.Context, string) (any, error) { return nil, errAskTheHub }
+
 // Diagnosis implements [doors.Backend].
 func (tillBackend) Diagnosis(context.Context, doors.Till) (any, error) { return nil, errAskTheHub }
 

@@ -104,6 +104,10 @@ type Pairing struct {
 	URL        string      `json:"url"`              // of the hub, by its name if it has one
 	POSURL     string      `json:"pos_url"`          // base URL for an unmodified app, credential included
 	HQURL      string      `json:"hq_url,omitempty"` // the same at headquarters, for when the hub is dead
+
+	// Code is what a till may send to POST /v1/pairings instead, until CodeExpires.
+	Code        string    `json:"code,omitempty"`
+	CodeExpires time.Time `json:"code_expires,omitzero"`
 }
 
 // Facts is what a running hub adds to a diagnosis that somebody else makes.
@@ -160,6 +164,7 @@ func (h *Hub) adminHandler(s *servers) http.Handler {
 		if err := h.tills.Revoke(p.Name); err != nil {
 			return nil, err
 		}
+		h.pairings.end(p.Name, h.now())
 		h.log.Info("till revoked", "till", p.Name)
 		return tillList{h.tills.List()}, nil
 	})
@@ -223,7 +228,16 @@ func (h *Hub) adminHandler(s *servers) http.Handler {
 	return mux
 }
 
+// pair gives a till a credential, and a code for a till that can be given one by hand.
 func (h *Hub) pair(p PairRequest, url string) (Pairing, error) {
+	made, err := h.paired(p, url)
+	if err == nil {
+		made.Code, made.CodeExpires = h.pairings.invite(p, url, h.now())
+	}
+	return made, err
+}
+
+func (h *Hub) paired(p PairRequest, url string) (Pairing, error) {
 	if p.Scope == "" {
 		p.Scope = doors.ScopePOS
 	}

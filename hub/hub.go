@@ -67,6 +67,7 @@ type Hub struct {
 	tokenTest tokenTester
 	stage     rehearsals
 	uplink    *uplink
+	pairings  *pairings
 	owners    owners
 	store     atomic.Pointer[hq.Store] // headquarters' record; nil: never told
 	policy    atomic.Pointer[policyFile]
@@ -153,6 +154,7 @@ func (h *Hub) open() error {
 	h.fleet = newFleet(h)
 	h.monitor = newMonitor(h, h.parts.Check)
 	h.console = newConsole()
+	h.pairings = newPairings()
 	h.link = &link{changed: h.linkChanged}
 	h.uplink = newUplink(h.parts.HQ)
 	h.hq = &watched{hq: h.uplink, link: h.link, slow: h.monitor.look}

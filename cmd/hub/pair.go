@@ -177,6 +177,9 @@ func showPairing(w io.Writer, p hub.Pairing) error {
 	}
 	_, err = fmt.Fprintf(w, "%s\nPoint the till %s at this address, which holds its credential. It is shown once.\n\n  %s\n\n",
 		halfBlocks(code), printable(p.Name), p.POSURL)
+	if err == nil && p.Code != "" {
+		_, err = fmt.Fprintf(w, "An app that knows Store Hub takes this code instead, once, until %s:\n\n  %s\n\n", p.CodeExpires.Local().Format("15:04"), p.Code)
+	}
 	if err == nil && p.HQURL != "" {
 		_, err = fmt.Fprintf(w, "Should this hub be dead, the till can go on at headquarters:\n\n  %s\n\n", p.HQURL)
 	}

@@ -17,10 +17,15 @@ import (
 type check struct {
 	store *store
 	stop  atomic.Bool
+	begin chan struct{} // holds a token when somebody waits for it
 	done  chan struct{}
 	err   error // once done: why all has to be read anew; nil: all is well
 	moved bool  // counts are those before the journal's last records
 }
+
+// checkLater is how long a check lets the first offers have the machine, unless somebody
+// waits for it.
+const checkLater = 500 * time.Millisecond
 
 // errDoubt says that journal and state are read again; what was asked for is to be asked
 // once more.
@@ -44,14 +49,24 @@ func (c *check) wait() error {
 	if c == nil {
 		return nil
 	}
+	c.hurry()
 	<-c.done
 	return c.err
+}
+
+// hurry has the check begin now.
+func (c *check) hurry() {
+	select {
+	case c.begin <- struct{}{}:
+	default:
+	}
 }
 
 // end has the check end now.
 func (c *check) end() {
 	if c != nil {
 		c.stop.Store(true)
+		c.hurry()
 		<-c.done
 	}
 }
@@ -62,7 +77,7 @@ func (q *Queue) startCheck(f *found) *check {
 	if f.seen == nil || !f.hinted {
 		return nil
 	}
-	c := &check{store: f.store, done: make(chan struct{}), moved: f.moved}
+	c := &check{store: f.store, begin: make(chan struct{}, 1), done: make(chan struct{}), moved: f.moved}
 	held := make(chan struct{})
 	s, st := f.store, f.st.clone()
 	x, anchor, known, strays := f.index, f.journal.segments[0].before.number, f.marks, f.st.strays
@@ -74,6 +89,12 @@ func (q *Queue) startCheck(f *found) *check {
 		marks, began := uint64(0), time.Now()
 		err := s.view(func(t *tx) error {
 			close(held)
+			later := time.NewTimer(checkLater)
+			defer later.Stop()
+			select {
+			case <-c.begin:
+			case <-later.C:
+			}
 			return v.read(t, &st, func(r *record) error {
 				if c.stop.Load() {
 					return ErrClosed
@@ -151,6 +172,7 @@ func (q *Queue) sure(ctx context.Context) error {
 	if c == nil {
 		return nil
 	}
+	c.hurry()
 	select {
 	case <-c.done:
 		if c.err != nil {

@@ -65,9 +65,11 @@ func (q *Queue) keepHint(closing bool) {
 	if q.whole || !q.checking().over() {
 		return
 	}
+	q.hinting.Lock()
+	defer q.hinting.Unlock()
 	q.mu.Lock()
 	upTo, held, blocks := q.end.bytes, int(q.st.Held), len(q.index.rest.blocks)
-	grown := upTo - q.hinted
+	grown, none := upTo-q.hinted, q.hinted < 0
 	last := q.end.number
 	q.mu.Unlock()
 	if held < q.hintLeast {
@@ -78,7 +80,7 @@ func (q *Queue) keepHint(closing bool) {
 	if closing || q.overlayNow().appliedIs(last) {
 		need = max(hintRest, int64(blocks)*blockBytes)
 	}
-	if q.hinted >= 0 && grown < min(need, q.hintGrowth) || !q.roomToApply() {
+	if !none && grown < min(need, q.hintGrowth) || !q.roomToApply() {
 		return
 	}
 	h, err := q.hint()

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -271,16 +272,17 @@ func TestWritingAHintMayFail(t *testing.T) {
 	for _, step := range []string{"marks:write", "marks:rename"} {
 		for _, before := range []bool{false, true} {
 			dir := t.TempDir()
-			armed := !before
+			var armed atomic.Bool
+			armed.Store(!before)
 			q := opened(t, dir, hinted(Options{Fault: func(s string) error {
-				if armed && s == step {
+				if armed.Load() && s == step {
 					return errInjected
 				}
 				return nil
 			}}))
 			put(t, q, capture("first", "a"))
 			q.keepHint(false)
-			armed = true
+			armed.Store(true)
 			put(t, q, capture("second", "b"))
 			acks := everything(t, q)
 			q.keepHint(false)

@@ -73,6 +73,7 @@ type Queue struct {
 	running  sync.Mutex            // held by Run
 	checked  atomic.Pointer[check] // nil: all was read when it was opened
 	checks   sync.WaitGroup
+	hinting  sync.Mutex // held while a hint is written
 
 	// Of the writer alone, once Open has returned.
 	journal *journal

@@ -28,7 +28,7 @@ type Stats struct {
 func (q *Queue) Stats() Stats {
 	bytes := q.diskUse()
 	if c := q.checking(); c != nil && c.moved {
-		<-c.done // the counts of the hint are those of some time before
+		_ = c.wait() // the counts of the hint are those of some time before
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()

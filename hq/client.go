@@ -3,6 +3,8 @@ package hq
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,10 +27,12 @@ const maxAnswer = 16 << 20
 type Client struct {
 	URL        string        // base, without a trailing slash
 	Credential func() string // read anew for each request, so that it can be rotated
-	HTTP       *http.Client  // nil: one with sane timeouts of its own
-	Version    string
-	Machine    string // fingerprint of this machine; "": not told
-	Run        string // tells this process from a copy of it; "": not told
+	// Key is what requests are signed with, read anew for each; nil: they are not.
+	Key     func() ed25519.PrivateKey
+	HTTP    *http.Client // nil: one with sane timeouts of its own
+	Version string
+	Machine string // fingerprint of this machine; "": not told
+	Run     string // tells this process from a copy of it; "": not told
 }
 
 // Headers by which headquarters tells a store's hub from a copy of it (money.md 4.3).
@@ -149,12 +153,13 @@ func (c *Client) raw(ctx context.Context, path string, in any) (json.RawMessage,
 
 func (c *Client) exchange(ctx context.Context, method, path string, in any) ([]byte, error) {
 	var body io.Reader
+	var sent []byte
 	if in != nil {
-		b, err := json.Marshal(in)
-		if err != nil {
+		var err error
+		if sent, err = json.Marshal(in); err != nil {
 			return nil, fmt.Errorf("ask headquarters: %w", err)
 		}
-		body = bytes.NewReader(b)
+		body = bytes.NewReader(sent)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, c.URL+path, body)
 	if err != nil {
@@ -172,6 +177,11 @@ func (c *Client) exchange(ctx context.Context, method, path string, in any) ([]b
 	for name, v := range map[string]string{machineHeader: c.Machine, runHeader: c.Run} {
 		if v != "" {
 			req.Header.Set(name, v)
+		}
+	}
+	if c.Key != nil {
+		if key := c.Key(); key != nil {
+			req.Header.Set(proofHeader, hex.EncodeToString(ed25519.Sign(key, proven(method, path, c.Run, sent))))
 		}
 	}
 	client := c.HTTP

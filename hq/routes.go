@@ -96,6 +96,10 @@ func (s *Server) serveRoute(r route) http.HandlerFunc {
 				s.refuse(w, err)
 				return
 			}
+			if err := st.prove(req); err != nil {
+				s.refuse(w, err)
+				return
+			}
 			if st, err = s.recognise(req, st); err != nil {
 				s.refuse(w, err)
 				return

@@ -24,6 +24,7 @@ var (
 	storeID    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 	locationID = regexp.MustCompile(`^tml_[A-Za-z0-9_]{1,64}$`)
 	accountID  = regexp.MustCompile(`^acct_[A-Za-z0-9]{1,64}$`)
+	publicKey  = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	dayEnds    = regexp.MustCompile(`^([01][0-9]|2[0-3]):[0-5][0-9]$`)
 )
 
@@ -55,6 +56,7 @@ type record struct {
 	Policy
 	standing        string // of its hub: "", or one of the above
 	fingerprint     string // of its machine
+	hubKey          string // public half of the key it signs with; "": it has none
 	newcomer        string // the run of a hub that showed a forked head; "": none
 	run             string // of the process that asks
 	copied          bool   // who asks is not the hub that was enrolled
@@ -146,6 +148,8 @@ func (s *Server) enrol(ctx context.Context, r EnrolRequest) (Enrolment, error) {
 		return Enrolment{}, doors.ErrInvalidField.With("code is too long")
 	case r.Fingerprint == "":
 		return Enrolment{}, doors.ErrMissingField.With("fingerprint is missing")
+	case r.Key != "" && !publicKey.MatchString(r.Key):
+		return Enrolment{}, doors.ErrInvalidField.With("key must be 64 hexadecimal digits")
 	case len(r.Fingerprint) > 256 || len(r.Version) > 128:
 		return Enrolment{}, doors.ErrInvalidField.With("fingerprint or version is too long")
 	}
@@ -172,8 +176,8 @@ func (s *Server) enrol(ctx context.Context, r EnrolRequest) (Enrolment, error) {
 		if err := s.db.fault("enrol:code"); err != nil {
 			return err
 		}
-		if _, err := t.Exec(`UPDATE stores SET credential = ?, fingerprint = ?, hub_version = ?, standing = '', newcomer = '' WHERE id = ?`,
-			hashSecret(e.Credential), r.Fingerprint, r.Version, store); err != nil {
+		if _, err := t.Exec(`UPDATE stores SET credential = ?, fingerprint = ?, hub_version = ?, hub_key = ?, standing = '', newcomer = '' WHERE id = ?`,
+			hashSecret(e.Credential), r.Fingerprint, r.Version, r.Key, store); err != nil {
 			return err
 		}
 		if _, err := t.Exec(`UPDATE findings SET decision = ?, decided_by = 'enrolment', decided_at = ? WHERE store = ? AND code = ? AND decision = ''`,
@@ -266,12 +270,12 @@ func (p pool) QueryRow(q string, args ...any) *sql.Row {
 }
 
 const storeColumns = `id, location, mode, account, name, time_zone, day_ends, epoch, epoch_fresh, accepted_through, head, feed_seq, feed_read, refund_limit,
-	standing, fingerprint, newcomer, over_amount, uncaptured, trust_key, credential`
+	standing, fingerprint, newcomer, over_amount, uncaptured, trust_key, hub_key, credential`
 
 // scanStore reads storeColumns.
 func scanStore(row interface{ Scan(...any) error }) (r record, credential []byte, err error) {
 	err = row.Scan(&r.ID, &r.Location, &r.Mode, &r.Account, &r.Name, &r.TimeZone, &r.DayEnds, &r.epoch, &r.fresh, &r.acceptedThrough, &r.head, &r.feedSeq, &r.feedRead, &r.RefundLimit,
-		&r.standing, &r.fingerprint, &r.newcomer, &r.OverAmount, &r.Uncaptured, &r.TrustKey, &credential)
+		&r.standing, &r.fingerprint, &r.newcomer, &r.OverAmount, &r.Uncaptured, &r.TrustKey, &r.hubKey, &credential)
 	return r, credential, err
 }
 

@@ -10,7 +10,8 @@ import (
 	"storehub/doors"
 )
 
-// Every request but Enrol carries "Authorization: Bearer <store credential>".
+// Every request but Enrol carries "Authorization: Bearer <store credential>", and, of a hub
+// that enrolled with a key, its signature (see proof.go).
 // A refusal is {"error": doors.Error} with its status; anything else that is not
 // 2xx, and any transport error, means that nobody knows.
 //
@@ -32,6 +33,9 @@ type EnrolRequest struct {
 	Fingerprint string `json:"fingerprint"` // of the machine; HQ remembers it
 	Version     string `json:"version"`
 	Replace     bool   `json:"replace,omitempty"` // end the hub that is on another machine
+	// Key is the public half of a key that was made on the machine, in hexadecimal digits:
+	// from then on each request is signed with it. "": none is.
+	Key string `json:"key,omitempty"`
 }
 
 // Enrolment is what a hub keeps. Credential is a secret and is shown once.

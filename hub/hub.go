@@ -6,6 +6,7 @@ package hub
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -354,6 +355,16 @@ func (h *Hub) underWay() string {
 	return ""
 }
 
+// identity reads a hub's credential and the key it signs with. Where the file cannot be
+// read there is none: headquarters says 401, and the diagnosis says so.
+func identity(file string) (secret string, key ed25519.PrivateKey) {
+	text, err := readSecret(file)
+	if err != nil {
+		return "", nil
+	}
+	return hq.ParseCredential(text)
+}
+
 func newClient(cfg Config, version, machine string) (*hq.Client, error) {
 	transport, err := hqTransport(cfg.HQ.CAFile)
 	if err != nil {
@@ -365,12 +376,7 @@ func newClient(cfg Config, version, machine string) (*hq.Client, error) {
 	}
 	return &hq.Client{
 		URL: cfg.HQ.URL, HTTP: transport, Version: version, Machine: machine, Run: rand.Text(),
-		Credential: func() string {
-			s, err := readSecret(file)
-			if err != nil {
-				return "" // headquarters says 401, and the diagnosis says so
-			}
-			return s
-		},
+		Credential: func() string { secret, _ := identity(file); return secret },
+		Key:        func() ed25519.PrivateKey { _, key := identity(file); return key },
 	}, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -69,11 +70,12 @@ func embed(ctx context.Context, cfg hub.Config, log *slog.Logger) (_ *headquarte
 	if err := enrolHere(ctx, cfg, server, client, stripe.Mode(), file); err != nil {
 		return nil, err
 	}
-	credential, err := secretLines(file)
+	lines, err := secretLines(file)
 	if err != nil {
 		return nil, fmt.Errorf("read the store's credential: %w", err)
 	}
-	client.Credential = func() string { return credential[0] }
+	secret, key := hq.ParseCredential(strings.Join(lines, "\n"))
+	client.Credential, client.Key = func() string { return secret }, func() ed25519.PrivateKey { return key }
 	return &headquarters{server, client}, nil
 }
 

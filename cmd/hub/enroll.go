@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"storehub/doors"
 	"storehub/hq"
 	"storehub/hub"
 	"storehub/internal/buildinfo"
@@ -102,19 +103,27 @@ func (a *app) loadForEnrolment(file string) (hub.Config, error) {
 }
 
 // enrol trades the code and keeps what comes back: the credential in file, the
-// record of the store in dir. That both can be written is known before the code,
+// record of the store in dir. The key that requests are signed with is made here and
+// kept beside the credential. That both can be written is known before the code,
 // which works once, is used.
 func enrol(ctx context.Context, client *hq.Client, code string, replace bool, dir, file string, store *hq.Store) error {
 	secret, err := beginFile(file, 0o600)
 	if err != nil {
 		return err
 	}
-	got, err := client.Enrol(ctx, hq.EnrolRequest{Code: code, Fingerprint: hub.Fingerprint(), Version: buildinfo.Version(), Replace: replace})
+	key, public := hq.NewKey()
+	r := hq.EnrolRequest{Code: code, Fingerprint: hub.Fingerprint(), Version: buildinfo.Version(), Replace: replace, Key: public}
+	got, err := client.Enrol(ctx, r)
+	var refused *doors.Error
+	if errors.As(err, &refused) && refused.Code == doors.ErrUnknownField.Code {
+		r.Key, key = "", nil // an older headquarters; the code is not used up
+		got, err = client.Enrol(ctx, r)
+	}
 	if err != nil {
 		secret.abandon()
 		return fmt.Errorf("enrol at %s: %w", client.URL, err)
 	}
-	if err := secret.commit([]byte(got.Credential + "\n")); err != nil {
+	if err := secret.commit([]byte(hq.CredentialText(got.Credential, key))); err != nil {
 		return err
 	}
 	if store != nil {

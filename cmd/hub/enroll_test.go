@@ -1,14 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto/ed25519"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"storehub/doors"
@@ -79,8 +84,9 @@ func TestEnrolmentCompletesTheMachine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if credential := strings.TrimSpace(string(b)); credential == "" || strings.Contains(stdout+stderr, credential) {
-		t.Errorf("the credential is empty, or shown: %s%s", stdout, stderr)
+	credential, key := hq.ParseCredential(string(b))
+	if credential == "" || key == nil || strings.Contains(stdout+stderr, credential) || strings.Contains(stdout+stderr, strings.Fields(string(b))[1]) {
+		t.Errorf("credential or key are missing, or shown: %s%s", stdout, stderr)
 	}
 	if info, _ := os.Stat(filepath.Join(state, "hq.credential")); runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
 		t.Errorf("the credential's mode is %v", info.Mode())
@@ -94,7 +100,7 @@ func TestEnrolmentCompletesTheMachine(t *testing.T) {
 	if err != nil || cfg.Complete() != nil || cfg.Store != "0412" || cfg.HQ.URL != o.url || cfg.HQ.CAFile != o.ca {
 		t.Errorf("the configuration is %+v, %v", cfg, err)
 	}
-	client := hq.Client{URL: o.url, Credential: func() string { return strings.TrimSpace(string(b)) }}
+	client := hq.Client{URL: o.url, Credential: func() string { return credential }, Key: func() ed25519.PrivateKey { return key }}
 	transport, err := trusting(o.ca)
 	if err != nil {
 		t.Fatal(err)
@@ -104,8 +110,40 @@ func TestEnrolmentCompletesTheMachine(t *testing.T) {
 	if st, err := client.Store(t.Context()); err != nil || st.ID != "0412" {
 		t.Errorf("headquarters knows %+v, %v", st, err)
 	}
+	client.Key = nil
+	if _, err := client.Store(t.Context()); err == nil {
+		t.Error("the credential works without the key that was made here")
+	}
 	if code, _, stderr := hubRun(t.Context(), "config", "check", "--config", file); code != cli.ExitFine {
 		t.Errorf("config check: exit %d: %s", code, stderr)
+	}
+}
+
+// A headquarters that does not know of keys is enrolled at without one, by the same code.
+func TestEnrolmentAtAnOlderHeadquarters(t *testing.T) {
+	o := newOffice(t)
+	var asked atomic.Int64
+	older := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		b, err := io.ReadAll(r.Body)
+		if err != nil || strings.Contains(string(b), `"key"`) {
+			doors.WriteError(w, doors.ErrUnknownField.With("field key is not known"))
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(b))
+		o.Handler().ServeHTTP(w, r)
+	}))
+	defer older.Close()
+	file, state := writeConfig(t, "")
+	if code, stdout, stderr := hubRun(t.Context(), "enroll", "--hq", older.URL, "--code", o.code(t), "--config", file); code != cli.ExitFine || asked.Load() != 2 {
+		t.Fatalf("exit %d after %d tries: %s%s", code, asked.Load(), stdout, stderr)
+	}
+	b, err := os.ReadFile(filepath.Join(state, "hq.credential"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if credential, key := hq.ParseCredential(string(b)); credential == "" || key != nil {
+		t.Errorf("a key that nobody knows of is kept: %v", key != nil)
 	}
 }
 

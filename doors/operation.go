@@ -89,16 +89,29 @@ func MayPut(t Till, op Operation, refundLimit int64) error {
 // MayRefund refuses what only a manager may: to refund beyond the shop's limit, in
 // minor units, or an amount that is not said.
 func MayRefund(t Till, amount *int64, limit int64) error {
-	const words = "This refund needs a manager."
 	switch {
 	case t.Scope == ScopeManager:
 		return nil
 	case t.Scope != ScopePOS || limit <= 0:
 		return ErrForbidden.With("refunds need scope manager").Operator("Refunds need a manager.")
 	case amount == nil:
-		return ErrForbidden.With("a refund without an amount needs scope manager").Operator(words)
+		return ErrForbidden.With("a refund without an amount needs scope manager").Operator(managerRefunds)
 	case *amount > limit:
-		return ErrForbidden.With("refunds above %d need scope manager", limit).Operator(words)
+		return ErrForbidden.With("refunds above %d need scope manager", limit).Operator(managerRefunds)
+	}
+	return nil
+}
+
+const managerRefunds = "This refund needs a manager."
+
+// MayRefundMore refuses a till that refunded so much before what would be more than the
+// shop allows in sum, in minor units.
+func MayRefundMore(t Till, amount *int64, before, most int64) error {
+	switch {
+	case t.Scope == ScopeManager:
+		return nil
+	case amount == nil || before+*amount > most:
+		return ErrForbidden.With("refunds above %d in a day need scope manager; this till has refunded %d", most, before).Operator(managerRefunds)
 	}
 	return nil
 }

@@ -25,6 +25,8 @@ type action struct {
 	reader  string
 	intent  string
 	hash    string
+	till    doors.Till // while it begins
+	amount  *int64     // while it begins: of a refund
 	created time.Time
 	open    bool
 }
@@ -52,7 +54,10 @@ func scanAction(row interface{ Scan(...any) error }) (action, error) {
 func (s *Server) armReader(ctx context.Context, c *call, key string) (json.RawMessage, error) {
 	sum := sha256.Sum256([]byte(c.params.Encode()))
 	a := action{store: c.st.ID, mode: c.st.Mode, account: c.st.Account, key: key, call: c.name,
-		reader: c.params.Get("reader"), intent: c.params.Get("payment_intent"), hash: hex.EncodeToString(sum[:])}
+		reader: c.params.Get("reader"), intent: c.params.Get("payment_intent"), hash: hex.EncodeToString(sum[:]), till: c.till}
+	if n, err := doors.ParseAmount(c.params.Get("amount")); err == nil && c.name == doors.RefundPayment {
+		a.amount = &n
+	}
 	other, err := s.openAction(ctx, a)
 	if err != nil {
 		return nil, err
@@ -84,7 +89,7 @@ func (s *Server) armReader(ctx context.Context, c *call, key string) (json.RawMe
 	}
 	if err != nil && judgeAnswer(err) == definite {
 		// Refused: the reader was not armed.
-		if err := s.closeAction(context.WithoutCancel(ctx), a.seq); err != nil {
+		if err := s.refusedAction(context.WithoutCancel(ctx), a.seq); err != nil {
 			return nil, err
 		}
 	}
@@ -121,10 +126,23 @@ func (s *Server) beginAction(ctx context.Context, a action) (seq int64, err erro
 		if taken {
 			return doors.ErrDecisionPending
 		}
-		return t.QueryRow(`INSERT INTO actions (store, mode, account, key, call, reader, intent, body_hash, created_at) VALUES (?,?,?,?,?,?,?,?,?) RETURNING seq`,
-			a.store, a.mode, a.account, a.key, a.call, a.reader, a.intent, a.hash, ms(t.now)).Scan(&seq)
+		if a.call == doors.RefundPayment {
+			if err := t.mayRefundMore(a.store, a.till, a.amount); err != nil {
+				return err
+			}
+		}
+		return t.QueryRow(`INSERT INTO actions (store, mode, account, key, call, reader, intent, body_hash, created_at, till, amount) VALUES (?,?,?,?,?,?,?,?,?,?,coalesce(?,0)) RETURNING seq`,
+			a.store, a.mode, a.account, a.key, a.call, a.reader, a.intent, a.hash, ms(t.now), a.till.Name, a.amount).Scan(&seq)
 	})
 	return seq, err
+}
+
+// refusedAction closes an action that Stripe refused: nothing was refunded by it.
+func (s *Server) refusedAction(ctx context.Context, seq int64) error {
+	return s.db.tx(ctx, func(t *tx) error {
+		_, err := t.Exec(`UPDATE actions SET open = 0, amount = 0 WHERE seq = ?`, seq)
+		return err
+	})
 }
 
 func (s *Server) closeAction(ctx context.Context, seq int64) error {

@@ -80,6 +80,9 @@ func (t *tx) setPolicy(by, store string, p ShopPolicy, whole bool) (ShopPolicy, 
 		if p.RefundLimit == nil {
 			p.RefundLimit = was.Policy.RefundLimit
 		}
+		if p.RefundSum == nil {
+			p.RefundSum = was.Policy.RefundSum
+		}
 	}
 	// After a restore the hub may hold a later one than this headquarters remembers.
 	p.Version, p.By, p.At = max(was.Policy.Version, was.Held, was.Refused)+1, line(by), t.now.UTC().Truncate(time.Second)

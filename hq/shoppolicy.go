@@ -26,6 +26,8 @@ type ShopPolicy struct {
 	// RefundLimit is what a till of scope pos may refund at once, in minor units; it is
 	// the store record's too.
 	RefundLimit *int64 `json:"refund_limit,omitempty"`
+	// RefundSum is what a till of scope pos may refund in 24 hours, in minor units.
+	RefundSum *int64 `json:"refund_sum,omitempty"`
 }
 
 // Bounds of a policy.
@@ -79,8 +81,10 @@ func (p ShopPolicy) check() (key string, err error) {
 			return "opening_hours", err
 		}
 	}
-	if l := p.RefundLimit; l != nil && (*l < 0 || *l > maxLimit) {
-		return "refund_limit", fmt.Errorf("%d: want 0 to %d, in minor units (1000 is 10.00)", *l, maxLimit)
+	for key, l := range map[string]*int64{"refund_limit": p.RefundLimit, "refund_sum": p.RefundSum} {
+		if l != nil && (*l < 0 || *l > maxLimit) {
+			return key, fmt.Errorf("%d: want 0 to %d, in minor units (1000 is 10.00)", *l, maxLimit)
+		}
 	}
 	return "", nil
 }
@@ -88,16 +92,17 @@ func (p ShopPolicy) check() (key string, err error) {
 var policyKeys = yamlfile.Keys[ShopPolicy]{
 	"workday":       yamlfile.Path(func(p *ShopPolicy) *string { return &p.Workday }),
 	"opening_hours": yamlfile.List(func(p *ShopPolicy) *[]string { return &p.OpeningHours }, CheckHours),
+	"refund_sum":    yamlfile.Number(func(p *ShopPolicy, n int64) { p.RefundSum = &n }, 0, maxLimit),
 	"refund_limit":  yamlfile.Number(func(p *ShopPolicy, n int64) { p.RefundLimit = &n }, 0, maxLimit),
 }
 
-// ParsePolicy reads workday, opening_hours and refund_limit from YAML (or JSON). Every
+// ParsePolicy reads workday, opening_hours, refund_limit and refund_sum from YAML (or JSON). Every
 // error is a [*yamlfile.Error].
 func ParsePolicy(r io.Reader, name string) (ShopPolicy, error) {
 	var p ShopPolicy
 	return p, policyKeys.Read(r, name, &p, func(p ShopPolicy) (string, error) {
-		if p.Workday == "" && p.OpeningHours == nil && p.RefundLimit == nil {
-			return "", errors.New("nothing is decided: write workday, opening_hours or refund_limit")
+		if p.Workday == "" && p.OpeningHours == nil && p.RefundLimit == nil && p.RefundSum == nil {
+			return "", errors.New("nothing is decided: write workday, opening_hours, refund_limit or refund_sum")
 		}
 		return p.check()
 	})
@@ -114,6 +119,9 @@ func (p ShopPolicy) String() string {
 	}
 	if p.RefundLimit != nil {
 		parts = append(parts, "refund limit "+strconv.FormatInt(*p.RefundLimit, 10))
+	}
+	if p.RefundSum != nil {
+		parts = append(parts, "refund sum "+strconv.FormatInt(*p.RefundSum, 10))
 	}
 	if parts == nil {
 		return "nothing decided"

@@ -75,6 +75,16 @@ func (b tillBackend) Put(ctx context.Context, t doors.Till, key string, op doors
 		if err := doors.MayPut(t, op, rec.RefundLimit); err != nil {
 			return err
 		}
+		if op.Kind == doors.Refund {
+			// What was recorded before is repeated, not done again.
+			_, err := tr.operation(b.store, doors.OperationID(b.store, rec.Mode, t.Name, key))
+			if isNoRows(err) {
+				err = tr.mayRefundMore(b.store, t, op.Amount)
+			}
+			if err != nil {
+				return err
+			}
+		}
 		op.CreatedAt = tr.now
 		if kept, err = b.s.recordHere(tr, rec, t.Name, key, op); err != nil {
 			return err

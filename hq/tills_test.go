@@ -296,3 +296,50 @@ func TestMoney_1_5_ATillRefundsUpToTheStoresLimit(t *testing.T) {
 		t.Error("a limit below nothing is taken")
 	}
 }
+
+// A till's refunds of 24 hours are added up, by operations and at readers, whichever
+// road they come; what Stripe refused does not count, and what is repeated is the same.
+func TestMoney_1_5_ATillsRefundsAreAddedUp(t *testing.T) {
+	s := newShop(t)
+	s.pair("lane-1 pos shp_one", "office manager shp_two")
+	if _, err := s.server.SetPolicy(t.Context(), "0412", hq.ShopPolicy{RefundLimit: p(int64(600)), RefundSum: p(int64(1000))}, false); err != nil {
+		t.Fatal(err)
+	}
+	pi := s.captured("op_1", "5000", 5000)
+	byHub := op(doors.Refund, "op_2", pi, 400) // promised by the hub: it is done, and counts
+	byHub.Till = "lane-1"
+	s.submit(byHub)
+	s.want("op_2", doors.Succeeded, "")
+	refund := func(credential, key, amount string) bool {
+		t.Helper()
+		w := s.visit("POST", "/v1/operations", credential, key, `{"kind":"refund","ref":"`+pi+`","amount":`+amount+`,"currency":"usd"}`)
+		if w.Code == http.StatusForbidden {
+			return false
+		}
+		if w.Code != http.StatusAccepted && w.Code != http.StatusOK {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		return true
+	}
+	atReader := func(key, reader, amount string) error {
+		params := url.Values{"reader": {reader}, "payment_intent": {pi}, "amount": {amount}}
+		_, err := s.client.Stripe(t.Context(), doors.Till{Name: "lane-1", Scope: doors.ScopePOS, Mode: doors.Test}, doors.RefundPayment, key, params)
+		return err
+	}
+	if refund("shp_one", "k1", "601") || !refund("shp_one", "k1", "350") || refund("shp_one", "k2", "251") {
+		t.Error("operations are added up wrongly")
+	}
+	if err := atReader("r1", s.reader, "251"); !isRefusal(err, "forbidden") {
+		t.Errorf("above the sum at a reader: %v", err)
+	}
+	if err := atReader("r2", s.reader, "200"); isRefusal(err, "forbidden") {
+		t.Errorf("within the sum at a reader: %v", err)
+	}
+	if refund("shp_one", "k3", "51") || !refund("shp_one", "k1", "350") || !refund("shp_two", "k4", "800") {
+		t.Error("a reader's refund does not count, or a repeated one does")
+	}
+	s.shift.Add(int64(25 * time.Hour))
+	if !refund("shp_one", "k5", "51") {
+		t.Error("a day later: refused")
+	}
+}

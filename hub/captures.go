@@ -34,6 +34,15 @@ func (h *Hub) Put(ctx context.Context, t doors.Till, key string, op doors.Operat
 	}
 	op.ID = doors.OperationID(h.cfg.Store, t.Mode, t.Name, key)
 	op.Till, op.Mode = t.Name, t.Mode
+	if op.Kind == doors.Refund {
+		h.refunds.Lock()
+		defer h.refunds.Unlock()
+		if _, err := h.queue.Get(op.ID); err != nil { // what was taken before is repeated
+			if err := h.mayRefundMore(t, op.Amount); err != nil {
+				return doors.Operation{}, err
+			}
+		}
+	}
 	stored, err := h.queue.Put(ctx, toQueue(op, h.now()))
 	if err != nil {
 		refusal := notStored(op.ID, err)

@@ -70,6 +70,7 @@ type Hub struct {
 	uplink    *uplink
 	pairings  *pairings
 	owners    owners
+	refunds   refunds
 	store     atomic.Pointer[hq.Store] // headquarters' record; nil: never told
 	policy    atomic.Pointer[policyFile]
 	decided   chan struct{}          // a policy of headquarters was taken or refused

@@ -37,8 +37,8 @@ func (h *Hub) Stripe(ctx context.Context, t doors.Till, c doors.Call, key string
 	if err := mayCall(t, c); err != nil {
 		return nil, err
 	}
+	var amount *int64
 	if c == doors.RefundPayment {
-		var amount *int64
 		if n, err := doors.ParseAmount(params.Get("amount")); err == nil {
 			amount = &n
 		}
@@ -53,6 +53,8 @@ func (h *Hub) Stripe(ctx context.Context, t doors.Till, c doors.Call, key string
 		return nil, err
 	}
 	switch c {
+	case doors.RefundPayment:
+		h.refundedAtReader(t, key, amount)
 	case doors.CreatePaymentIntent:
 		h.owners.remember(objectID(obj), t.Name)
 	case doors.RegisterReader:

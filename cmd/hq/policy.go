@@ -34,7 +34,8 @@ take leaves the one before in force and is the finding policy_refused. Works whi
 
   workday: 12h                        # the shortest lease that is no finding
   opening_hours: [mon-sat 08:00-22:00]
-  refund_limit: 1000                  # what a till refunds without a manager, in minor units
+  refund_limit: 1000                  # what a till refunds at once without a manager, in minor units
+  refund_sum: 5000                    # and in 24 hours
 
 Examples:
 
@@ -128,6 +129,9 @@ func writePolicies(out io.Writer, list []hq.PolicyState) error {
 		limit := "-"
 		if l := p.Policy.RefundLimit; l != nil {
 			limit = strconv.FormatInt(*l, 10)
+		}
+		if l := p.Policy.RefundSum; l != nil {
+			limit += ", " + strconv.FormatInt(*l, 10) + " a day"
 		}
 		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", p.Store, p.Policy.Version, at, cmp.Or(p.Policy.Workday, "-"), limit,
 			cmp.Or(strings.Join(p.Policy.OpeningHours, ", "), "-"), p.Policy.By, p.Policy.At.UTC().Format("2006-01-02 15:04 MST"))

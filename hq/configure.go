@@ -64,32 +64,53 @@ func (s *Server) CompareConfiguration(ctx context.Context, store string, w Wante
 // configureTimeout bounds one look or one change; a long list of Locations is of many pages.
 const configureTimeout = time.Minute
 
+// toldReaders reads what the readers of a store are told, and the id of the Location's
+// own Configuration. What the hub needs of it is kept in the store's record.
+func (s *Server) toldReaders(ctx context.Context, st Store) (id string, is settings, err error) {
+	stripe, err := s.stripe(st.Mode)
+	if err != nil {
+		return "", nil, err
+	}
+	k, err := stripe.Configuration(ctx, st.Account, st.Location)
+	s.heard(ctx, "configuration", err)
+	if err != nil {
+		return "", nil, askedOf("read", err)
+	}
+	own, err := readSettings(k.Own)
+	if err != nil {
+		return "", nil, err
+	}
+	below, err := readSettings(k.Default)
+	if err != nil {
+		return "", nil, err
+	}
+	is = own.over(below)
+	if offline, window := is.offline(), is.hours(); offline != st.Offline || window != st.UpdateWindow {
+		err = s.db.tx(ctx, func(t *tx) error {
+			_, err := t.Exec(`UPDATE stores SET offline = ?, update_window = ? WHERE id = ? AND location = ?`, offline, window, st.ID, st.Location)
+			return err
+		})
+	}
+	return k.ID, is, err
+}
+
 func (s *Server) compareConfiguration(ctx context.Context, st Store, want settings) (d ConfigurationDiff, err error) {
 	d = ConfigurationDiff{Store: st.ID, Location: st.Location}
+	ctx, cancel := context.WithTimeout(ctx, configureTimeout)
+	defer cancel()
+	id, is, err := s.toldReaders(ctx, st)
+	if err != nil {
+		return d, err
+	}
+	d.Configuration, d.Differences = id, differences(want, is)
+	if id == "" || len(d.Differences) == 0 {
+		return d, nil
+	}
 	stripe, err := s.stripe(st.Mode)
 	if err != nil {
 		return d, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, configureTimeout)
-	defer cancel()
-	k, err := stripe.Configuration(ctx, st.Account, st.Location)
-	s.heard(ctx, "configuration", err)
-	if err != nil {
-		return d, askedOf("read", err)
-	}
-	own, err := readSettings(k.Own)
-	if err != nil {
-		return d, err
-	}
-	below, err := readSettings(k.Default)
-	if err != nil {
-		return d, err
-	}
-	d.Configuration, d.Differences = k.ID, differences(want, own.over(below))
-	if k.ID == "" || len(d.Differences) == 0 {
-		return d, nil
-	}
-	all, err := stripe.LocationsWith(ctx, st.Account, k.ID)
+	all, err := stripe.LocationsWith(ctx, st.Account, id)
 	s.heard(ctx, "locations_with", err)
 	if err != nil {
 		return d, askedOf("list Locations", err)
@@ -253,8 +274,8 @@ func (s *Server) lookAtConfiguration(ctx context.Context, st Store, w Wanted) (C
 	return d, errors.Join(err, kept)
 }
 
-// checkConfiguration is the daily look at a store's Configuration, if anything is
-// wanted of it. That Stripe does not tell is no error: it is written down.
+// checkConfiguration is the daily look at a store's Configuration: for its hub, and
+// beside what is wanted of it. That Stripe does not tell is no error: it is written down.
 func (s *Server) checkConfiguration(ctx context.Context, st Store) error {
 	states, err := s.configurations(ctx, st.ID)
 	if err != nil {
@@ -262,7 +283,12 @@ func (s *Server) checkConfiguration(ctx context.Context, st Store) error {
 	}
 	state, wanted := states[st.ID]
 	if !wanted {
-		return nil
+		asking, cancel := context.WithTimeout(ctx, configureTimeout)
+		defer cancel()
+		if _, _, err := s.toldReaders(asking, st); err != nil {
+			s.log.Debug("look at configuration", "store", st.ID, "err", err)
+		}
+		return ctx.Err()
 	}
 	if _, err := s.lookAtConfiguration(ctx, st, state.wanted); err != nil {
 		s.log.Warn("look at configuration", "store", st.ID, "err", err)

@@ -119,6 +119,9 @@ func TestAConfigurationIsComparedAppliedAndWatched(t *testing.T) {
 	if d = s.compare(w); d.Configuration == "" || len(d.Differences) != 0 {
 		t.Errorf("after: %+v", d)
 	}
+	if st, err := s.client.Store(t.Context()); err != nil || st.Offline != hq.OfflineOn || st.UpdateWindow != "02-05" {
+		t.Errorf("the hub hears %q, %q, %v", st.Offline, st.UpdateWindow, err)
+	}
 	if said := s.applied(w, false); said != "" || s.configurations() != 1 {
 		t.Errorf("once more: %q, %d configurations", said, s.configurations())
 	}
@@ -171,6 +174,34 @@ func TestAConfigurationIsComparedAppliedAndWatched(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A hub hears what its readers are told, also where nothing is wanted of it, and nothing of
+// a Location that is not the store's any more.
+func TestAHubHearsWhatItsReadersAreTold(t *testing.T) {
+	s := newShop(t)
+	hears := func() string {
+		st, err := s.client.Store(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.Offline + " " + st.UpdateWindow
+	}
+	if got := hears(); got != " " {
+		t.Errorf("before anybody looked: %q", got)
+	}
+	id := s.stripe("POST", "/v1/terminal/configurations", "offline[enabled]=true&reboot_window[start_hour]=23&reboot_window[end_hour]=4")["id"].(string)
+	s.stripe("POST", "/v1/terminal/locations/"+s.loc, "configuration_overrides="+id)
+	s.pass(30 * time.Hour)
+	waitFor(t, "the hub to hear of it", func() bool { return hears() == "on 23-04" })
+	if err := s.server.MoveStore(t.Context(), hq.Store{ID: "0412", Location: s.place()}); err != nil {
+		t.Fatal(err)
+	}
+	if got := hears(); got != " " {
+		t.Errorf("of another Location: %q", got)
+	}
+	s.pass(24 * time.Hour)
+	waitFor(t, "the hub to hear of the new one", func() bool { return hears() == "off " })
 }
 
 // What nobody can tell is neither drift nor none.

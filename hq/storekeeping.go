@@ -167,7 +167,7 @@ func (s *Server) MoveStore(ctx context.Context, to Store) error {
 				return err
 			}
 		}
-		if _, err = t.Exec(`UPDATE stores SET location = ?, account = ?, mode = ? WHERE id = ?`, moved.Location, moved.Account, moved.Mode, to.ID); err != nil {
+		if _, err = t.Exec(`UPDATE stores SET location = ?, account = ?, mode = ?, offline = '', update_window = '' WHERE id = ?`, moved.Location, moved.Account, moved.Mode, to.ID); err != nil {
 			return err
 		}
 		return t.act(actor(ctx), actMove, to.ID, changes(rec, record{Store: moved, Policy: rec.Policy}))

@@ -270,12 +270,12 @@ func (p pool) QueryRow(q string, args ...any) *sql.Row {
 }
 
 const storeColumns = `id, location, mode, account, name, time_zone, day_ends, epoch, epoch_fresh, accepted_through, head, feed_seq, feed_read, refund_limit,
-	standing, fingerprint, newcomer, over_amount, uncaptured, trust_key, hub_key, credential`
+	standing, fingerprint, newcomer, over_amount, uncaptured, trust_key, hub_key, offline, update_window, credential`
 
 // scanStore reads storeColumns.
 func scanStore(row interface{ Scan(...any) error }) (r record, credential []byte, err error) {
 	err = row.Scan(&r.ID, &r.Location, &r.Mode, &r.Account, &r.Name, &r.TimeZone, &r.DayEnds, &r.epoch, &r.fresh, &r.acceptedThrough, &r.head, &r.feedSeq, &r.feedRead, &r.RefundLimit,
-		&r.standing, &r.fingerprint, &r.newcomer, &r.OverAmount, &r.Uncaptured, &r.TrustKey, &r.hubKey, &credential)
+		&r.standing, &r.fingerprint, &r.newcomer, &r.OverAmount, &r.Uncaptured, &r.TrustKey, &r.hubKey, &r.Offline, &r.UpdateWindow, &credential)
 	return r, credential, err
 }
 

@@ -354,10 +354,16 @@ func (v settings) same(is settings, part string) bool {
 	return true
 }
 
-func (v settings) sayWindow() string {
+// window gives the update window's hours; not ok: it has none.
+func (v settings) window() (start, end int, ok bool) {
 	start, err1 := strconv.Atoi(v["reboot_window[start_hour]"])
 	end, err2 := strconv.Atoi(v["reboot_window[end_hour]"])
-	if err1 != nil || err2 != nil {
+	return start, end, err1 == nil && err2 == nil
+}
+
+func (v settings) sayWindow() string {
+	start, end, ok := v.window()
+	if !ok {
 		return "none (midnight)"
 	}
 	return fmt.Sprintf("%02d:00 to %02d:00", start, end)
@@ -371,6 +377,24 @@ func (v settings) sayOffline() string {
 		return "off"
 	}
 	return "not set (off)"
+}
+
+// offline is what a hub is told of offline mode: a Configuration that has no such part
+// leaves it off.
+func (v settings) offline() string {
+	if v["offline[enabled]"] == "true" {
+		return OfflineOn
+	}
+	return OfflineOff
+}
+
+// hours is the update window as a hub is told it; "": Stripe's own.
+func (v settings) hours() string {
+	start, end, ok := v.window()
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("%02d-%02d", start, end)
 }
 
 func (v settings) sayPasscode() string {

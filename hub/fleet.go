@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"math/rand/v2"
 	"net/netip"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -220,26 +219,4 @@ func (h *Hub) learnStore(ctx context.Context) bool {
 		}
 	}
 	return true
-}
-
-// RegisterRequest names a reader by the code that it shows on its screen.
-type RegisterRequest struct {
-	Code  string `json:"code"`
-	Label string `json:"label"`
-}
-
-// register passes a registration on. The Location is headquarters' to fill in.
-func (h *Hub) register(ctx context.Context, r RegisterRequest) (json.RawMessage, error) {
-	if r.Code == "" {
-		return nil, doors.ErrMissingField.With("code is required")
-	}
-	t := admin
-	if s := h.store.Load(); s != nil {
-		t.Mode = s.Mode
-	}
-	params := url.Values{"registration_code": {r.Code}}
-	if r.Label != "" {
-		params.Set("label", r.Label)
-	}
-	return h.Stripe(ctx, t, doors.RegisterReader, "", params)
 }

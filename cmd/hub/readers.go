@@ -194,25 +194,43 @@ func (c *readersPinCmd) Run(a *app) error {
 }
 
 type readersRegisterCmd struct {
-	Code   string `arg:"" help:"The code that the reader shows (Settings, Generate pairing code)."`
-	Label  string `help:"What staff call it."`
-	Format string `enum:"text,json" default:"text" help:"text or json (Stripe's object)."`
+	Code     string `arg:"" help:"The code that the reader shows (Settings, Generate pairing code)."`
+	Label    string `help:"What staff call it."`
+	Replaces string `placeholder:"READER" help:"It takes over the label and the tills of this one: a serial number, or tmr_…"`
+	Format   string `enum:"text,json" default:"text" help:"text or json (Stripe's object)."`
 }
 
-// Help is an example.
+// Help says what else there is to do, and gives examples.
 func (readersRegisterCmd) Help() string {
-	return "The code works once and for a short while.\n\nExample:\n\n  hub readers register quick-brown-fox --label 'Lane 4'"
+	return `The code works once and for about a minute. The reader becomes one of this store's
+location; one that comes from another shop needs nothing but a new code here, and is
+that shop's no more.
+
+A broken reader's label and tills go to the one that replaces it. It stays registered
+at Stripe until somebody deletes it (Dashboard, Terminal, Readers): leave it on first
+until the payments that it took without a line are forwarded.
+
+Examples:
+
+  hub readers register quick-brown-fox --label 'Lane 4'
+  hub readers register quick-brown-fox --replaces WSC513103004321`
 }
 
 // Run registers it through headquarters.
 func (c *readersRegisterCmd) Run(a *app) error {
+	if wrong := hub.NotACode(c.Code); wrong != "" {
+		return cli.Usage("on the reader: Settings, Generate pairing code", "register reader: %s", wrong)
+	}
 	admin, err := a.dial()
 	if err != nil {
 		return err
 	}
-	raw, err := admin.Register(a.ctx, hub.RegisterRequest{Code: c.Code, Label: c.Label})
-	if refusal, ok := errors.AsType[*doors.Error](err); ok && refusal.Status < 500 {
-		return cli.Wrong("have the reader show a new code and try again at once", "register reader: %w", err)
+	raw, err := admin.Register(a.ctx, hub.RegisterRequest{Code: c.Code, Label: c.Label, Replaces: c.Replaces})
+	if wrong, do := hub.RegistrationWords(err); do != "" {
+		if wrong == "" {
+			return cli.Wrong(do, "register reader: %w", err)
+		}
+		return cli.Wrong(do, "register reader: %s (%w)", wrong, err)
 	}
 	if err != nil {
 		return fmt.Errorf("register reader: %w", err)

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -28,6 +30,10 @@ type ReaderRow struct {
 	State readers.State
 	Why   readers.Why
 	Addr  string // where it must be said to be
+
+	// Cause is one that the hub's diagnosis must name instead, in a shop in which
+	// another hub of the same store serves at a till.
+	Cause string
 
 	done func(*till) error
 }
@@ -54,6 +60,7 @@ var ReaderRows = []ReaderRow{
 	{Name: "stripe-offline", Does: "nothing in the shop; Stripe calls both readers offline", State: readers.StateOffline, Why: readers.WhyStripeOffline, Addr: reader1IP, done: func(l *till) error {
 		return errors.Join(l.stripe(0, sandbox.ReaderState{Offline: true}), l.stripe(1, sandbox.ReaderState{Offline: true}))
 	}},
+	{Name: "two-hubs", Does: "another hub of the store announces itself on the LAN", Cause: "hub_duplicated"},
 }
 
 // ReaderOutcome is the answer to one row.
@@ -87,6 +94,7 @@ type till struct {
 	shop    *Shop
 	hub     string // the program
 	conf    string
+	text    string // of a configuration, without state directory and mDNS
 	account *sandbox.Sandbox
 	readers []string // their ids at Stripe: reader1, reader2
 	at      []string // and addresses
@@ -111,7 +119,14 @@ func (t Task) befall(r ReaderRow, id string, public, inspector *authority) (o Re
 		return wrong(fmt.Errorf("open account: %w", err))
 	}
 	defer l.account.Close()
-	if err := l.serve(); err != nil {
+	if r.Cause != "" {
+		if o.Took, err = l.twins(r.Cause, t.Limit); err != nil {
+			return wrong(err)
+		}
+		o.State, o.Why, o.Reason = "–", r.Cause, "named by the hub's diagnosis"
+		return o
+	}
+	if err := l.serve("hub", l.conf); err != nil {
 		return wrong(err)
 	}
 	well := ReaderRow{State: readers.StateOnline, Addr: reader1IP}
@@ -133,7 +148,7 @@ func (t Task) befall(r ReaderRow, id string, public, inspector *authority) (o Re
 func (l *till) wait(r ReaderRow, limit time.Duration, also func(readers.Reader) bool, o *ReaderOutcome) (time.Duration, error) {
 	began, since := time.Now(), time.Time{}
 	for {
-		got, err := l.list()
+		got, err := l.list(l.conf)
 		if err != nil {
 			return 0, err
 		}
@@ -182,9 +197,48 @@ func (l *till) open() (err error) {
 	}
 	l.shop.world.change(func(w *world) { w.stripe = l.account.Handler() })
 	key := filepath.Join(l.shop.dir, "stripe.key")
-	text := fmt.Sprintf("store: lab\nstate_dir: %s\nlisten: 127.0.0.1:7443\nmdns: \"off\"\nchecks:\n  every: \"off\"\nhq:\n  embedded: true\n  location: %s\n  stripe:\n    api_key_file: %s\n",
-		filepath.Join(l.shop.dir, "state"), where, key)
-	return errors.Join(os.WriteFile(key, []byte("rk_test_lab\n"), 0o600), os.WriteFile(l.conf, []byte(text), 0o600))
+	l.text = fmt.Sprintf("store: lab\nstate_dir: %%s\nlisten: 127.0.0.1:7443\nmdns: %%q\nchecks:\n  every: \"off\"\nhq:\n  embedded: true\n  location: %s\n  stripe:\n    api_key_file: %s\n", where, key)
+	return errors.Join(os.WriteFile(key, []byte("rk_test_lab\n"), 0o600), l.configure(l.conf, "state", "off"))
+}
+
+// configure writes a hub's configuration with a state directory of its own.
+func (l *till) configure(file, state, mdns string) error {
+	return os.WriteFile(file, fmt.Appendf(nil, l.text, filepath.Join(l.shop.dir, state), mdns), 0o600)
+}
+
+// twins has two hubs of one store serve, and waits until the first one's diagnosis
+// names the cause: from its start on.
+func (l *till) twins(cause string, limit time.Duration) (time.Duration, error) {
+	other := filepath.Join(l.shop.dir, "other.yaml")
+	err := errors.Join(l.configure(l.conf, "state", "on"), l.configure(other, "other", "on"), l.shop.resolver("pos", gatewayIP))
+	if err != nil {
+		return 0, err
+	}
+	if err := l.serve("pos", other); err != nil {
+		return 0, err
+	}
+	if err := l.serve("hub", l.conf); err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	named := fmt.Sprintf("storehub_finding_active{code=%q,role=\"cause\"", cause)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return l.shop.dial("hub", "127.0.0.1:7443") }}}
+	err = until(limit, "the cause "+cause, func() bool {
+		resp, err := client.Get("http://hub/metrics")
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		page, err := io.ReadAll(resp.Body)
+		for line := range strings.Lines(string(page)) {
+			if err == nil && strings.HasPrefix(line, named) && strings.HasSuffix(line, " 1\n") {
+				return true
+			}
+		}
+		return false
+	})
+	return time.Since(began), err
 }
 
 // post asks the account for a new thing and returns its id.
@@ -214,26 +268,26 @@ func (l *till) stripe(i int, st sandbox.ReaderState) error {
 	return nil
 }
 
-// serve has the shop's hub run until the shop closes.
-func (l *till) serve() error {
+// serve has a hub run on a machine until the shop closes.
+func (l *till) serve(machine, conf string) error {
 	// ip netns exec lays the machine's own /etc/resolv.conf over the real one.
-	c := exec.Command("ip", "netns", "exec", l.shop.ns("hub"), l.hub, "serve", "--config", l.conf)
+	c := exec.Command("ip", "netns", "exec", l.shop.ns(machine), l.hub, "serve", "--config", conf)
 	c.Env = l.shop.trusting()
-	if err := l.shop.start("hub", "sw", c); err != nil {
+	if err := l.shop.start("hub-"+machine, "sw", c); err != nil {
 		return err
 	}
 	var last error
-	err := until(time.Minute, "the hub", func() bool { _, last = l.list(); return last == nil })
+	err := until(time.Minute, "the hub", func() bool { _, last = l.list(conf); return last == nil })
 	if err != nil {
-		log, _ := os.ReadFile(filepath.Join(l.shop.dir, "hub.log")) // what it says is all there is
+		log, _ := os.ReadFile(filepath.Join(l.shop.dir, "hub-"+machine+".log")) // what it says is all there is
 		return fmt.Errorf("%w: %w: %s", err, last, bytes.TrimSpace(log))
 	}
 	return nil
 }
 
 // list asks the hub for its readers as a user would.
-func (l *till) list() ([]readers.Reader, error) {
-	c := exec.Command(l.hub, "readers", "list", "--format", "json", "--config", l.conf)
+func (l *till) list(conf string) ([]readers.Reader, error) {
+	c := exec.Command(l.hub, "readers", "list", "--format", "json", "--config", conf)
 	var out, complaint bytes.Buffer
 	c.Stdout, c.Stderr = &out, &complaint
 	if err := c.Run(); err != nil {

@@ -268,7 +268,7 @@ func (h *Hub) ConsoleLink(url string) string {
 
 func (h *Hub) facts() Facts {
 	stats, self := h.queue.Stats(), h.selfFacts()
-	self.Known = known(stats)
+	self.Known = h.known(stats)
 	return Facts{Queue: &stats, Readers: nonNil(h.fleet.registry.Snapshot()), Hub: &self}
 }
 

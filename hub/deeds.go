@@ -183,6 +183,11 @@ func withQueueIn(c Config, mine string, f func(*offlinequeue.Queue) error) error
 	return errors.Join(f(q), q.Close())
 }
 
+// known is every finding that the hub has proved itself.
+func (h *Hub) known(s offlinequeue.Stats) []diagnostics.Known {
+	return append(known(s), h.name.findings()...)
+}
+
 // known turns what waits for a person into findings about money.
 func known(s offlinequeue.Stats) (list []diagnostics.Known) {
 	for _, h := range s.Unresolved {

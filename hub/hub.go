@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -22,6 +23,7 @@ import (
 
 	"storehub/doors"
 	"storehub/hq"
+	"storehub/internal/localdns"
 	"storehub/internal/mdns"
 	"storehub/netcheck"
 	"storehub/offlinequeue"
@@ -30,10 +32,11 @@ import (
 // Parts are what a hub is made of beside its configuration. The zero value is
 // the real ones; a test sets what it plays itself.
 type Parts struct {
-	HQ       HQ                                                        // nil: [*hq.Client] by the configuration
-	Check    func(context.Context, netcheck.Targets) netcheck.Report   // nil: [netcheck.Run]
-	Announce func(context.Context, mdns.Service) error                 // nil: [mdns.Announce]
-	Browse   func(context.Context, time.Duration) ([]mdns.Peer, error) // nil: [mdns.Browse]
+	HQ        HQ                                                        // nil: [*hq.Client] by the configuration
+	Check     func(context.Context, netcheck.Targets) netcheck.Report   // nil: [netcheck.Run]
+	Announce  func(context.Context, mdns.Service) error                 // nil: [mdns.Announce]
+	Browse    func(context.Context, time.Duration) ([]mdns.Peer, error) // nil: [mdns.Browse]
+	Resolvers func() ([]netip.AddrPort, error)                          // nil: [netcheck.Resolvers]
 	// Dial opens connections to readers; nil: [net.Dialer.DialContext].
 	Dial    func(ctx context.Context, network, addr string) (net.Conn, error)
 	Log     *slog.Logger // nil: [slog.Default]
@@ -62,6 +65,8 @@ type Hub struct {
 	events    *ring
 	fleet     *fleet
 	monitor   *monitor
+	name      nameKnown
+	answers   atomic.Pointer[localdns.Server] // nil: dns.listen is not set, or could not be opened yet
 	metrics   *metrics
 	marks     *marks
 	console   *console
@@ -107,6 +112,9 @@ func New(cfg Config, p Parts) (*Hub, error) {
 	}
 	if p.Browse == nil {
 		p.Browse = mdns.Browse
+	}
+	if p.Resolvers == nil {
+		p.Resolvers = netcheck.Resolvers
 	}
 	if p.Now == nil {
 		p.Now = time.Now

@@ -107,6 +107,9 @@ func (m *monitor) looking(ctx context.Context) {
 		m.mu.Unlock()
 		m.hub.fleet.meet(r)
 		m.refresh()
+		if m.hub.lookForName(ctx) {
+			m.refresh()
+		}
 		next := time.NewTimer(every - every/20 + rand.N(every/10))
 		select {
 		case <-next.C:
@@ -173,7 +176,7 @@ func (m *monitor) input() diagnostics.Input {
 	h := m.hub
 	stats := h.queue.Stats()
 	facts := h.selfFacts()
-	facts.Known = known(stats)
+	facts.Known = h.known(stats)
 	return diagnostics.Input{
 		At: time.Now(), Store: h.cfg.Store, Version: h.parts.Version,
 		Integration: h.cfg.Checks.Integration, Workday: h.workday(),

@@ -75,15 +75,15 @@ func (s *servers) listenForName() {
 	}
 	s.nameErr = ""
 	s.hub.log.Info("the hub answers for its name", "name", cfg.TLS.Name, "addr", name.Addr())
-	s.name.Store(name)
+	s.hub.answers.Store(name)
 }
 
 // serveName answers for the hub's name until ctx ends.
 func (s *servers) serveName(ctx context.Context) error {
 	for s.hub.cfg.DNS.Listen != "" && ctx.Err() == nil {
-		if name := s.name.Load(); name != nil {
+		if name := s.hub.answers.Load(); name != nil {
 			err := name.Serve(ctx)
-			s.name.Store(nil)
+			s.hub.answers.Store(nil)
 			if err == nil {
 				return nil
 			}

@@ -11,13 +11,11 @@ import (
 	"net/netip"
 	"os"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"storehub/doors"
-	"storehub/internal/localdns"
 )
 
 // Limits of the servers. Headers come from tills on the same LAN.
@@ -42,10 +40,9 @@ type servers struct {
 	metricsL net.Listener
 	admin    *http.Server
 	adminL   net.Listener
-	name     atomic.Pointer[localdns.Server] // nil: not asked for, or it could not listen yet
-	nameErr  string                          // why not; said once
-	cert     *certificate                    // nil: plain HTTP, or the shop's own files
-	requests context.Context                 // ends when those who wait have to go
+	nameErr  string          // why dns.listen could not be opened; said once
+	cert     *certificate    // nil: plain HTTP, or the shop's own files
+	requests context.Context // ends when those who wait have to go
 	release  context.CancelFunc
 	tls      bool
 }
@@ -225,7 +222,7 @@ func (s *servers) addr() Addr {
 	if s.metricsL != nil {
 		a.Metrics = baseURL(s.metricsL.Addr(), false) + "/metrics"
 	}
-	if name := s.name.Load(); name != nil {
+	if name := s.hub.answers.Load(); name != nil {
 		a.DNS = name.Addr()
 	}
 	if s.cert != nil {

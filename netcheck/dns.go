@@ -28,9 +28,11 @@ var publicResolvers = []netip.Addr{netip.MustParseAddr("1.1.1.1"), netip.MustPar
 type answer struct {
 	Rcode string // NOERROR, NXDOMAIN, …; "" when it did not answer
 	Addrs []netip.Addr
-	From  netip.AddrPort
-	Took  time.Duration
-	Err   error
+	// Authoritative: it says so of itself.
+	Authoritative bool
+	From          netip.AddrPort
+	Took          time.Duration
+	Err           error
 }
 
 var errNoResolver = errors.New("no resolver")
@@ -75,7 +77,7 @@ func (c *checker) ask(ctx context.Context, network string, server netip.AddrPort
 	if m.Truncated && network == "udp" {
 		return c.ask(ctx, "tcp", server, name)
 	}
-	a.Rcode = dns.RcodeToString[m.Rcode]
+	a.Rcode, a.Authoritative = dns.RcodeToString[m.Rcode], m.Authoritative
 	for _, rr := range m.Answer {
 		if r, ok := rr.(*dns.A); ok {
 			if ip, ok := netip.AddrFromSlice(r.A.To4()); ok {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"sync"
@@ -46,6 +47,7 @@ type Server struct {
 	mu     sync.Mutex
 	known  [][]netip.Prefix
 	looked time.Time
+	asked  map[netip.Addr]time.Time // who asked for the name lately
 }
 
 // Listen opens UDP and TCP on addr (host:port; port 0 takes a free one for both). name
@@ -55,7 +57,7 @@ func Listen(addr, name string, cards Cards) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for questions about %s: %w", name, err)
 	}
-	s := &Server{name: dns.CanonicalName(name), cards: cards}
+	s := newServer(name, cards)
 	serve := func() *dns.Server {
 		return &dns.Server{
 			Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
@@ -68,6 +70,10 @@ func Listen(addr, name string, cards Cards) (*Server, error) {
 	s.udp, s.tcp = serve(), serve()
 	s.udp.PacketConn, s.tcp.Listener = packets, netutil.LimitListener(conns, connsMost)
 	return s, nil
+}
+
+func newServer(name string, cards Cards) *Server {
+	return &Server{name: dns.CanonicalName(name), cards: cards, asked: map[netip.Addr]time.Time{}}
 }
 
 // listen finds a port that is free for both.
@@ -146,6 +152,7 @@ func (s *Server) reply(q *dns.Msg, from netip.Addr) *dns.Msg {
 		m.Rcode = dns.RcodeRefused
 		return m
 	}
+	s.note(from)
 	cards, err := s.look()
 	if err != nil {
 		m.Rcode = dns.RcodeServerFailure
@@ -165,6 +172,33 @@ func (s *Server) reply(q *dns.Msg, from netip.Addr) *dns.Msg {
 		}
 	}
 	return m
+}
+
+const (
+	askersMost = 256         // so many are remembered; a shop has one router
+	askedFor   = time.Minute // twice as long as whoever asked may keep the answer
+)
+
+// note remembers who asked for the name.
+func (s *Server) note(from netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if len(s.asked) >= askersMost {
+		maps.DeleteFunc(s.asked, func(_ netip.Addr, at time.Time) bool { return now.Sub(at) > askedFor })
+	}
+	if _, known := s.asked[from]; known || len(s.asked) < askersMost {
+		s.asked[from] = now
+	}
+}
+
+// Asks reports whether somebody asked for the name so lately that what he says of it
+// may come from here.
+func (s *Server) Asks(from netip.Addr) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, known := s.asked[from]
+	return known && time.Since(at) <= askedFor
 }
 
 // look is the machine's addresses, as they were a moment ago at most.

@@ -115,7 +115,7 @@ func TestMoney_4_4_TheHubAnswersForItsNameAndForNothingElse(t *testing.T) {
 }
 
 func TestEachIsToldTheAddressInItsOwnNetwork(t *testing.T) {
-	s := &Server{name: dns.CanonicalName(name), cards: inShop}
+	s := newServer(name, inShop)
 	for _, c := range []struct {
 		from string
 		kind uint16
@@ -144,13 +144,13 @@ func TestANewAddressIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now, looks := []string{"192.168.50.21/24"}, 0
 		var err error
-		s := &Server{name: dns.CanonicalName(name), cards: func() ([][]netip.Prefix, error) {
+		s := newServer(name, func() ([][]netip.Prefix, error) {
 			looks++
 			if err != nil {
 				return nil, err
 			}
 			return [][]netip.Prefix{{netip.MustParsePrefix(now[0])}}, nil
-		}}
+		})
 		told := func() string {
 			m := s.reply(new(dns.Msg).SetQuestion(name+".", dns.TypeA), netip.MustParseAddr("192.168.50.31"))
 			return dns.RcodeToString[m.Rcode] + " " + strings.Join(addrs(m), " ")
@@ -182,6 +182,32 @@ func TestANewAddressIsTold(t *testing.T) {
 	})
 }
 
+func TestWhoAskedIsRememberedForAMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(name, inShop)
+		router, other := netip.MustParseAddr("192.168.50.1"), netip.MustParseAddr("192.168.50.2")
+		s.reply(new(dns.Msg).SetQuestion(name+".", dns.TypeA), router)
+		s.reply(new(dns.Msg).SetQuestion("api.stripe.com.", dns.TypeA), other)
+		if !s.Asks(router) || s.Asks(other) {
+			t.Error("who asked for the name, and who for another, are not told apart")
+		}
+		for i := range 2 * askersMost { // a flood in others' names
+			s.reply(new(dns.Msg).SetQuestion(name+".", dns.TypeA), netip.AddrFrom4([4]byte{10, 9, byte(i >> 8), byte(i)}))
+		}
+		if len(s.asked) > askersMost || !s.Asks(router) {
+			t.Errorf("%d askers are remembered", len(s.asked))
+		}
+		time.Sleep(askedFor + time.Second) // of the bubble
+		if s.Asks(router) {
+			t.Error("a question of long ago counts")
+		}
+		s.reply(new(dns.Msg).SetQuestion(name+".", dns.TypeA), other)
+		if !s.Asks(other) || len(s.asked) != 1 {
+			t.Errorf("after the flood %d askers are remembered", len(s.asked))
+		}
+	})
+}
+
 // Who asks in another's name sends him hardly more than he pays himself.
 func TestNoAnswerIsLarge(t *testing.T) {
 	var many [][]netip.Prefix
@@ -191,7 +217,7 @@ func TestNoAnswerIsLarge(t *testing.T) {
 	}
 	longest := strings.Repeat(strings.Repeat("a", 63)+".", 3) + strings.Repeat("b", 61)
 	for _, own := range []string{name, longest} {
-		s := &Server{name: dns.CanonicalName(own), cards: func() ([][]netip.Prefix, error) { return many, nil }}
+		s := newServer(own, func() ([][]netip.Prefix, error) { return many, nil })
 		for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeANY} {
 			q := new(dns.Msg).SetQuestion(dns.Fqdn(own), kind)
 			m := s.reply(q, netip.MustParseAddr("203.0.113.9"))
@@ -289,7 +315,7 @@ func FuzzReply(f *testing.F) {
 			f.Add(b)
 		}
 	}
-	s := &Server{name: dns.CanonicalName(name), cards: inShop}
+	s := newServer(name, inShop)
 	f.Fuzz(func(t *testing.T, packet []byte) {
 		q := new(dns.Msg)
 		if q.Unpack(packet) != nil {

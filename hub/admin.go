@@ -108,6 +108,10 @@ type Pairing struct {
 	// Code is what a till may send to POST /v1/pairings instead, until CodeExpires.
 	Code        string    `json:"code,omitempty"`
 	CodeExpires time.Time `json:"code_expires,omitzero"`
+
+	// The hub's own CA, which the till must trust; "" where it has none.
+	CAURL         string `json:"ca_url,omitempty"`
+	CAFingerprint string `json:"ca_sha256,omitempty"` // AB:CD:…
 }
 
 // Facts is what a running hub adds to a diagnosis that somebody else makes.
@@ -152,7 +156,11 @@ func (h *Hub) adminHandler(s *servers) http.Handler {
 		if err := doors.DecodeJSON(r, &p); err != nil {
 			return nil, err
 		}
-		return h.pair(p, s.tillURL())
+		made, err := h.pair(p, s.tillURL())
+		if err == nil && s.cert != nil {
+			made.CAURL, made.CAFingerprint = made.URL+caPath, s.cert.fingerprint()
+		}
+		return made, err
 	})
 	route("POST /revoke", func(r *http.Request) (any, error) {
 		var p struct {

@@ -42,6 +42,7 @@ type servers struct {
 	adminL   net.Listener
 	nameErr  string          // why dns.listen could not be opened; said once
 	cert     *certificate    // nil: plain HTTP, or the shop's own files
+	files    *certFiles      // nil: the shop has none
 	requests context.Context // ends when those who wait have to go
 	release  context.CancelFunc
 	tls      bool
@@ -118,6 +119,9 @@ func (h *Hub) handler(s *servers) http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(doors.OpenAPI)
 	})
+	if s.cert != nil {
+		own.HandleFunc("GET "+caPath, s.giveCA)
+	}
 	if h.cfg.Metrics.Listen == "" {
 		own.Handle("GET /metrics", h.metrics.handler())
 	}
@@ -126,12 +130,22 @@ func (h *Hub) handler(s *servers) http.Handler {
 		// The doors never redirect; ServeMux would, for an unclean path. So only
 		// exact paths go there.
 		switch r.URL.Path {
-		case "/healthz", "/readyz", "/metrics", "/openapi.json", "/", "/console/enter", "/console/leave", "/console/style.css":
+		case "/healthz", "/readyz", "/metrics", "/openapi.json", caPath, "/", "/console/enter", "/console/leave", "/console/style.css":
 			own.ServeHTTP(w, r)
 		default:
 			till.ServeHTTP(w, r)
 		}
 	})
+}
+
+// caPath is where tills get the hub's own CA, before they trust it.
+const caPath = "/ca.crt"
+
+func (s *servers) giveCA(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/x-x509-ca-cert")
+	w.Header().Set("Content-Disposition", `attachment; filename="storehub-ca.crt"`)
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = w.Write(s.cert.caPEM())
 }
 
 // readyz: ready to keep a promise. Headquarters need not be there for that.

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -48,11 +49,12 @@ func (s *servers) tlsConfig() (*tls.Config, error) {
 	c := s.hub.cfg.TLS
 	conf := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
 	if c.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+		files, err := openCertFiles(c, s.hub.log)
 		if err != nil {
-			return nil, fmt.Errorf("read tls.cert_file: %w", err)
+			return nil, err
 		}
-		conf.Certificates = []tls.Certificate{pair}
+		s.files = files
+		conf.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return files.current.Load(), nil }
 		return conf, nil
 	}
 	cert, err := openCertificate(filepath.Join(s.hub.cfg.StateDir, "tls"), c.Name, s.hub.now, s.hub.log)
@@ -64,8 +66,12 @@ func (s *servers) tlsConfig() (*tls.Config, error) {
 	return conf, nil
 }
 
-// keepCertificate renews the hub's own certificate until ctx ends.
+// keepCertificate renews the hub's own certificate, or reads the shop's anew, until ctx
+// ends.
 func (s *servers) keepCertificate(ctx context.Context) error {
+	if s.files != nil {
+		s.files.keep(ctx)
+	}
 	for s.cert != nil && ctx.Err() == nil {
 		pause(ctx, certCheck)
 		if err := s.cert.renew(machineNames(s.cert.name)); err != nil {
@@ -178,6 +184,17 @@ func (c *certificate) renew(names []string, ips []net.IP) error {
 	}
 	c.leaf.Store(&tls.Certificate{Certificate: [][]byte{der, c.ca.Raw}, PrivateKey: key, Leaf: leaf})
 	return nil
+}
+
+// caPEM is what tills are to trust.
+func (c *certificate) caPEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.ca.Raw})
+}
+
+// fingerprint is the CA's, as every platform shows it.
+func (c *certificate) fingerprint() string {
+	sum := sha256.Sum256(c.ca.Raw)
+	return strings.ReplaceAll(fmt.Sprintf("% X", sum), " ", ":")
 }
 
 func due(leaf *x509.Certificate, now time.Time, names []string, ips []net.IP) bool {

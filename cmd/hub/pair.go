@@ -183,6 +183,9 @@ func showPairing(w io.Writer, p hub.Pairing) error {
 	if err == nil && p.HQURL != "" {
 		_, err = fmt.Fprintf(w, "Should this hub be dead, the till can go on at headquarters:\n\n  %s\n\n", p.HQURL)
 	}
+	if err == nil && p.CAFingerprint != "" {
+		_, err = fmt.Fprintf(w, "The till must trust this hub's own CA (docs/operations.md says how). It is at\n\n  %s\n\nand its SHA-256 fingerprint is\n\n  %s\n\n", p.CAURL, p.CAFingerprint)
+	}
 	return err
 }
 

@@ -13,6 +13,7 @@ type overlay struct {
 	mu      sync.RWMutex
 	moved   sync.Cond // applied moved, or the applier ended
 	keys    map[string]place
+	most    int      // keys since the map was made
 	written []placed // in the order of numbers
 	bytes   int64    // of the journal, not applied yet
 	last    uint64   // number of the last record added
@@ -52,6 +53,7 @@ func (o *overlay) add(writes []overlaid, last uint64, bytes int64) {
 		o.keys[w.key] = w.place
 		o.written = append(o.written, placed{w.key, w.number})
 	}
+	o.most = max(o.most, len(o.keys))
 	o.last, o.bytes = last, o.bytes+bytes
 }
 
@@ -101,8 +103,8 @@ func (o *overlay) through(number uint64, bytes int64) {
 	}
 	if o.written = o.written[n:]; len(o.written) == 0 {
 		o.written = nil
-		if len(o.keys) == 0 && n > 10000 {
-			o.keys = map[string]place{} // a map never gives its room back
+		if len(o.keys) == 0 && o.most > 10000 {
+			o.keys, o.most = map[string]place{}, 0 // a map never gives its room back
 		}
 	}
 	o.applied, o.bytes = number, o.bytes-bytes

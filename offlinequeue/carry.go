@@ -42,12 +42,20 @@ func (q *Queue) look() error {
 	return q.doLater("look", func(*change) error { return nil })
 }
 
-// doubtful reports whether an error is of a store that cannot be read, or is in doubt.
-func doubtful(err error) bool { return errors.Is(err, errStore) || errors.Is(err, errDoubt) }
+// doubtful reports whether an error is of a store that cannot be read, is in doubt, or was
+// closed to be read again.
+func doubtful(err error) bool {
+	return errors.Is(err, errStore) || errors.Is(err, errDoubt) || errors.Is(err, ErrClosed)
+}
 
 // remake has a store that cannot be read made anew from the journal, and one that is in
 // doubt read again. It returns when that is done.
-func (q *Queue) remake(why error) error { return q.readAgain(q.storeNow(), why) }
+func (q *Queue) remake(why error) error {
+	if errors.Is(why, ErrClosed) {
+		return q.look() // somebody else saw it, and the writer is at it
+	}
+	return q.readAgain(q.storeNow(), why)
+}
 
 // readAgain has everything read again if s is the store still.
 func (q *Queue) readAgain(s *store, why error) error {

@@ -74,9 +74,10 @@ func TestAParkedOperationIsSaidAndRetried(t *testing.T) {
 			return err == nil && op.State == doors.Succeeded
 		})
 	}
-	if _, body := s.ask("GET", "/metrics", "", ""); !strings.Contains(body, "storehub_queue_parked_operations 1") {
-		t.Error("the metrics do not say that it is parked")
-	}
+	eventually(t, "the metrics say that it is parked", func() bool {
+		_, body := s.ask("GET", "/metrics", "", "")
+		return strings.Contains(body, "storehub_queue_parked_operations 1")
+	})
 	s.hub.monitor.refresh()
 	causes := s.hub.monitor.current().Causes
 	i := slices.IndexFunc(causes, func(c diagnostics.Cause) bool { return c.Code == "queue_not_draining" })

@@ -231,7 +231,11 @@ func (h *Hub) adminHandler(s *servers) http.Handler {
 	})
 	route("GET /readers", func(r *http.Request) (any, error) { return h.Readers(r.Context(), admin) })
 	mux.HandleFunc("POST /rehearsal", h.serveRehearsal)
-	mux.HandleFunc("POST /drill", func(w http.ResponseWriter, r *http.Request) { h.serveDrill(w, r, s.addr()) })
+	mux.HandleFunc("POST /drill", func(w http.ResponseWriter, r *http.Request) {
+		self := s.addr()
+		self.URL = s.tillURL()
+		h.serveDrill(w, r, self)
+	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { doors.WriteError(w, doors.ErrNotFound) })
 	return mux
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -48,7 +49,7 @@ func (r DrillRequest) length() time.Duration { return time.Duration(r.Seconds) *
 type drill struct {
 	*Hub
 	request    DrillRequest
-	self       Addr
+	self       Addr // as tills reach it
 	began      time.Time
 	cutAt      time.Time
 	mode       doors.Mode
@@ -231,10 +232,21 @@ func (d *drill) promises(ctx context.Context) error {
 	return nil
 }
 
-// opensItself asks for the hub's own front page of health as a till would, by the
-// address tills are given.
+// opensItself asks for the hub's own front page of health as a till would, by the name or
+// address that tills are given.
 func (d *drill) opensItself(ctx context.Context) error {
+	for _, c := range d.monitor.current().Causes {
+		if c.Code == "hub_name_needs_internet" {
+			return rehearsal.Wrong("tills would not find %s without the internet: %s", d.cfg.TLS.Name, strings.Join(c.Evidence, "; "))
+		}
+	}
 	t := &http.Transport{}
+	if dns := d.self.DNS; dns != "" { // the shop's resolver is to ask the hub
+		ask := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, dns)
+		}}
+		t.DialContext = (&net.Dialer{Resolver: ask}).DialContext
+	}
 	defer t.CloseIdleConnections()
 	if d.self.CAFile != "" {
 		pem, err := os.ReadFile(d.self.CAFile)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -153,5 +154,32 @@ func TestADryRunCutsNothing(t *testing.T) {
 	wantScenes(t, report, "cut planned, token planned, promise planned, name planned, tills planned, restored planned")
 	if it := s.outages(); it.State != diagnostics.ItemAttention {
 		t.Errorf("the checklist says %+v", it)
+	}
+}
+
+// A hub with a name is opened by it, the hub itself telling where it is; that the shop's
+// resolver would not tell so without the internet is a failure of the drill.
+func TestMoney_4_4_TheDrillOpensTheHubByItsName(t *testing.T) {
+	s := open(t, newFakeHQ(), t.TempDir(), named, func(c *Config, _ *Parts) { c.DNS.Listen = "127.0.0.1:0" })
+	byName := func() rehearsal.Result {
+		report, err := s.holdDrill(DrillRequest{Seconds: 5, By: "kim"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(report.Results, func(r rehearsal.Result) bool { return r.Scene == "name" })
+		if i < 0 {
+			t.Fatalf("the name was not tried: %+v", report)
+		}
+		return report.Results[i]
+	}
+	if r := byName(); r.State != rehearsal.Pass || !strings.HasPrefix(r.Detail, "by http://"+hubName+":") {
+		t.Errorf("%+v", r)
+	}
+	s.hub.monitor.mu.Lock()
+	s.hub.monitor.report = diagnostics.Report{Causes: []diagnostics.Cause{{Code: "hub_name_needs_internet", Severity: diagnostics.Warning, Evidence: []string{"192.168.1.1 has it from elsewhere"}}}}
+	s.hub.monitor.mu.Unlock()
+	d := &drill{Hub: s.hub, self: s.addr}
+	if state, detail := rehearsal.Judge(d.opensItself(t.Context())); state != rehearsal.Fail || detail != "tills would not find "+hubName+" without the internet: 192.168.1.1 has it from elsewhere" {
+		t.Errorf("%s %q", state, detail)
 	}
 }

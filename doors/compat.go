@@ -284,7 +284,8 @@ func compatRegisterReader(d *door, q *ask) (answer, error) {
 	params := url.Values{}
 	// Not location: a reader registered in this store is this store's.
 	copyTexts(params, f, []string{"registration_code", "label"})
-	return d.object(q, RegisterReader, params)
+	out, err := d.object(q, RegisterReader, params)
+	return out, registrationRefused(err)
 }
 
 // rehearsalOnly refuses in live mode what a shop's till has no business with.

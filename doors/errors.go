@@ -17,6 +17,7 @@ type Error struct {
 	DeclineCode     string `json:"decline_code,omitempty"`
 	Stripe          string `json:"stripe_code,omitempty"` // Stripe's own code, where it refused
 	Helps           Helps  `json:"helps,omitempty"`       // what brings the sale on, where Stripe refused
+	said            bool   // OperatorMessage is of this very refusal, not of its code
 	RetryAfter      int    `json:"retry_after,omitempty"` // seconds; 0: not said
 }
 

@@ -30,7 +30,8 @@ func v1RegisterReader(d *door, q *ask) (answer, error) {
 	if body.Label != "" {
 		params.Set("label", body.Label)
 	}
-	return d.keyed(q, RegisterReader, key, params)
+	out, err := d.keyed(q, RegisterReader, key, params)
+	return out, registrationRefused(err)
 }
 
 // decode is DecodeJSON with a look for card data in every value.

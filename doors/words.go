@@ -140,7 +140,7 @@ func forTill(e *Error) *Error {
 	c := *e
 	said := say(e.Stripe, e.DeclineCode)
 	c.Helps = said.helps
-	if e.Code == ErrStripeRefused.Code || e.OperatorMessage == "" {
+	if e.Code == ErrStripeRefused.Code && !e.said || e.OperatorMessage == "" {
 		c.OperatorMessage = said.sentence
 	}
 	if masked[e.DeclineCode] || masked[e.Stripe] {

@@ -81,7 +81,7 @@ func TestOpenAPIsSchemasAreTheTypesOfTheWire(t *testing.T) {
 		var fields, always []string
 		for _, f := range reflect.VisibleFields(typ) {
 			name, rest, _ := strings.Cut(f.Tag.Get("json"), ",")
-			if name == "-" {
+			if name == "-" || !f.IsExported() {
 				continue
 			}
 			fields = append(fields, name)

@@ -19,6 +19,8 @@ const askedLately = 2 * time.Minute
 type readerCache struct {
 	mu sync.Mutex
 	m  map[readerPlace]*readerEntry
+
+	software fleetSoftware
 }
 
 type readerPlace struct {
@@ -101,6 +103,7 @@ func (s *Server) fetchReaders(ctx context.Context, p readerPlace, e *readerEntry
 	e.mu.Lock()
 	e.list = list
 	e.mu.Unlock()
+	s.readers.software.saw(p.mode, list)
 	return nil
 }
 

@@ -241,6 +241,7 @@ func serveReaders(ctx context.Context, s *Server, st record, _ *http.Request) (a
 	defer cancel()
 	l, err := s.readerList(ctx, st)
 	// A hub that asks just after Stripe was asked hears news at once, for no read more.
+	l.Software = s.readers.software.list(st.Mode)
 	l.AgainMS = max(1, l.At.Add(s.readersPaced(st.Mode, st.Account)).Sub(s.now()).Milliseconds())
 	return answer{status: http.StatusOK, value: l}, err
 }

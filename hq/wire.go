@@ -169,4 +169,7 @@ type ReaderList struct {
 	At      time.Time         `json:"at"`                 // when Stripe said so
 	AgainMS int64             `json:"again_ms,omitempty"` // when Stripe will be asked again, in ms from now; 0: not told
 	Readers []json.RawMessage `json:"readers"`
+
+	// Software is what readers of the whole fleet run; a headquarters need not tell it.
+	Software []Software `json:"software,omitempty"`
 }

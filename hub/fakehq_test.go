@@ -34,6 +34,7 @@ type fakeHQ struct {
 	fail     map[string]string
 	poison   string // it breaks on what has this ref
 	readers  []json.RawMessage
+	software []hq.Software
 	tokens   int
 	calls    []stripeCall
 	answers  map[doors.Call]string
@@ -216,7 +217,7 @@ func (f *fakeHQ) Readers(context.Context) (hq.ReaderList, error) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return hq.ReaderList{At: time.Now(), Readers: f.readers}, nil
+	return hq.ReaderList{At: time.Now(), Readers: f.readers, Software: f.software}, nil
 }
 
 // Resolve implements [HQ].

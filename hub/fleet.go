@@ -144,6 +144,11 @@ func (f *fleet) poll(ctx context.Context) {
 		f.stripeAt, f.heardAt = list.At, time.Now()
 	}
 	f.registry.Replace(f.heardAt, seen)
+	for _, s := range list.Software {
+		if err := f.software.see(s.Since, []readers.Reader{{DeviceType: s.DeviceType, Software: s.Version}}); err != nil {
+			f.hub.log.Warn("keep the newest software of readers", "err", err)
+		}
+	}
 	f.listed.Store(true)
 }
 

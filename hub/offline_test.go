@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"storehub/hq"
 	"storehub/readers"
@@ -98,4 +99,19 @@ func TestOfflineReadinessComesWithTheReader(t *testing.T) {
 		t.Errorf("after a token: %+v, newer %q and %q", r[0].Offline, r[0].Newer, r[1].Newer)
 	}
 	eventually(t, "the versions are kept", func() bool { return openSoftware(s.dir).versions().Newest["simulated_wisepos_e"].Version == "2.37.0" })
+}
+
+// A shop whose readers all run an old version learns from headquarters that there is a
+// newer one elsewhere.
+func TestNewerSoftwareIsKnownFromTheFleet(t *testing.T) {
+	h := bare(t)
+	f := h.parts.HQ.(*fakeHQ)
+	f.readers = []json.RawMessage{[]byte(`{"id":"tmr_1","serial_number":"S1","device_type":"stripe_s700","device_sw_version":"2.41.0.1","ip_address":"0.0.0.0","status":"online"}`)}
+	since := time.Date(2026, 10, 1, 8, 0, 0, 0, time.UTC)
+	f.software = []hq.Software{{DeviceType: "stripe_s700", Version: "2.42.0.1", Since: since}, {DeviceType: "stripe_s700", Version: "2.9", Since: since}}
+	h.fleet.poll(t.Context())
+	newest, older := h.fleet.software.versions().Newer(h.fleet.registry.Snapshot()[0])
+	if !older || newest.Version != "2.42.0.1" || !newest.Since.Equal(since) {
+		t.Errorf("%+v, older %t", newest, older)
+	}
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
-	"strings"
 
 	"storehub/doors"
 	"storehub/readers"
@@ -82,34 +81,21 @@ func NotACode(code string) string {
 }
 
 // RegistrationWords says what is wrong with a code that Stripe refused, and what to
-// do. Stripe has no codes of its own for it: its sentence is what there is, and of
-// one that fits nothing it is not guessed what it means.
+// do; see [doors.ReadRegistration].
 func RegistrationWords(err error) (wrong, do string) {
 	refusal, ok := errors.AsType[*doors.Error](err)
-	if !ok || refusal.Status >= 500 {
+	if !ok || refusal.Status >= 500 || refusal.Code != doors.ErrStripeRefused.Code {
 		return "", ""
 	}
 	const again = "on the reader: Settings, Generate pairing code; then run this again within a minute"
-	says := strings.ToLower(refusal.Message)
-	has := func(words ...string) bool {
-		for _, w := range words {
-			if strings.Contains(says, w) {
-				return true
-			}
-		}
-		return false
-	}
-	expired, used := has("expired", "too old"), has("already", "been used", "is used", "or used")
-	switch {
-	case refusal.Code != doors.ErrStripeRefused.Code:
-		return "", ""
-	case has("location"):
+	switch doors.ReadRegistration(refusal.Message) {
+	case doors.RegistrationLocation:
 		return "Stripe does not take this store's location for the reader", "compare the store's location and account at headquarters: hq store list"
-	case expired && !used:
+	case doors.RegistrationExpired:
 		return "the code has expired: a reader's code is good for about a minute", again
-	case used && !expired:
+	case doors.RegistrationUsed:
 		return "the code was used already, or its reader is registered already", "look for it with hub readers list; one that is another shop's or account's is deleted there first (Dashboard, Terminal, Readers), then shows a new code"
-	case expired, has("no such", "no reader", "invalid", "not found", "does not exist", "incorrect"):
+	case doors.RegistrationUnknown:
 		return "no reader shows this code: it is mistyped, too old or used", "compare it with the reader's screen, word by word; else " + again
 	}
 	return "", again

@@ -138,11 +138,11 @@ func (r Reader) offlineSoftware(f OfflineFacts) (Tri, string) {
 	case parseVersion(r.Software) == nil:
 		return Unknown, "what software it runs is not known"
 	case older && f.At.Sub(newest.Since) > offlineSeen:
-		return No, fmt.Sprintf("its software (%s) was not updated for 30 days: %s is here since %s", r.Software, newest.Version, newest.Since.UTC().Format("2 January 2006"))
+		return No, fmt.Sprintf("its software (%s) was not updated for 30 days: %s is known since %s", r.Software, newest.Version, newest.Since.UTC().Format("2 January 2006"))
 	case older:
-		return Yes, fmt.Sprintf("its software (%s) is not the newest here (%s), and an update is due within 30 days of it", r.Software, newest.Version)
+		return Yes, fmt.Sprintf("its software (%s) is not the newest known (%s), and an update is due within 30 days of it", r.Software, newest.Version)
 	}
-	return Yes, "its software (" + r.Software + ") is the newest of its kind here"
+	return Yes, "its software (" + r.Software + ") is the newest of its kind that is known"
 }
 
 func (r Reader) offlineStarted(f OfflineFacts) (Tri, string) {

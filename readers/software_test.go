@@ -116,7 +116,7 @@ func TestWouldItTakeAnOfflinePayment(t *testing.T) {
 		"away for long":         {func(r *Reader, _ *OfflineFacts) { r.LastSeen = noon.Add(-31 * 24 * time.Hour) }, No, "it was last online on 30 January 2026, more than 30 days ago"},
 		"never seen":            {func(r *Reader, _ *OfflineFacts) { r.LastSeen, r.Online = time.Time{}, No }, Unknown, "when it was last online is not known"},
 		"online, time not told": {func(r *Reader, _ *OfflineFacts) { r.LastSeen = time.Time{} }, Yes, ""},
-		"old software":          {func(_ *Reader, f *OfflineFacts) { f.Versions = aged }, No, "its software (2.37.2.0) was not updated for 30 days: 2.40.0 is here since 30 January 2026"},
+		"old software":          {func(_ *Reader, f *OfflineFacts) { f.Versions = aged }, No, "its software (2.37.2.0) was not updated for 30 days: 2.40.0 is known since 30 January 2026"},
 		"an update is due":      {func(_ *Reader, f *OfflineFacts) { f.Versions = fresh }, Yes, ""},
 		"software not told":     {func(r *Reader, _ *OfflineFacts) { r.Software = "" }, Unknown, "what software it runs is not known"},
 		"no token yet":          {func(_ *Reader, f *OfflineFacts) { f.TokenAt = time.Time{} }, Unknown, "no till has had a connection token since the hub began to count"},

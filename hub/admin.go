@@ -208,6 +208,7 @@ func (h *Hub) adminHandler(s *servers) http.Handler {
 	mux.Handle("GET /metrics", h.metrics.handler())
 	route("GET /facts", func(*http.Request) (any, error) { return h.facts(), nil })
 	route("GET /checklist", func(r *http.Request) (any, error) { return h.Checklist(r.Context(), admin) })
+	mux.HandleFunc("GET /checklist/signed", h.serveSignedChecklist)
 	route("POST /attest", func(r *http.Request) (any, error) {
 		var a Attestation
 		if err := doors.DecodeJSON(r, &a); err != nil {

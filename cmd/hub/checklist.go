@@ -18,6 +18,10 @@ import (
 )
 
 type checklistCmd struct {
+	Action string `arg:"" optional:"" enum:"verify," default:"" placeholder:"verify" help:"verify: check a signed checklist; nobody is asked."`
+	File   string `arg:"" optional:"" placeholder:"FILE" help:"What to verify."`
+	Signed bool   `help:"State it as one line of JSON that the hub and headquarters sign."`
+	HQKey  string `placeholder:"HEX" name:"hq-key" help:"Headquarters' key, for verify; the one that the hub here knows unless given."`
 	Format string `enum:"text,json,html,pdf" default:"text" help:"text, json, html or pdf."`
 	Output string `placeholder:"FILE" help:"Write it there instead of to the terminal."`
 	Attest string `placeholder:"ITEM" and:"attest" help:"Sign an item off that no machine can see."`
@@ -38,14 +42,22 @@ Examples:
   hub checklist
   hub checklist --format html --output checklist.html
   hub checklist --format pdf --output checklist.pdf
+  hub checklist --signed --output checklist-0412.json
+  hub checklist verify checklist-0412.json
   hub checklist --attest sdk --by "J. Doe" --note "all lanes on SDK 5.2" --until 2027-06-30`
 }
 
 // Run asks the running hub, or looks by itself.
 func (c *checklistCmd) Run(a *app) error {
+	if c.Action == "verify" {
+		return c.verify(a)
+	}
 	until, err := c.until()
 	if err != nil {
 		return err
+	}
+	if c.Signed {
+		return c.signed(a)
 	}
 	if c.Attest != "" {
 		admin, err := a.dial()

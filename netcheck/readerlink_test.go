@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -35,11 +36,12 @@ func TestAPoorLinkIsTheReadersOnlyWhenTheHubsOwnIsClean(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newChecker(shop)
 				c.gateway = netip.MustParseAddr(gwAddr)
-				var n atomic.Int32
+				var asked sync.Map // how often, by address: whoever comes first says nothing of the others
 				c.connect = func(ctx context.Context, _, addr string) (net.Conn, error) {
 					wait := time.Millisecond
 					if strings.HasPrefix(addr, tt.poor) {
-						wait += tt.after(n.Add(1))
+						n, _ := asked.LoadOrStore(addr, new(atomic.Int32))
+						wait += tt.after(n.(*atomic.Int32).Add(1))
 					}
 					select {
 					case <-time.After(wait):

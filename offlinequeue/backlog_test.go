@@ -180,6 +180,13 @@ func must(i int, ok bool) int {
 	return i
 }
 
+// fits is check of a queue that is at work.
+func (q *Queue) fits() string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.index.check(q.now())
+}
+
 // check holds the schedule and the backlog against each other; "": they fit.
 func (x *index) check(now time.Time) string {
 	waits, stops := 0, x.stops()

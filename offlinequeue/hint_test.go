@@ -145,7 +145,7 @@ func TestAHintSaysWhatAllOfTheStateSays(t *testing.T) {
 				s.Bytes = 0
 			}
 			equal(t, "stats", got, want)
-			if why := q.index.check(q.now()); why != "" {
+			if why := q.fits(); why != "" {
 				t.Error(why)
 			}
 			equal(t, "left", leaves(t, q), leaves(t, whole))

@@ -154,10 +154,7 @@ func (m *model) restore() {
 var rank = map[State]int{Pending: 0, Accepted: 1, Failed: 2, Succeeded: 3}
 
 func (m *model) invariant() {
-	m.q.mu.Lock()
-	why := m.q.index.check(m.q.now())
-	m.q.mu.Unlock()
-	if why != "" {
+	if why := m.q.fits(); why != "" {
 		m.rt.Fatal(why)
 	}
 	i := len(m.order)

@@ -12,7 +12,10 @@ import (
 )
 
 const (
-	browseEvery = 10 * time.Minute // a second hub comes with a technician, not by itself
+	// A second hub comes with a technician, not by itself: it is looked for often at
+	// first, since multicast is lost at times, and less and less.
+	browseFirst = 5 * time.Second
+	browseEvery = 10 * time.Minute
 	browseWait  = 3 * time.Second
 )
 
@@ -31,17 +34,24 @@ func (h *Hub) announce(ctx context.Context, port int) error {
 	return nil
 }
 
-// lookForSecond notices another hub that says it is this store's.
+// lookForSecond notices another hub that says it is this store's. One that is not heard
+// once may only have been missed.
 func (h *Hub) lookForSecond(ctx context.Context) error {
-	for ctx.Err() == nil {
+	missed := false
+	for again := browseFirst; ctx.Err() == nil; again = min(2*again, browseEvery) {
 		peers, err := h.parts.Browse(ctx, browseWait)
-		if err != nil {
+		found := secondHub(peers, h.cfg.Store, ownAddresses())
+		before := h.second.Load()
+		switch {
+		case err != nil:
 			h.log.Debug("look for other hubs", "err", err)
-		} else {
-			found := secondHub(peers, h.cfg.Store, ownAddresses())
+		case found == "" && !missed && before != nil && *before != "":
+			missed, again = true, browseFirst
+		default:
+			missed = false
 			h.second.Store(&found)
 		}
-		pause(ctx, browseEvery)
+		pause(ctx, again)
 	}
 	return nil
 }

@@ -110,18 +110,10 @@ func (t *tx) amendAsDecided(store string, p proposal) error {
 }
 
 // operations lists those where the condition holds.
-func (d *database) operations(ctx context.Context, where string, args ...any) (list []operation, err error) {
+func (d *database) operations(ctx context.Context, where string, args ...any) ([]operation, error) {
 	rows, err := d.r.QueryContext(ctx, `SELECT `+operationColumns+` FROM operations WHERE `+where, args...)
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		o, err := scanOperation(rows)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, o)
-	}
-	return list, rows.Err()
+	return scanOperations(rows)
 }

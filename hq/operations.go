@@ -38,6 +38,20 @@ const operationColumns = `seq, store, id, epoch, kind, ref, line, amount, curren
 	created_at, mentioned_at, recorded_at, state, reason, message, unknown, next_look, resting, deadline, result, reversal,
 	tries, listed_at, contested, wakes, order_id, held, decision`
 
+// scanOperations reads and closes rows of operationColumns.
+func scanOperations(rows *sql.Rows) ([]operation, error) {
+	defer rows.Close()
+	var list []operation
+	for rows.Next() {
+		o, err := scanOperation(rows)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, o)
+	}
+	return list, rows.Err()
+}
+
 func scanOperation(row interface{ Scan(...any) error }) (operation, error) {
 	var o operation
 	var created, mentioned, recorded, deadline, listed int64
@@ -129,16 +143,7 @@ func (d *database) due(ctx context.Context, now, fresh time.Time, limit int) ([]
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
-	var list []operation
-	for rows.Next() {
-		o, err := scanOperation(rows)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, o)
-	}
-	return list, rows.Err()
+	return scanOperations(rows)
 }
 
 // nextLook is when the next open operation wants to be looked at; zero: none does.

@@ -210,14 +210,5 @@ func (t *tx) inTheClear() ([]operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
-	var list []operation
-	for rows.Next() {
-		o, err := scanOperation(rows)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, o)
-	}
-	return list, rows.Err()
+	return scanOperations(rows)
 }

@@ -183,21 +183,8 @@ func (s *Server) paymentsOf(ctx context.Context, rec record, from, to time.Time)
 }
 
 func (d *database) operationsOf(ctx context.Context, store string, from, to time.Time) ([]operation, error) {
-	rows, err := d.r.QueryContext(ctx, `SELECT `+operationColumns+` FROM operations WHERE store = ? AND mentioned_at >= ? AND mentioned_at < ?
+	return d.operations(ctx, `store = ? AND mentioned_at >= ? AND mentioned_at < ?
 		AND kind NOT IN ('heartbeat', 'receipt') ORDER BY seq`, store, ms(from), ms(to))
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var list []operation
-	for rows.Next() {
-		o, err := scanOperation(rows)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, o)
-	}
-	return list, rows.Err()
 }
 
 // runReconcile compares each store's day once it is over, by the clocks of the

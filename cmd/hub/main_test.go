@@ -163,3 +163,21 @@ func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
 		t.Errorf("only %d commands were looked at", leaves)
 	}
 }
+
+// golden compares a whole text with testdata/name.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}

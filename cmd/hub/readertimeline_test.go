@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -34,17 +33,5 @@ func TestTimelineIsAPictureAndWords(t *testing.T) {
 	if err := writeTimeline(&out, tl, at(0), at(1440)); err != nil {
 		t.Fatal(err)
 	}
-	const name = "testdata/readertimeline.golden"
-	if *update {
-		if err := os.WriteFile(name, []byte(out.String()), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if out.String() != string(want) {
-		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
-	}
+	golden(t, "readertimeline.golden", out.String())
 }

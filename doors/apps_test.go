@@ -2,6 +2,7 @@ package doors
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -52,6 +53,23 @@ var randomKey = regexp.MustCompile(`sample-[0-9a-f-]{36}`)
 // exchange writes raw bytes to a real server and shows its answer.
 func exchange(t *testing.T, h http.Handler, request []byte) string {
 	t.Helper()
+	raw := exchangeRaw(t, h, request)
+	line, _, _ := bytes.Cut(raw, []byte("\r\n"))
+	_, body, header := bare(t, raw)
+	var out strings.Builder
+	fmt.Fprintln(&out, strings.TrimPrefix(string(line), "HTTP/1.1 "))
+	for _, name := range []string{"Content-Type", CodeHeader, "Access-Control-Allow-Origin", "Location"} {
+		if v := header.Get(name); v != "" {
+			fmt.Fprintf(&out, "%s: %s\n", name, v)
+		}
+	}
+	fmt.Fprintf(&out, "\n%s\n", body)
+	return out.String()
+}
+
+// exchangeRaw gives the answer's own bytes.
+func exchangeRaw(t *testing.T, h http.Handler, request []byte) []byte {
+	t.Helper()
 	srv := httptest.NewServer(h)
 	defer srv.Close()
 	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
@@ -62,22 +80,14 @@ func exchange(t *testing.T, h http.Handler, request []byte) string {
 	if _, err := conn.Write(request); err != nil {
 		t.Fatal(err)
 	}
-	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	var raw bytes.Buffer
+	res, err := http.ReadResponse(bufio.NewReader(io.TeeReader(conn, &raw)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
+	if _, err := io.Copy(io.Discard, res.Body); err != nil {
 		t.Fatal(err)
 	}
-	var out strings.Builder
-	fmt.Fprintln(&out, res.Status)
-	for _, name := range []string{"Content-Type", CodeHeader, "Access-Control-Allow-Origin", "Location"} {
-		if v := res.Header.Get(name); v != "" {
-			fmt.Fprintf(&out, "%s: %s\n", name, v)
-		}
-	}
-	fmt.Fprintf(&out, "\n%s\n", body)
-	return out.String()
+	return raw.Bytes()
 }

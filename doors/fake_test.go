@@ -108,9 +108,9 @@ func (s *shop) Stripe(_ context.Context, _ Till, c Call, key string, params url.
 	case CreateSetupIntent:
 		return json.RawMessage(`{"id":"seti_1","client_secret":"seti_1_secret_x"}`), nil
 	case ListReaders, ListLocations:
-		return json.RawMessage(`[{"id":"x_1", "unknown_to_us":{"a":1.0}}]`), nil
+		return json.RawMessage(`[{"id":"x_1", "display_name":"Store 0412", "unknown_to_us":{"a":1.0}}]`), nil
 	}
-	return json.RawMessage(`{"id":"x_1",  "unknown_to_us":{"a":1.0}}`), nil
+	return json.RawMessage(`{"id":"x_1",  "display_name":"Store 0412", "unknown_to_us":{"a":1.0}}`), nil
 }
 
 func (s *shop) Put(_ context.Context, t Till, key string, op Operation) (Operation, error) {

@@ -142,6 +142,9 @@ func (h *Hub) open() error {
 	if err := os.MkdirAll(h.cfg.StateDir, 0o700); err != nil {
 		return fmt.Errorf("open state directory: %w", err)
 	}
+	if err := reclaim(h.cfg.StateDir); err != nil {
+		return err
+	}
 	tills, err := OpenTills(h.cfg.StateDir)
 	if err != nil {
 		return err

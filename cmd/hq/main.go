@@ -35,6 +35,7 @@ type commands struct {
 	Settings    configCmd      `cmd:"" name:"config" help:"Make or check a configuration file; compare and change what readers are told."`
 	Version     versionCmd     `cmd:"" help:"Say which build this is."`
 	Completion  completionCmd  `cmd:"" help:"Write a shell's completion script."`
+	Man         manCmd         `cmd:"" hidden:"" help:"Write the manual page."`
 }
 
 // app is what a command may touch.

@@ -21,9 +21,10 @@ import (
 )
 
 type enrollCmd struct {
-	HQ     string `name:"hq" required:"" placeholder:"URL" help:"Headquarters' address."`
-	Code   string `required:"" placeholder:"CODE" help:"The one-time code that \"hq store add\" printed."`
+	HQ     string `name:"hq" placeholder:"URL" help:"Headquarters' address."`
+	Code   string `placeholder:"CODE" help:"The one-time code that \"hq store add\" printed."`
 	CAFile string `name:"ca-file" placeholder:"FILE" help:"A CA to trust for headquarters alone."`
+	From   string `placeholder:"FILE" help:"Read hq, code and ca_file from this YAML file, and remove it once the code is used."`
 
 	Replace bool `help:"Take the place of the hub on another machine: its credential ends."`
 }
@@ -37,17 +38,29 @@ is still done.
 
 Example:
 
-  hub enroll --hq https://hq.example.com --code 7Q4K-2M9X --config /etc/storehub/hub.yaml`
+  hub enroll --hq https://hq.example.com --code 7Q4K-2M9X --config /etc/storehub/hub.yaml
+
+Without a person: a file with the keys hq, code and perhaps ca_file, readable by root alone.
+
+  hub enroll --from /etc/storehub/enrol.yaml`
 }
 
 // Run enrols and completes the configuration.
 func (c *enrollCmd) Run(a *app) error {
+	if c.From != "" {
+		if err := c.readFrom(); err != nil {
+			return err
+		}
+	}
+	if c.HQ == "" || c.Code == "" {
+		return cli.Usage("hub enroll --hq https://hq.example.com --code CODE", "read arguments: missing flags: --hq and --code, or --from")
+	}
 	base := strings.TrimRight(c.HQ, "/")
 	if u, err := url.Parse(base); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.User != nil || u.RawQuery != "" {
 		return cli.Usage("hub enroll --hq https://hq.example.com --code CODE", "read arguments: --hq %q is not the address of a headquarters", c.HQ)
 	}
 	file := a.configFile()
-	cfg, err := a.loadForEnrolment(file)
+	cfg, err := a.loadOrDefault()
 	if err != nil {
 		return err
 	}
@@ -75,6 +88,9 @@ func (c *enrollCmd) Run(a *app) error {
 	if err := enrol(ctx, client, c.Code, c.Replace, cfg.StateDir, cfg.CredentialFile(), &store); err != nil {
 		return err
 	}
+	if err := c.used(); err != nil {
+		fmt.Fprintf(a.stderr, "hub: %v\n", err)
+	}
 	fmt.Fprintf(a.stdout, "This machine is the hub of store %s (%s mode). Its credential is in %s.\n", store.ID, store.Mode, cfg.CredentialFile())
 	if cfg.Store != "" && cfg.Store != store.ID {
 		return cli.Usage(fmt.Sprintf("set `store: %q` there", store.ID), "enrol: %s says store %q", file, cfg.Store)
@@ -92,14 +108,6 @@ func (c *enrollCmd) Run(a *app) error {
 	}
 	fmt.Fprintf(a.stdout, "next: hub diagnose, then hub service install && hub service start\n")
 	return nil
-}
-
-// loadForEnrolment reads the configuration if there is one.
-func (a *app) loadForEnrolment(file string) (hub.Config, error) {
-	if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
-		return hub.DefaultConfig(), nil
-	}
-	return a.load()
 }
 
 // enrol trades the code and keeps what comes back: the credential in file, the

@@ -119,6 +119,41 @@ func TestEnrolmentCompletesTheMachine(t *testing.T) {
 	}
 }
 
+// TestEnrolmentByFile: a rollout's script leaves a file, and no person types a code.
+// What the command line says goes before it.
+func TestEnrolmentByFile(t *testing.T) {
+	o := newOffice(t)
+	file, state := writeConfig(t, "")
+	from := filepath.Join(t.TempDir(), "enrol.yaml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(from, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("hq: " + o.url + "\ncode: NOPE\nca: x\n")
+	if code, _, stderr := hubRun(t.Context(), "enroll", "--from", from, "--config", file); code != cli.ExitUsage || !strings.Contains(stderr, "enrol.yaml:3: ") {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	write("hq: " + o.url + "\ncode: NOPE\nca_file: " + o.ca + "\n")
+	if code, _, stderr := hubRun(t.Context(), "enroll", "--from", from, "--config", file); code != cli.ExitUsage || !strings.Contains(stderr, "enrolment_code_refused") {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	if _, err := os.Stat(from); err != nil {
+		t.Fatalf("a file that did not enrol is gone: %v", err)
+	}
+	code, stdout, stderr := hubRun(t.Context(), "enroll", "--from", from, "--code", o.code(t), "--config", file)
+	if code != cli.ExitFine || !strings.Contains(stdout, "hub of store 0412") {
+		t.Fatalf("exit %d: %s%s", code, stdout, stderr)
+	}
+	if _, err := os.Stat(from); !os.IsNotExist(err) {
+		t.Errorf("the used file stays: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(state, "hq.credential")); err != nil {
+		t.Error(err)
+	}
+}
+
 // A headquarters that does not know of keys is enrolled at without one, by the same code.
 func TestEnrolmentAtAnOlderHeadquarters(t *testing.T) {
 	o := newOffice(t)
@@ -159,6 +194,8 @@ func TestEnrolmentThatFailsLeavesNothing(t *testing.T) {
 		"certificate":          {"", []string{"--hq", o.url, "--code", "NOPE"}, cli.ExitCouldNot, "certificate"},
 		"nobody there":         {"", []string{"--hq", "http://127.0.0.1:1", "--code", "NOPE"}, cli.ExitCouldNot, "refused"},
 		"no address":           {"", []string{"--hq", "hq.example.com", "--code", "NOPE"}, cli.ExitUsage, "is not the address of a headquarters"},
+		"no code":              {"", []string{"--hq", o.url}, cli.ExitUsage, "missing flags: --hq and --code, or --from"},
+		"no file":              {"", []string{"--from", "none.yaml"}, cli.ExitUsage, "read enrolment: open none.yaml"},
 		"no CA":                {"", []string{"--hq", o.url, "--code", "NOPE", "--ca-file", "none.pem"}, cli.ExitUsage, "none.pem"},
 		"another headquarters": {"hq:\n  url: https://other.example\n", []string{"--hq", o.url, "--code", "NOPE", "--ca-file", o.ca}, cli.ExitUsage, "names another headquarters"},
 		"embedded":             {"hq:\n  embedded: true\n", []string{"--hq", o.url, "--code", "NOPE", "--ca-file", o.ca}, cli.ExitUsage, "enrols by itself"},

@@ -43,6 +43,7 @@ type commands struct {
 	Bundle     bundleCmd     `cmd:"" help:"Pack what support needs into one file."`
 	Version    versionCmd    `cmd:"" help:"Say which build this is."`
 	Completion completionCmd `cmd:"" help:"Write a shell's completion script."`
+	Man        manCmd        `cmd:"" hidden:"" help:"Write the manual page."`
 }
 
 // app is what a command may touch.

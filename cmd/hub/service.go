@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -15,14 +16,15 @@ type serviceCmd struct {
 	Stop      serviceStopCmd      `cmd:"" help:"Stop it."`
 	Restart   serviceRestartCmd   `cmd:"" help:"Stop and start it."`
 	Status    serviceStatusCmd    `cmd:"" help:"Say how it fares."`
+	Guard     serviceGuardCmd     `cmd:"" help:"Say whether a program may stop, upgrade or remove the hub now."`
 }
 
 type (
 	serviceInstallCmd   struct{}
-	serviceUninstallCmd struct{}
+	serviceUninstallCmd struct{ guardFlags }
 	serviceStartCmd     struct{}
-	serviceStopCmd      struct{}
-	serviceRestartCmd   struct{}
+	serviceStopCmd      struct{ flushFlag }
+	serviceRestartCmd   struct{ flushFlag }
 	serviceStatusCmd    struct {
 		Format string `enum:"text,json" default:"text" help:"text or json."`
 	}
@@ -43,14 +45,18 @@ func (serviceInstallCmd) Help() string {
 	return "The configuration must be readable; it is the one the service runs with.\n\nExample:\n\n  hub service install --config /etc/storehub/hub.yaml"
 }
 
-// Help is an example.
-func (serviceUninstallCmd) Help() string { return "Example:\n\n  hub service uninstall" }
+// Help is what it looks at first.
+func (serviceUninstallCmd) Help() string {
+	return "Refuses while operations of tills wait on this disk alone; see `hub service guard --help`.\n\nExample:\n\n  hub service uninstall"
+}
 
 // Help is an example.
 func (serviceStartCmd) Help() string { return "Example:\n\n  hub service start" }
 
-// Help is an example.
-func (serviceStopCmd) Help() string { return "Example:\n\n  hub service stop" }
+// Help is what it looks at first.
+func (serviceStopCmd) Help() string {
+	return "Gives the queue time to empty first, and says what then still waits; it stays on the disk.\n\nExample:\n\n  hub service stop --flush 30s"
+}
 
 // Help is an example.
 func (serviceRestartCmd) Help() string { return "Example:\n\n  hub service restart" }
@@ -63,19 +69,44 @@ func (serviceInstallCmd) Run(a *app) error {
 	return serviceDo(a, service.Install, "installed; next: hub service start")
 }
 
-// Run uninstalls.
-func (serviceUninstallCmd) Run(a *app) error {
+// Run looks at the queue, stops the service, looks again, and uninstalls it.
+func (c serviceUninstallCmd) Run(a *app) error {
+	if err := a.guard(uninstalling, c.guardFlags); err != nil {
+		return err
+	}
+	spec, err := hubService(a)
+	if err != nil {
+		return err
+	}
+	if state, err := service.Status(spec); err == nil && state == service.Running {
+		if err := service.Stop(spec); err != nil {
+			return cli.CouldNot(needsRights, "%w", err)
+		}
+		if err := a.guard(uninstalling, c.guardFlags); err != nil { // a till may have been quick
+			return errors.Join(err, service.Start(spec))
+		}
+	}
 	return serviceDo(a, service.Uninstall, "uninstalled; data and configuration stay")
 }
 
 // Run starts.
 func (serviceStartCmd) Run(a *app) error { return serviceDo(a, service.Start, "started") }
 
-// Run stops.
-func (serviceStopCmd) Run(a *app) error { return serviceDo(a, service.Stop, "stopped") }
+// Run stops, once the queue had time to empty.
+func (c serviceStopCmd) Run(a *app) error {
+	if err := a.guard(stopping, guardFlags{flushFlag: c.flushFlag}); err != nil {
+		return err
+	}
+	return serviceDo(a, service.Stop, "stopped")
+}
 
-// Run restarts.
-func (serviceRestartCmd) Run(a *app) error { return serviceDo(a, service.Restart, "restarted") }
+// Run restarts, once the queue had time to empty.
+func (c serviceRestartCmd) Run(a *app) error {
+	if err := a.guard(stopping, guardFlags{flushFlag: c.flushFlag}); err != nil {
+		return err
+	}
+	return serviceDo(a, service.Restart, "restarted")
+}
 
 // Run asks.
 func (c serviceStatusCmd) Run(a *app) error {
@@ -98,13 +129,15 @@ func (c serviceStatusCmd) Run(a *app) error {
 	return err
 }
 
+const needsRights = "this needs root, or an administrator, and a service manager"
+
 func serviceDo(a *app, f func(service.Spec) error, done string) error {
 	spec, err := hubService(a)
 	if err != nil {
 		return err
 	}
 	if err := f(spec); err != nil {
-		return cli.CouldNot("this needs root, or an administrator, and a service manager", "%w", err)
+		return cli.CouldNot(needsRights, "%w", err)
 	}
 	_, err = fmt.Fprintf(a.stdout, "%s %s\n", spec.Name, done)
 	return err

@@ -63,7 +63,7 @@ func listenAdmin(stateDir string) (net.Listener, error) {
 	if err := os.Remove(path); err != nil && !notExist(err) {
 		return nil, fmt.Errorf("listen for commands: %w", err)
 	}
-	l, err := net.Listen("unix", path)
+	l, err := listenSocket(path)
 	if err != nil {
 		return nil, fmt.Errorf("listen for commands: %w", err)
 	}

@@ -29,7 +29,7 @@ type Admin struct{ http *http.Client }
 // [ErrNotRunning].
 func DialAdmin(stateDir string) (*Admin, error) {
 	socket := AdminSocket(stateDir)
-	conn, err := net.DialTimeout("unix", socket, 2*time.Second)
+	conn, err := dialSocket(context.Background(), socket)
 	if err != nil {
 		if errors.Is(err, os.ErrPermission) {
 			return nil, fmt.Errorf("reach hub at %s: %w", socket, err)
@@ -37,13 +37,12 @@ func DialAdmin(stateDir string) (*Admin, error) {
 		return nil, fmt.Errorf("reach hub at %s: %w", socket, ErrNotRunning)
 	}
 	_ = conn.Close()
-	var d net.Dialer
 	return &Admin{&http.Client{
 		Timeout: 30 * time.Second,
 		Transport: &http.Transport{
 			DisableKeepAlives: true,
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return d.DialContext(ctx, "unix", socket)
+				return dialSocket(ctx, socket)
 			},
 		},
 	}}, nil

@@ -36,7 +36,7 @@ type osDisk string
 func (d osDisk) path(name string) string { return filepath.Join(string(d), name) }
 
 func (d osDisk) create(name string, size int64) (file, error) {
-	f, err := os.OpenFile(d.path(name), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := openNamed(d.path(name), os.O_RDWR|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func (d osDisk) create(name string, size int64) (file, error) {
 }
 
 func (d osDisk) open(name string) (file, error) {
-	f, err := os.OpenFile(d.path(name), os.O_RDWR, 0)
+	f, err := openNamed(d.path(name), os.O_RDWR)
 	if err != nil {
 		return nil, err
 	}

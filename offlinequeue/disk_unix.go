@@ -18,6 +18,9 @@ func freeSpace(dir string) (uint64, error) {
 	return uint64(st.Bavail) * uint64(st.Bsize), nil
 }
 
+// openNamed opens a file that may be renamed and removed while it is open.
+func openNamed(path string, flag int) (*os.File, error) { return os.OpenFile(path, flag, 0o600) }
+
 // syncDir makes the names in dir durable.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)

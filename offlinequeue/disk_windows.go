@@ -22,6 +22,30 @@ func freeSpace(dir string) (uint64, error) {
 	return free, nil
 }
 
+// openNamed opens a file that may be renamed and removed while it is open, as a
+// segment is when it begins. [os.OpenFile] does not share that right, and the
+// rename would be a sharing violation.
+func openNamed(path string, flag int) (*os.File, error) {
+	name, err := windows.UTF16PtrFromString(path)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	disposition := uint32(windows.OPEN_EXISTING)
+	switch {
+	case flag&os.O_CREATE != 0 && flag&os.O_TRUNC != 0:
+		disposition = windows.CREATE_ALWAYS
+	case flag&os.O_CREATE != 0:
+		disposition = windows.OPEN_ALWAYS
+	}
+	h, err := windows.CreateFile(name, windows.GENERIC_READ|windows.GENERIC_WRITE,
+		windows.FILE_SHARE_READ|windows.FILE_SHARE_WRITE|windows.FILE_SHARE_DELETE, nil,
+		disposition, windows.FILE_ATTRIBUTE_NORMAL, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(h), path), nil
+}
+
 // syncDir has nothing to do: NTFS journals names, and a directory cannot be
 // flushed by itself.
 func syncDir(string) error { return nil }

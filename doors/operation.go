@@ -31,6 +31,10 @@ func (k Kind) Money() bool {
 	return k == Capture || k == Cancel || k == Refund || k == OfflinePayment
 }
 
+// Personal reports whether the kind's data is about a person: of a receipt it is where
+// to send it, and what the card's issuer gave (money.md 5.2).
+func (k Kind) Personal() bool { return k == Receipt }
+
 // State says how far an operation has come. It moves down this list only,
 // except that a person may turn failed into succeeded.
 type State string

@@ -164,3 +164,20 @@ func (s *Server) PutInTheClear(t *testing.T, op string, data []byte) {
 		t.Fatal(err)
 	}
 }
+
+// BodyHash is the fingerprint that an operation is compared by.
+func (s *Server) BodyHash(t *testing.T, op string) (hash string) {
+	t.Helper()
+	if err := s.db.r.QueryRow(`SELECT body_hash FROM operations WHERE id = ?`, op).Scan(&hash); err != nil {
+		t.Fatal(err)
+	}
+	return hash
+}
+
+// EraseOnly erases personal fields whose time is over, and prunes nothing else.
+func (s *Server) EraseOnly(t *testing.T) {
+	t.Helper()
+	if err := s.erasePersonal(t.Context(), s.now()); err != nil {
+		t.Fatal(err)
+	}
+}

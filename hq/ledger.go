@@ -271,12 +271,15 @@ func (s *Server) record(t *tx, rec record, sub Submitted) error {
 	hash := doors.BodyHash(asked)
 	have, err := t.operation(rec.ID, sub.ID)
 	switch {
-	case err == nil && have.bodyHash != hash:
+	case err == nil && !asksForTheSame(have, asked, hash, sub.Erased):
 		return s.contest(t, rec, have)
 	case err == nil:
 		return t.recognise(rec, have)
 	case !errors.Is(err, sql.ErrNoRows):
 		return err
+	}
+	if sub.Erased && sub.Kind.Personal() {
+		hash = ""
 	}
 	o := operation{Operation: asked, store: rec.ID, epoch: rec.epoch, account: rec.Account, bodyHash: hash, recordedAt: t.now}
 	o.mentionedAt = t.now.Add(-time.Duration(min(max(0, sub.AgeMS), oldest)) * time.Millisecond)
@@ -299,7 +302,7 @@ func (s *Server) recordHere(t *tx, rec record, till, key string, asked doors.Ope
 	hash := doors.BodyHash(asked)
 	have, err := t.operation(rec.ID, asked.ID)
 	switch {
-	case err == nil && have.bodyHash != hash:
+	case err == nil && !asksForTheSame(have, asked, hash, false):
 		return have, doors.ErrKeyReused.With("the key belongs to operation %s, which asks for something else", asked.ID)
 	case err == nil || !isNoRows(err):
 		return have, err

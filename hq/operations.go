@@ -89,7 +89,7 @@ func (t *tx) insert(o operation) error {
 		settled = ms(t.now)
 	}
 	data := blob(o.Data)
-	if isPersonal(o.Operation) {
+	if o.Kind.Personal() && len(data) > 0 {
 		if err := t.keepPersonal(o.store, o.Operation, o.mentionedAt); err != nil {
 			return err
 		}

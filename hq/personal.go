@@ -73,18 +73,15 @@ func makePersonalKey(file string) error {
 	return nil
 }
 
-// errErased: the key of an operation's personal fields is destroyed, or not ours.
-var errErased = errors.New("personal fields are erased")
+// ErrErased says that the key of an operation's personal fields is destroyed, or not ours.
+var ErrErased = errors.New("personal fields are erased")
 
-// isPersonal says whether an operation's data is about a person: of a receipt it is
-// where to send it, and what the card's issuer gave.
-func isPersonal(o doors.Operation) bool { return o.Kind == doors.Receipt && len(o.Data) > 0 }
-
-// seal encrypts one text under a key of its own, which is kept locked beside it.
-// Both are bound to name.
-func (keys PersonalKeys) seal(name string, plain []byte) (locked, sealed []byte, err error) {
+// Seal encrypts an operation's personal fields under a key of their own, which it gives
+// locked. Both are bound to the operation.
+func (keys PersonalKeys) Seal(store, op string, plain []byte) (locked, sealed []byte, err error) {
+	name := personalName(store, op)
 	if len(keys) == 0 {
-		return nil, nil, errErased
+		return nil, nil, ErrErased
 	}
 	var own personalKey
 	_, _ = rand.Read(own[:]) // never errs since Go 1.24
@@ -95,8 +92,9 @@ func (keys PersonalKeys) seal(name string, plain []byte) (locked, sealed []byte,
 	return locked, sealed, err
 }
 
-// open is seal's other way, or errErased.
-func (keys PersonalKeys) open(name string, locked, sealed []byte) ([]byte, error) {
+// Open is Seal's other way, or ErrErased.
+func (keys PersonalKeys) Open(store, op string, locked, sealed []byte) ([]byte, error) {
+	name := personalName(store, op)
 	for _, k := range keys {
 		b, err := k.decrypt(name, locked)
 		if err != nil || len(b) != len(k) {
@@ -104,11 +102,11 @@ func (keys PersonalKeys) open(name string, locked, sealed []byte) ([]byte, error
 		}
 		plain, err := personalKey(b).decrypt(name, sealed)
 		if err != nil {
-			return nil, errErased
+			return nil, ErrErased
 		}
 		return plain, nil
 	}
-	return nil, errErased
+	return nil, ErrErased
 }
 
 func (k personalKey) aead() (cipher.AEAD, error) {
@@ -145,7 +143,7 @@ func (t *tx) keepPersonal(store string, o doors.Operation, at time.Time) error {
 	if len(t.d.personal) == 0 {
 		return nil
 	}
-	locked, sealed, err := t.d.personal.seal(personalName(store, o.ID), o.Data)
+	locked, sealed, err := t.d.personal.Seal(store, o.ID, o.Data)
 	if err != nil {
 		return fmt.Errorf("seal personal fields: %w", err)
 	}
@@ -165,19 +163,31 @@ func (d *database) personalOf(ctx context.Context, store, op string) (json.RawMe
 	if err != nil {
 		return nil, fmt.Errorf("read personal fields: %w", err)
 	}
-	plain, err := d.personal.open(personalName(store, op), locked, sealed)
-	if errors.Is(err, errErased) {
+	plain, err := d.personal.Open(store, op, locked, sealed)
+	if errors.Is(err, ErrErased) {
 		return nil, nil
 	}
 	return plain, err
 }
 
-// erasePersonal destroys the keys of personal fields that are kept no longer, and
-// seals those that an earlier version kept in the clear.
+// asksForTheSame reports whether an operation that is offered is the one that is
+// recorded. What is erased, here or where it is offered from, cannot be compared, and is
+// answered with its outcome: a fingerprint of personal fields would outlive them.
+func asksForTheSame(have operation, asked doors.Operation, hash string, erased bool) bool {
+	return have.bodyHash == hash ||
+		have.Kind == asked.Kind && have.Kind.Personal() && (erased || have.bodyHash == "")
+}
+
+// erasePersonal destroys the keys of personal fields that are kept no longer, with
+// what else could tell them, and seals those that an earlier version kept in the clear.
 func (s *Server) erasePersonal(ctx context.Context, now time.Time) error {
 	before := ms(now.AddDate(0, -keepMonths, 0))
 	if err := s.inBatches(ctx, func(t *tx) (bool, error) {
-		n, err := t.delete(`DELETE FROM personal WHERE (store, op) IN (SELECT store, op FROM personal WHERE at < ?1 ORDER BY at LIMIT ?2)`, before, upkeepBatch)
+		const over = `(SELECT store, op FROM personal WHERE at < ?1 ORDER BY at, store, op LIMIT ?2)`
+		if _, err := t.Exec(`UPDATE operations SET body_hash = '' WHERE (store, id) IN `+over, before, upkeepBatch); err != nil {
+			return false, err
+		}
+		n, err := t.delete(`DELETE FROM personal WHERE (store, op) IN `+over, before, upkeepBatch)
 		if err != nil {
 			return false, err
 		}
@@ -191,12 +201,13 @@ func (s *Server) erasePersonal(ctx context.Context, now time.Time) error {
 			return false, err
 		}
 		for _, o := range list {
-			if ms(o.mentionedAt) >= before {
-				if err := t.keepPersonal(o.store, o.Operation, o.mentionedAt); err != nil {
-					return false, err
-				}
+			hash := o.bodyHash
+			if ms(o.mentionedAt) < before {
+				hash = ""
+			} else if err := t.keepPersonal(o.store, o.Operation, o.mentionedAt); err != nil {
+				return false, err
 			}
-			if _, err := t.Exec(`UPDATE operations SET data = NULL WHERE seq = ?`, o.seq); err != nil {
+			if _, err := t.Exec(`UPDATE operations SET data = NULL, body_hash = ? WHERE seq = ?`, hash, o.seq); err != nil {
 				return false, err
 			}
 		}

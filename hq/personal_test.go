@@ -128,6 +128,9 @@ func TestMoney_5_2_PersonalFieldsAreErasedAfterThirteenMonths(t *testing.T) {
 	if got := s.receiptShown("op_2"); !strings.Contains(got, customer) {
 		t.Errorf("a young one: %s", got)
 	}
+	if s.server.BodyHash(t, "op_1") != "" || s.server.BodyHash(t, "op_2") == "" {
+		t.Error("a fingerprint outlives what it is of, or went before it")
+	}
 	s.shift.Add(int64(400 * 24 * time.Hour))
 	if err := s.server.Upkeep(t.Context()); err != nil {
 		t.Fatal(err)
@@ -135,6 +138,45 @@ func TestMoney_5_2_PersonalFieldsAreErasedAfterThirteenMonths(t *testing.T) {
 	if n := len(s.server.PersonalRows(t)); n != 0 {
 		t.Errorf("%d rows are left", n)
 	}
+}
+
+// An erased operation is not compared: offered again, here or as erased at the hub, it is
+// the one of its id. One of another kind is not.
+func TestMoney_5_2_AnErasedOperationOfferedAgainIsNotCompared(t *testing.T) {
+	s := newShop(t, func(o *hq.Options) { o.PersonalKeys = personalKeys(t, keyA) })
+	pi := s.captured("op_0", "1000", 1000)
+	s.submit(aReceipt("op_1", pi))
+	s.ended("op_1")
+	erasedThere := aReceipt("op_1", pi)
+	erasedThere.Data, erasedThere.Erased = nil, true
+	s.submit(erasedThere)
+	s.nothingFound("idempotency_key_reused")
+	if got := s.receiptShown("op_1"); !strings.Contains(got, customer) {
+		t.Errorf("erased at the hub it is gone here: %q", got)
+	}
+	s.shift.Add(int64(400 * 24 * time.Hour))
+	s.server.EraseOnly(t)
+	again := aReceipt("op_1", pi)
+	again.AgeMS = (400 * 24 * time.Hour).Milliseconds()
+	s.submit(again)
+	s.nothingFound("idempotency_key_reused")
+	if got := s.receiptShown("op_1"); got != "" {
+		t.Errorf("it came back: %s", got)
+	}
+	// Headquarters that never had it keeps it without them, and takes the whole one for the same.
+	never := aReceipt("op_2", pi)
+	never.Data, never.Erased = nil, true
+	s.submit(never)
+	if it := s.ended("op_2"); it.State != doors.Succeeded {
+		t.Errorf("%+v", it)
+	}
+	s.submit(aReceipt("op_2", pi))
+	s.nothingFound("idempotency_key_reused")
+	// Money is compared, whatever is said of erasing.
+	refund := op(doors.Refund, "op_0", pi, 1)
+	refund.Erased = true
+	s.submit(refund)
+	s.finding("idempotency_key_reused", "op_0")
 }
 
 // Without a key nothing personal is kept, and the rest is as ever.

@@ -108,6 +108,9 @@ type Submitted struct {
 	Mode      doors.Mode      `json:"mode"`
 	CreatedAt time.Time       `json:"created_at"`
 	AgeMS     int64           `json:"age_ms"`
+	// Erased says that the hub has destroyed the key of Data, which is absent: what is
+	// offered is not compared with what is recorded.
+	Erased bool `json:"erased,omitempty"`
 	// Set when an operation that has its outcome is offered again to a
 	// headquarters that forgot it.
 	Settled *Item `json:"settled,omitempty"`

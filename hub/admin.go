@@ -190,7 +190,7 @@ func (h *Hub) adminHandler(s *servers) http.Handler {
 		return operationList{ops}, err
 	})
 	route("GET /queue/{id}", func(r *http.Request) (any, error) { return h.Operation(r.Context(), admin, r.PathValue("id")) })
-	route("GET /export", func(*http.Request) (any, error) { return export(h.queue, h.cfg.Store, h.now()) })
+	route("GET /export", func(*http.Request) (any, error) { return export(h.queue, h.personal, h.cfg.Store, h.now()) })
 	route("POST /import", h.takeIn)
 	route("GET /verification", func(r *http.Request) (any, error) { return h.verify(r.Context()) })
 	route("POST /queue/{id}/retry", func(r *http.Request) (any, error) { return h.deed(r, h.queue.Retry) })

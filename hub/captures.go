@@ -43,7 +43,7 @@ func (h *Hub) Put(ctx context.Context, t doors.Till, key string, op doors.Operat
 			}
 		}
 	}
-	stored, err := h.queue.Put(ctx, toQueue(op, h.now()))
+	stored, err := h.personal.put(ctx, h.queue, toQueue(op, h.now()))
 	if err != nil {
 		refusal := notStored(op.ID, err)
 		switch {
@@ -57,7 +57,7 @@ func (h *Hub) Put(ctx context.Context, t doors.Till, key string, op doors.Operat
 	if offlineRecord(stored) {
 		h.tellLimits()
 	}
-	return fromQueue(stored), nil
+	return h.personal.show(stored), nil
 }
 
 // notStored gives a failure of the queue to store an operation in the words of the doors.
@@ -82,7 +82,7 @@ func (h *Hub) Await(ctx context.Context, t doors.Till, id string) (doors.Operati
 	if err != nil {
 		return doors.Operation{}, doors.ErrInternal.With("await operation: %v", err)
 	}
-	return fromQueue(op), nil
+	return h.personal.show(op), nil
 }
 
 // Operation implements [doors.Backend].
@@ -94,7 +94,7 @@ func (h *Hub) Operation(_ context.Context, t doors.Till, id string) (doors.Opera
 	case err != nil:
 		return doors.Operation{}, doors.ErrInternal.With("read operation: %v", err)
 	}
-	return fromQueue(op), nil
+	return h.personal.show(op), nil
 }
 
 // Operations implements [doors.Backend]. The hub's own heartbeats are no till's
@@ -113,7 +113,7 @@ func (h *Hub) Operations(ctx context.Context, t doors.Till, state doors.State, l
 			break
 		}
 		if op.Till != hubTill && seesOperation(t, op) {
-			out = append(out, fromQueue(op))
+			out = append(out, h.personal.show(op))
 		}
 	}
 	return out, nil
@@ -128,8 +128,10 @@ func ReadQueue(c Config) iter.Seq2[doors.Operation, error] {
 			yield(doors.Operation{}, fmt.Errorf("read queue: %w", err))
 			return
 		}
+		p := readPersonal(c)
+		defer func() { _ = p.close() }() // it was read alone
 		for op, err := range offlinequeue.Read(queueDir(c.StateDir), keys...) {
-			if op.Till != hubTill && !yield(fromQueue(op), err) {
+			if op.Till != hubTill && !yield(p.show(op), err) {
 				return
 			}
 		}
@@ -193,13 +195,14 @@ func (h *Hub) operationChanged(q offlinequeue.Op) {
 	if len(q.Reversal) > 0 {
 		kind = eventReversed
 	}
-	h.events.publish(doors.Event{Type: kind, Till: q.Till, Data: fromQueue(q)}, false)
+	h.events.publish(doors.Event{Type: kind, Till: q.Till, Data: h.personal.show(q)}, false)
 }
 
 // sender offers the queue's batches to headquarters.
 type sender struct {
-	hq  HQ
-	now func() time.Time
+	hq       HQ
+	now      func() time.Time
+	personal *personal
 }
 
 // Send implements [offlinequeue.Sender].
@@ -211,7 +214,7 @@ func (s sender) Send(ctx context.Context, b offlinequeue.Batch) (offlinequeue.Re
 	}
 	sub := hq.Submission{Epoch: b.Epoch, Head: b.Head, Operations: make([]hq.Submitted, 0, len(b.Ops))}
 	for _, q := range b.Ops {
-		sub.Operations = append(sub.Operations, submitted(q, s.now()))
+		sub.Operations = append(sub.Operations, s.personal.submitted(q, s.now()))
 	}
 	r, err := s.hq.Submit(ctx, sub)
 	if err != nil {

@@ -41,7 +41,7 @@ func TestHeadquartersIsToldAgesNotTimes(t *testing.T) {
 	var got hq.Submission
 	f := &submitHQ{fakeHQ: newFakeHQ(), got: &got}
 	now := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
-	s := sender{f, func() time.Time { return now }}
+	s := sender{f, func() time.Time { return now }, nil}
 	_, err := s.Send(t.Context(), offlinequeue.Batch{Epoch: "e", Head: "h", Ops: []offlinequeue.Op{
 		{ID: "a", Number: 7, Created: now.Add(-time.Hour)},
 		{ID: "b", Number: 8, Created: now.Add(time.Hour)}, // the clock was set back since

@@ -28,6 +28,7 @@ type Config struct {
 	API      APIConfig
 	Checks   ChecksConfig
 	Queue    QueueConfig
+	Personal PersonalConfig
 	// OpeningHours is data about the store ("mon-sat 08:00-22:00"; the end may
 	// pass midnight). Nothing is switched by it.
 	OpeningHours []string
@@ -98,6 +99,11 @@ type QueueConfig struct {
 	RetentionBytes int64
 }
 
+// PersonalConfig says what locks the keys of personal fields, which are kept beside it.
+type PersonalConfig struct {
+	KeyFile string // "": personal.key in a directory beside the state directory, made when it is missing
+}
+
 // LogConfig is where slog begins and how it writes.
 type LogConfig struct {
 	Level  string // debug, info, warn, error
@@ -165,8 +171,10 @@ func (c Config) check() (key string, err error) {
 		return "hq.stripe", errors.New("only for hq.embedded; elsewhere headquarters alone holds Stripe keys")
 	case c.Queue.Mirror != "" && !filepath.IsAbs(c.Queue.Mirror) && !strings.HasPrefix(c.Queue.Mirror, "/"):
 		return "queue.mirror", fmt.Errorf("%q: want an absolute path, such as that of a mounted disk", c.Queue.Mirror)
-	case c.Queue.KeyFile != "" && c.checkKeyFile() != nil:
-		return "queue.key_file", c.checkKeyFile()
+	case c.checkKeyFile(c.Queue.KeyFile) != nil:
+		return "queue.key_file", c.checkKeyFile(c.Queue.KeyFile)
+	case c.checkKeyFile(c.Personal.KeyFile) != nil:
+		return "personal.key_file", c.checkKeyFile(c.Personal.KeyFile)
 	case c.DNS.Listen != "" && c.TLS.Name == "":
 		return "dns.listen", errors.New("tls.name is missing; the hub answers for that name alone")
 	case c.TLS.CertFile != "" && c.TLS.KeyFile == "":

@@ -103,6 +103,7 @@ func TestWholeFileIsRead(t *testing.T) {
 			Readers: []string{"192.168.7.31"}, Endpoints: []string{"erp.example.com", "erp.example.com:8443"}, IPRangesFile: "/r",
 		},
 		Queue:        QueueConfig{MaxBytes: 512 << 20, Mirror: "/mnt/stick", KeyFile: "/etc/q.key", RetentionBytes: 64 << 20},
+		Personal:     PersonalConfig{KeyFile: "/etc/p.key"},
 		OpeningHours: []string{"mon-fri 08:00-20:00", "sat 18:00-02:00"},
 		Log:          LogConfig{Level: "debug", Format: "json"},
 	}

@@ -58,6 +58,8 @@ var keys = yamlfile.Keys[Config]{
 	"queue.key_file":        yamlfile.Path(func(c *Config) *string { return &c.Queue.KeyFile }),
 	"queue.retention_bytes": yamlfile.Bytes(func(c *Config) *int64 { return &c.Queue.RetentionBytes }, 1<<20, 1<<40),
 
+	"personal.key_file": yamlfile.Path(func(c *Config) *string { return &c.Personal.KeyFile }),
+
 	"opening_hours": yamlfile.List(func(c *Config) *[]string { return &c.OpeningHours }, hq.CheckHours),
 
 	"offline.limits": yamlfile.List(func(c *Config) *[]string { return &c.OfflineLimits }, checkOfflineLimit),

@@ -60,6 +60,7 @@ type Hub struct {
 	limits    limits
 	tokenAt   atomic.Int64 // when a till last had a token; 0: never
 	queue     *offlinequeue.Queue
+	personal  *personal
 	link      *link
 	hq        HQ // watched
 	events    *ring
@@ -191,11 +192,14 @@ func (h *Hub) open() error {
 	if err != nil {
 		return err
 	}
+	if h.personal, err = openPersonal(h.cfg, h.parts.Fault); err != nil {
+		return errors.Join(err, h.queue.Close())
+	}
 	// Only the owner of the queue counts events, so that a second hub on the
 	// directory is refused before it writes anything.
 	base, err := nextBase(h.cfg.StateDir, h.now())
 	if err != nil {
-		return errors.Join(err, h.queue.Close())
+		return errors.Join(err, h.queue.Close(), h.personal.close())
 	}
 	h.events.begin(base)
 	return nil
@@ -233,7 +237,7 @@ func (h *Hub) Run(ctx context.Context, ready func(Addr)) error {
 	defer stopWork()
 	tasks, work := errgroup.WithContext(work)
 	srv.serve(tasks)
-	tasks.Go(func() error { return h.queue.Run(work, sender{h.hq, h.now}) })
+	tasks.Go(func() error { return h.queue.Run(work, sender{h.hq, h.now, h.personal}) })
 	tasks.Go(func() error { return h.feed(work) })
 	tasks.Go(func() error { return h.fleet.run(work) })
 	tasks.Go(func() error { return h.monitor.run(work) })
@@ -244,6 +248,7 @@ func (h *Hub) Run(ctx context.Context, ready func(Addr)) error {
 	tasks.Go(func() error { return srv.keepCertificate(work) })
 	tasks.Go(func() error { return srv.serveName(work) })
 	tasks.Go(func() error { return h.save(work) })
+	tasks.Go(func() error { return h.erasePersonal(work) })
 	announced, stopAnnounce := context.WithCancel(work)
 	defer stopAnnounce()
 	if h.cfg.MDNS {
@@ -281,7 +286,7 @@ func (h *Hub) Run(ctx context.Context, ready func(Addr)) error {
 func (h *Hub) Close() (err error) {
 	h.closeOnce.Do(func() {
 		h.events.close()
-		err = errors.Join(h.queue.Close(), h.tills.flush(), h.marks.flush())
+		err = errors.Join(h.queue.Close(), h.personal.close(), h.tills.flush(), h.marks.flush())
 	})
 	return err
 }

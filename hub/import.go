@@ -50,7 +50,7 @@ const (
 // takeIn puts the operations of an export into a queue, in their order, as if this hub
 // had promised them. It has the same names for them as the hub they came from, so one
 // that both deliver is done once. What is cut off may be repeated.
-func takeIn(ctx context.Context, q *offlinequeue.Queue, store string, e hq.Export, now time.Time) (n Imported, err error) {
+func takeIn(ctx context.Context, q *offlinequeue.Queue, p *personal, store string, e hq.Export, now time.Time) (n Imported, err error) {
 	n = Imported{Store: store, Refused: []RefusedImport{}}
 	switch {
 	case e.Schema != 1:
@@ -61,7 +61,7 @@ func takeIn(ctx context.Context, q *offlinequeue.Queue, store string, e hq.Expor
 	for _, sub := range e.Operations {
 		op, err := imported(sub, e.At, now)
 		if err == nil {
-			err = takeInOne(ctx, q, op, &n)
+			err = takeInOne(ctx, q, p, op, &n)
 		}
 		var refusal *doors.Error
 		switch {
@@ -74,13 +74,13 @@ func takeIn(ctx context.Context, q *offlinequeue.Queue, store string, e hq.Expor
 	return n, nil
 }
 
-func takeInOne(ctx context.Context, q *offlinequeue.Queue, op offlinequeue.Op, n *Imported) error {
+func takeInOne(ctx context.Context, q *offlinequeue.Queue, p *personal, op offlinequeue.Op, n *Imported) error {
 	_, err := q.Get(op.ID)
 	fresh := errors.Is(err, offlinequeue.ErrNotFound)
 	if err != nil && !fresh {
 		return fmt.Errorf("import: %w", err)
 	}
-	if _, err := q.Put(ctx, op); err != nil {
+	if _, err := p.put(ctx, q, op); err != nil {
 		return notStored(op.ID, err)
 	}
 	if fresh {
@@ -126,7 +126,7 @@ func (h *Hub) takeIn(r *http.Request) (any, error) {
 	if err := json.NewDecoder(io.LimitReader(r.Body, importMost)).Decode(&e); err != nil {
 		return nil, doors.ErrInvalidField.With("read export: %v", err)
 	}
-	n, err := takeIn(r.Context(), h.queue, h.cfg.Store, e, h.now())
+	n, err := takeIn(r.Context(), h.queue, h.personal, h.cfg.Store, e, h.now())
 	h.log.Info("operations imported", "new", n.New, "known", n.Known, "refused", len(n.Refused), "err", err)
 	return n, err
 }
@@ -144,8 +144,12 @@ func ImportStored(ctx context.Context, c Config, e hq.Export) (n Imported, err e
 		mine = c.StateDir
 	}
 	err = withQueueIn(c, mine, func(q *offlinequeue.Queue) error {
-		n, err = inSteps(e, func(part hq.Export) (Imported, error) { return takeIn(ctx, q, c.Store, part, time.Now()) })
-		return err
+		p, err := openPersonal(c, nil)
+		if err != nil {
+			return err
+		}
+		n, err = inSteps(e, func(part hq.Export) (Imported, error) { return takeIn(ctx, q, p, c.Store, part, time.Now()) })
+		return errors.Join(err, p.close())
 	})
 	return n, err
 }

@@ -84,7 +84,7 @@ func TestAnImportThatIsCutOffMayBeRepeated(t *testing.T) {
 		}
 	}()
 	take := func() (Imported, error) {
-		return inSteps(e, func(part hq.Export) (Imported, error) { return takeIn(t.Context(), q, "0412", part, time.Now()) })
+		return inSteps(e, func(part hq.Export) (Imported, error) { return takeIn(t.Context(), q, nil, "0412", part, time.Now()) })
 	}
 	n, err := take()
 	if !errors.Is(err, doors.ErrInternal) || n.New != importStep {

@@ -37,10 +37,10 @@ func (c Config) CheckQueueKey() error {
 
 // checkKeyFile refuses a key that lies with what it locks: whoever takes the disk away
 // has both.
-func (c Config) checkKeyFile() error {
+func (c Config) checkKeyFile(file string) error {
 	for _, with := range []struct{ key, dir string }{{"state_dir", c.StateDir}, {"queue.mirror", c.Queue.Mirror}} {
-		if with.dir != "" && within(c.Queue.KeyFile, with.dir) {
-			return fmt.Errorf("%q: it lies in %s, so that whoever takes that away has the key too; keep it elsewhere", c.Queue.KeyFile, with.key)
+		if file != "" && with.dir != "" && within(file, with.dir) {
+			return fmt.Errorf("%q: it lies in %s, so that whoever takes that away has the key too; keep it elsewhere", file, with.key)
 		}
 	}
 	return nil

@@ -32,7 +32,7 @@ func TestUnitsHaveWhatTheProgramsRelyOn(t *testing.T) {
 			"RestartPreventExitStatus": "2", // the exit code for a wrong configuration
 			"WatchdogSec":              "60",
 			"DynamicUser":              "yes",
-			"StateDirectory":           map[string]string{"hub": "storehub", "hq": "storehub-hq"}[name],
+			"StateDirectory":           map[string]string{"hub": "storehub storehub-keys", "hq": "storehub-hq"}[name],
 			"UMask":                    "0077",
 			"ProtectSystem":            "strict",
 			"NoNewPrivileges":          "yes",

@@ -66,6 +66,7 @@ func (*configCheckCmd) Run(a *app) error {
 		{"hq.stripe.test.api_key_file", cfg.HQ.Stripe.TestAPIKeyFile, true},
 		{"hq.stripe.test.webhook_secret_file", cfg.HQ.Stripe.TestWebhookFile, true},
 		{"queue.key_file", cfg.Queue.KeyFile, true},
+		{"personal.key_file", cfg.Personal.KeyFile, true},
 		{"tls.cert_file", cfg.TLS.CertFile, false},
 		{"tls.key_file", cfg.TLS.KeyFile, true},
 		{"checks.ip_ranges_file", cfg.Checks.IPRangesFile, false},
@@ -79,6 +80,9 @@ func (*configCheckCmd) Run(a *app) error {
 	}
 	if err := cfg.CheckQueueKey(); err != nil {
 		return cli.Usage(keyFileHint, "%s: %w", file, err)
+	}
+	if err := cfg.CheckPersonalKey(); err != nil {
+		return cli.Usage("", "%s: personal.key_file: %w", file, err)
 	}
 	_, err = fmt.Fprintf(a.stdout, "%s is right: store %s, listening on %s\n", file, cfg.Store, cfg.Listen)
 	return err

@@ -27,6 +27,7 @@ PATH := $(PATH):/usr/sbin:/sbin
 APT := gcc:gcc ip:iproute2 unshare:util-linux nft:nftables dnsmasq:dnsmasq-base systemd-analyze:systemd \
        busybox:busybox-static ethtool:ethtool strace:strace mkfs.ext4:e2fsprogs mount:mount pg_ctlcluster:postgresql pdftotext:poppler-utils promtool:prometheus \
        dbus-daemon:dbus-daemon avahi-daemon:avahi-daemon avahi-browse:avahi-utils \
+       node:nodejs npm:npm chromium:chromium \
        prometheus-blackbox-exporter:prometheus-blackbox-exporter dig:bind9-dnsutils curl:curl ping:iputils-ping
 
 .PHONY: help
@@ -38,7 +39,7 @@ run: ## the whole system on this machine: sandbox, headquarters, hub, three read
 	go run ./cmd/hub try
 
 .PHONY: test
-test: apt check race platforms ## everything CI runs: checks, all tests with the race detector, builds for every platform
+test: apt check race platforms js ## everything CI runs: checks, all tests with the race detector, builds for every platform, the tills' client
 	@echo "make test: all passed"
 
 .PHONY: check
@@ -158,6 +159,20 @@ platforms: ## build hub and hq for every platform, stripped, into dist/, and say
 	    printf '%-28s %6.1f MiB\n' $$out $$(stat -c %s $$out | awk '{print $$1/1048576}')
 	  done
 	done
+
+.PHONY: js
+js: apt ## the tills' TypeScript client: types, that dist is what src builds, its tests, and a till in Chromium
+	@mkdir -p dist
+	hub=$(CURDIR)/dist/hub-$$(go env GOOS)-$$(go env GOARCH)
+	go build -trimpath -ldflags '$(LDFLAGS)' -o $$hub ./cmd/hub
+	cd packaging/js
+	npm ci --ignore-scripts --silent
+	fresh=$$(mktemp -d)
+	trap 'rm -rf "$$fresh"' EXIT
+	npx tsc --outDir $$fresh
+	diff -r $$fresh dist || { echo "js: dist is old; run npm run build in packaging/js"; exit 1; }
+	npm test --silent
+	HUB=$$hub npm run test:browser --silent
 
 .PHONY: dist
 dist: platforms $(NFPM) ## platforms, the Debian package, and checksums, into dist/

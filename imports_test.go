@@ -54,12 +54,13 @@ var rooms = map[string][]string{
 	"internal/sandbox":            {},
 	"internal/sandbox/stripemock": {},
 	"internal/pgcluster":          {"internal/freeport"},
-	"internal/try":                {"doors", "hq", "hq/stripeapi", "hub", "internal/freeport", "internal/sandbox"},
+	"internal/try":                {"doors", "hq", "hq/stripeapi", "hub", "internal/freeport", "internal/sandbox", "packaging/js"},
 	"internal/lab":                {"diagnostics", "internal/sandbox", "netcheck", "readers"},
 	"internal/storesim":           {"doors", "hq", "hub", "internal/sandbox", "internal/try"},
 
 	"bench/proc": {}, // what the benchmarks ask of /proc; they are modules of their own
 
+	"packaging/js":         {}, // the tills' TypeScript client, embedded for the demo till
 	"packaging/monitoring": {}, // files for Prometheus and Grafana; its tests alone are Go
 }
 

@@ -89,6 +89,7 @@ func (c *tryCmd) announce(w io.Writer, s *try.System) error {
 
   console   %s
   pos_url   %s
+  till      %s/_try/till/
 
 Three things to try:
 
@@ -98,6 +99,6 @@ Three things to try:
      curl -X POST %s/_try/internet/cut      (and mend it: …/_try/internet/mend)
 
 Ctrl-C ends it.
-`, s.ConsoleURL, s.POSURL, "$pos_url", s.ConfigFile, s.StripeURL)
+`, s.ConsoleURL, s.POSURL, s.StripeURL, "$pos_url", s.ConfigFile, s.StripeURL)
 	return err
 }

@@ -9,6 +9,8 @@ import (
 //
 //	POST /_try/internet/cut|silence|mend   the line between the hub and headquarters
 //	POST /_try/stripe/cut|silence|mend     the line between headquarters and Stripe
+//	POST /_try/hub/cut|mend                the hub's power
+//	GET  /_try/till/                       a till in a page, see till.go
 //	GET  /_try/                            what can be done, and how the lines are
 func (s *System) hands() http.Handler {
 	mux := http.NewServeMux()
@@ -16,6 +18,10 @@ func (s *System) hands() http.Handler {
 	mux.HandleFunc("POST /_try/{line}/{deed}", func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Origin") != "" { // a hand, not a web page
 			http.Error(w, "not for web pages", http.StatusForbidden)
+			return
+		}
+		if r.PathValue("line") == "hub" {
+			s.power(w, r)
 			return
 		}
 		line, ok := lines[r.PathValue("line")]
@@ -41,7 +47,33 @@ func (s *System) hands() http.Handler {
 		for _, name := range []string{"internet", "stripe"} {
 			fmt.Fprintf(w, "%s line whole: %t\n", name, lines[name].Whole())
 		}
-		fmt.Fprint(w, "POST /_try/internet/cut, /silence or /mend; the same for /_try/stripe/\n")
+		fmt.Fprint(w, "POST /_try/internet/cut, /silence or /mend; the same for /_try/stripe/\n"+
+			"POST /_try/hub/cut or /mend: the hub's power\nGET  /_try/till/: a till in a page\n")
 	})
 	return mux
+}
+
+// power takes the hub's power away, or gives it back.
+func (s *System) power(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	on := s.hub != nil
+	s.mu.Unlock()
+	var err error
+	switch deed := r.PathValue("deed"); {
+	case deed == "cut" && on:
+		err = s.PowerCut()
+	case deed == "mend" && !on:
+		err = s.BootHub(r.Context())
+	case deed == "cut" || deed == "mend":
+		http.Error(w, "so it is already", http.StatusConflict)
+		return
+	default:
+		http.NotFound(w, r)
+		return
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	fmt.Fprintf(w, "the hub's power: %s done\n", r.PathValue("deed"))
 }

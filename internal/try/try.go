@@ -170,6 +170,7 @@ func (s *System) startSandbox() error {
 	mux := http.NewServeMux()
 	mux.Handle("/", s.Sandbox.Handler())
 	mux.Handle("/_try/", s.hands())
+	mux.Handle("/_try/till/", s.till())
 	s.sandboxServer = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	s.sandboxDone = make(chan struct{})
 	go func() {
@@ -200,6 +201,7 @@ func (s *System) BootHQ() error {
 		Version:       s.o.Version,
 		Now:           s.Sandbox.Now, // headquarters lives on the sandbox's clock
 		ReadBudget:    1 << 40,       // a sandbox rations nothing
+		Origins:       []string{s.StripeURL},
 	})
 	if err != nil {
 		return fmt.Errorf("open headquarters: %w", err)
@@ -293,10 +295,10 @@ hq:
   credential_file: %q
 mdns: "off"
 api:
-  origins: ["http://localhost:3000"]
+  origins: ["http://localhost:3000", %q]
 checks:
   every: "off"
-`, store, s.hubDir(), listen, "http://"+s.Internet.Addr(), s.credential())
+`, store, s.hubDir(), listen, "http://"+s.Internet.Addr(), s.credential(), s.StripeURL)
 	return writeSecret(s.ConfigFile, []byte(text))
 }
 

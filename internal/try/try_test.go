@@ -108,6 +108,11 @@ func TestHandsCutAndMendTheLines(t *testing.T) {
 			t.Errorf("after %s: connection_token answered %d, want %d", step.deed, got, step.token)
 		}
 	}
+	for deed, want := range map[string]int{"hub/mend": http.StatusConflict, "hub/bite": http.StatusNotFound} {
+		if got := ask(t, http.MethodPost, s.StripeURL+"/_try/"+deed, nil); got != want {
+			t.Errorf("%s with the hub up answered %d, want %d", deed, got, want)
+		}
+	}
 	if got := ask(t, http.MethodPost, s.StripeURL+"/_try/internet/bite", nil); got != http.StatusNotFound {
 		t.Errorf("an unknown deed answered %d, want 404", got)
 	}

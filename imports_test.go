@@ -72,7 +72,7 @@ var testsMay = map[string][]string{
 	"hq/stripeapi":         {"internal/sandbox", "internal/sandbox/stripemock"},
 	"hq/conformance":       {"hq/stripeapi", "internal/sandbox"},
 	"internal/sandbox":     {"internal/sandbox/stripemock"},
-	"internal/storesim":    {"diagnostics", "internal/rehearsal", "internal/sandbox/stripemock", "offlinequeue"},
+	"internal/storesim":    {"diagnostics", "internal/rehearsal", "internal/sandbox/stripemock", "netcheck", "offlinequeue"},
 	"internal/try":         {"internal/sandbox/stripemock"},
 	"hub":                  {"internal/mdns"},
 	"packaging/monitoring": {"internal/freeport", "internal/sandbox", "internal/storesim"},

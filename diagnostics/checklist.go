@@ -3,11 +3,8 @@ package diagnostics
 import (
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
-	"storehub/netcheck"
 	"storehub/readers"
 )
 
@@ -30,15 +27,21 @@ type Item struct {
 	Number   int       `json:"number"`
 	ID       string    `json:"id"`
 	Title    string    `json:"title"`
+	Owner    string    `json:"owner"`  // whose it is to be done
+	Tested   string    `json:"tested"` // what was looked at
 	State    ItemState `json:"state"`
 	Evidence []string  `json:"evidence"`
 	Remedy   []string  `json:"remedy"`
+	LastPass time.Time `json:"last_pass,omitzero"` // when it was last seen to pass or was signed off
+	NextDue  time.Time `json:"next_due,omitzero"`  // when what holds now will no longer do
 }
 
 // TokenTest is what the road of a connection token answered when it was tried.
 type TokenTest struct {
 	At             time.Time
-	Distinct       bool   // two requests gave two secrets
+	Distinct       bool // two requests gave two secrets
+	Served         int  // so much of what the hub serves was looked through
+	Leaks          []string
 	RefusesNobody  bool   // a request without a credential was let through
 	LocationScoped bool   // the token is for the store's Location alone
 	Error          string // why there was no token; "" when there was one
@@ -78,15 +81,25 @@ type ChecklistInput struct {
 	Report      *Report          // the last diagnosis
 	Readers     []readers.Reader // nil: the list was never had
 	Location    string           // tml_… that headquarters names for this store
+	Strangers   []string         // readers that tills use and that are not at the Location, as sentences
 	Token       *TokenTest
 	KeyWarnings []string // embedded headquarters: what is not well with its key
+	HQ          *HQFacts // nil: headquarters did not say, HQSilent why
+	HQSilent    string
 	LastCapture time.Time
-	LastReceipt time.Time
-	LastEvent   time.Time // the last event of Stripe that headquarters took in
-	Reconciled  time.Time // the last reconciliation that ended
+	LastReceipt time.Time // receipt fields were last given out
+	LastCopy    time.Time // a copy of a receipt was last kept at headquarters
+	LastEvent   time.Time // the last event of Stripe that came here
+	ListSeen    time.Time // a till last had the list of readers
+	Registered  time.Time // a reader was last registered from here
 	MinSoftware string    // oldest reader software that is still good; "": 2.42
+	Window      string    // when readers restart and update, in the shop's time
+	WindowOpen  readers.Tri
+	Offline     string   // offline mode in the Location's configuration: on, off; "": not known
+	Limits      []string // what the shop lets tills take offline: "eur 50000"
 	Rehearsals  map[string]Trial
 	SignOffs    map[string]SignOff
+	LastPass    map[string]time.Time // by item, as remembered
 }
 
 const (
@@ -96,54 +109,72 @@ const (
 	minSoftware = "2.42"
 )
 
+// whose it is to see to an item.
+const (
+	ownHeadquarters = "headquarters"
+	ownShop         = "shop"
+	ownNetwork      = "network"
+	ownApp          = "app"
+)
+
+// theItem is an item with how it is judged.
+type theItem struct {
+	id, title, owner, tested string
+	judge                    func(ChecklistInput, *Item)
+}
+
+var theItems = []theItem{
+	{"connection_token", "Connection tokens come from a guarded endpoint", ownApp,
+		"three doors without a credential, two tokens with one, their Location, keys in what the hub serves", judgeToken},
+	{"network", "The network meets the requirements", ownNetwork, "every probe of hub diagnose", judgeNetwork},
+	{"end_to_end", "Payments were tried from end to end", ownShop, "the rehearsal: accepted, declined, interrupted, refunded", judgeRehearsal},
+	{"capture", "Payments are captured", ownApp, "captures, authorisations without one, deadlines", judgeCapture},
+	{"errors", "Errors and declines are handled", ownApp, "the rehearsal: each way to decline, the same payment resumed", judgeRehearsal},
+	{"receipts", "Receipts hold what the law asks", ownApp, "the fields of a chip card's receipt, the copy that is kept", judgeReceipts},
+	{"reconcile", "Payments are reconciled", ownHeadquarters, "the last comparison of a day with Stripe, what it left open", judgeReconcile},
+	{"webhooks", "Events arrive", ownHeadquarters, "the endpoint at Stripe and what it sends, deliveries, a signed event of our own", judgeWebhooks},
+	{"reader_updates", "Readers update themselves", ownShop, "each reader's software, the update window beside the opening hours", judgeUpdates},
+	{"registration", "Readers can be registered in the shop", ownShop, "readers at the Location, a registration from here, a wrong code's refusal", judgeRegistration},
+	{"locations", "Readers belong to the store's Location", ownHeadquarters, "the Location at Stripe, its readers, those that tills use", judgeLocations},
+	{"discovery", "Staff can choose the right reader", ownApp, "labels and serial numbers, whether a till had the list", judgeDiscovery},
+	{"sdk", "Tills use a supported SDK", ownApp, "SDK versions as tills report them, beside Stripe's support table", judgeSDK},
+	{"passcode", "Readers have an admin passcode of their own", ownHeadquarters, "the passcode in the Location's configuration; it is never shown", judgePasscode},
+	{"outages", "There is a plan for outages, and it was drilled", ownShop, "offline mode beside the shop's limits, the last drill", judgeOutages},
+}
+
 // Checklist judges the 15 items in Stripe's order. Nothing passes without
 // evidence; a sign-off never covers a failure.
 func Checklist(in ChecklistInput) []Item {
-	items := []Item{
-		{ID: "connection_token", Title: "Connection tokens come from a guarded endpoint"},
-		{ID: "network", Title: "The network meets the requirements"},
-		{ID: "end_to_end", Title: "Payments were tried from end to end"},
-		{ID: "capture", Title: "Payments are captured"},
-		{ID: "errors", Title: "Errors and declines are handled"},
-		{ID: "receipts", Title: "Receipts hold what the law asks"},
-		{ID: "reconcile", Title: "Payments are reconciled"},
-		{ID: "webhooks", Title: "Events arrive"},
-		{ID: "reader_updates", Title: "Readers update themselves"},
-		{ID: "registration", Title: "Readers can be registered in the shop"},
-		{ID: "locations", Title: "Readers belong to the store's Location"},
-		{ID: "discovery", Title: "Staff can choose the right reader"},
-		{ID: "sdk", Title: "Tills use a supported SDK"},
-		{ID: "passcode", Title: "Readers have an admin passcode of their own"},
-		{ID: "outages", Title: "There is a plan for outages, and it was drilled"},
-	}
-	judges := map[string]func(ChecklistInput, *Item){
-		"connection_token": judgeToken, "network": judgeNetwork, "capture": judgeCapture, "webhooks": judgeWebhooks,
-		"reader_updates": judgeUpdates, "registration": judgeRegistration, "locations": judgeLocations,
-		"discovery": judgeDiscovery, "receipts": judgeReceipts, "reconcile": judgeReconcile,
-		"sdk":      judgeSDK,
-		"passcode": judgeByHand("no machine can see a reader's passcode", "Set a passcode in the Dashboard, then sign off: hub checklist --attest passcode --by NAME --note TEXT"),
-	}
-	for i := range items {
-		it := &items[i]
-		it.Number, it.Evidence, it.Remedy = i+1, []string{}, []string{}
-		if judge := judges[it.ID]; judge != nil {
-			judge(in, it)
-		} else {
-			judgeRehearsal(in, it)
+	items := make([]Item, 0, len(theItems))
+	for i, t := range theItems {
+		it := Item{Number: i + 1, ID: t.id, Title: t.title, Owner: t.owner, Tested: t.tested, Evidence: []string{}, Remedy: []string{}}
+		t.judge(in, &it)
+		it.signOff(in)
+		it.LastPass = in.LastPass[it.ID]
+		if it.State == ItemPass || it.State == ItemSignedOff {
+			it.LastPass = in.At.UTC().Truncate(time.Second)
 		}
-		s, signed := in.SignOffs[it.ID]
-		if !signed || it.State != ItemAttention && it.State != ItemUnknown {
-			continue
+		if it.State != ItemPass && it.State != ItemSignedOff {
+			it.NextDue = time.Time{} // it is due now
 		}
-		word := fmt.Sprintf("signed off by %s on %s: %s", s.By, s.At.UTC().Format(time.DateOnly), s.Note)
-		if !in.At.Before(s.end()) {
-			it.Evidence = append(it.Evidence, word+"; that counted until "+s.end().UTC().Format(time.DateOnly))
-			continue
-		}
-		it.State, it.Remedy = ItemSignedOff, []string{}
-		it.Evidence = append(it.Evidence, word)
+		items = append(items, it)
 	}
 	return items
+}
+
+// signOff lets a person's word hold where no machine said yes or no.
+func (it *Item) signOff(in ChecklistInput) {
+	s, signed := in.SignOffs[it.ID]
+	if !signed || it.State != ItemAttention && it.State != ItemUnknown {
+		return
+	}
+	word := fmt.Sprintf("signed off by %s on %s: %s", s.By, s.At.UTC().Format(time.DateOnly), s.Note)
+	if !in.At.Before(s.end()) {
+		it.Evidence = append(it.Evidence, word+"; that counted until "+s.end().UTC().Format(time.DateOnly))
+		return
+	}
+	it.State, it.Remedy, it.NextDue = ItemSignedOff, []string{}, s.end().UTC().Truncate(time.Second)
+	it.Evidence = append(it.Evidence, word)
 }
 
 func (it *Item) is(s ItemState, evidence string, remedy ...string) {
@@ -152,241 +183,19 @@ func (it *Item) is(s ItemState, evidence string, remedy ...string) {
 	it.Remedy = append(it.Remedy, remedy...)
 }
 
-func judgeToken(in ChecklistInput, it *Item) {
-	t := in.Token
-	switch {
-	case t == nil:
-		it.is(ItemAttention, "never tested", "Run hub checklist where the hub runs.")
-	case t.Error != "":
-		it.is(ItemFail, "no connection token: "+t.Error, "Run hub diagnose.")
-	case t.RefusesNobody:
-		it.is(ItemFail, "a request without a credential was let through", "Report this; do not go live.")
-	case !t.Distinct:
-		it.is(ItemFail, "two requests gave the same token", "Remove whatever caches between hub and headquarters.")
-	case !t.LocationScoped:
-		it.is(ItemAttention, "the token is not bound to a Location", "Give the store its Location: hq store configure.")
-	default:
-		it.is(ItemPass, "tokens are fresh, guarded and bound to the Location; tested "+t.At.UTC().Format(time.RFC3339))
+// worse is is, unless it is worse already.
+func (it *Item) worse(s ItemState, evidence string, remedy ...string) {
+	if rank(s) < rank(it.State) {
+		s = it.State
 	}
-	if len(in.KeyWarnings) > 0 {
-		it.Evidence = append(it.Evidence, in.KeyWarnings...)
-		it.Remedy = append(it.Remedy, "Run headquarters on a machine of its own, so that no Stripe key lies in the shop.")
-		if it.State == ItemPass {
-			it.State = ItemAttention
-		}
-	}
+	it.is(s, evidence, remedy...)
 }
 
-// notNetwork are findings that say nothing of the network.
-var notNetwork = func() []string {
-	var out []string
-	for _, r := range slices.Concat(hubRules, moneyRules) {
-		out = append(out, r.code)
-	}
-	return append(out, "stripe_failing", "clock_wrong")
+func rank(s ItemState) int {
+	return slices.Index([]ItemState{"", ItemPass, ItemAttention, ItemUnknown, ItemFail}, s)
 }
 
-func judgeNetwork(in ChecklistInput, it *Item) {
-	if in.Report == nil || len(in.Report.Probes) == 0 {
-		it.is(ItemAttention, "never checked", "Run hub diagnose.")
-		return
-	}
-	it.State = ItemPass
-	skip := notNetwork()
-	for _, c := range in.Report.Causes {
-		if slices.Contains(skip, c.Code) || c.Severity == Info {
-			continue
-		}
-		it.Evidence = append(it.Evidence, c.Title+" ("+c.Code+")")
-		it.Remedy = append(it.Remedy, c.Remedy...)
-		switch {
-		case c.Severity == Critical:
-			it.State = ItemFail
-		case it.State == ItemPass:
-			it.State = ItemAttention
-		}
-	}
-	pass, hosts := 0, 0
-	for _, p := range in.Report.Probes {
-		if p.Status == netcheck.Pass {
-			pass++
-			hosts += b2i(strings.HasPrefix(p.Name, "https/"))
-		}
-	}
-	it.Evidence = append(it.Evidence, fmt.Sprintf("%d of %d probes passed at %s", pass, len(in.Report.Probes), in.Report.StartedAt.UTC().Format(time.RFC3339)))
-	if it.State == ItemPass && hosts == 0 {
-		it.State = ItemUnknown // nothing is wrong only because nothing was reached
-		it.Remedy = append(it.Remedy, "Run hub diagnose and read what could not be told.")
-	}
-}
-
-func judgeRehearsal(in ChecklistInput, it *Item) {
-	how := "Run hub rehearse at a test store, or try it with a test till, then sign off: hub checklist --attest " + it.ID + " --by NAME --note TEXT."
-	if it.ID == "outages" {
-		how = "Hold a drill while somebody tries to sell: hub drill --by NAME. Or cut the internet line on a quiet day, follow the plan, then sign off: hub checklist --attest outages --by NAME --note TEXT."
-	}
-	t, held := in.Rehearsals[it.ID]
-	switch {
-	case !held:
-		it.is(ItemAttention, "never rehearsed", how)
-	case !t.Passed:
-		it.is(ItemFail, "the rehearsal of "+t.At.UTC().Format(time.DateOnly)+" failed: "+t.Note, how)
-	case in.At.Sub(t.At) > rehearsalAge:
-		it.is(ItemAttention, "last rehearsed on "+t.At.UTC().Format(time.DateOnly)+", which is too long ago", how)
-	default:
-		it.is(ItemPass, strings.TrimSuffix("rehearsed on "+t.At.UTC().Format(time.DateOnly)+": "+t.Note, ": "))
-	}
-}
-
-func judgeCapture(in ChecklistInput, it *Item) {
-	if in.Report != nil {
-		for _, c := range in.Report.Causes {
-			if c.Code == "captures_near_deadline" || c.Code == "authorisation_lapsed" {
-				it.is(ItemFail, c.Title, c.Remedy...)
-			}
-		}
-	}
-	switch {
-	case it.State == ItemFail:
-	case in.LastCapture.IsZero():
-		judgeRehearsal(in, it)
-	default:
-		it.is(ItemPass, "a payment was captured at "+in.LastCapture.UTC().Format(time.RFC3339))
-	}
-}
-
-func judgeReceipts(in ChecklistInput, it *Item) {
-	if in.LastReceipt.IsZero() {
-		judgeRehearsal(in, it)
-		return
-	}
-	it.is(ItemPass, "receipt fields were given out at "+in.LastReceipt.UTC().Format(time.RFC3339))
-}
-
-func judgeReconcile(in ChecklistInput, it *Item) {
-	switch {
-	case in.Reconciled.IsZero():
-		it.is(ItemAttention, "never reconciled", "Compare the tills' day with Stripe's payments, then sign off: hub checklist --attest reconcile --by NAME --note TEXT.")
-	case in.At.Sub(in.Reconciled) > 48*time.Hour:
-		it.is(ItemAttention, "last reconciled "+in.Reconciled.UTC().Format(time.RFC3339), "Compare them every day.")
-	default:
-		it.is(ItemPass, "reconciled "+in.Reconciled.UTC().Format(time.RFC3339))
-	}
-}
-
-func judgeWebhooks(in ChecklistInput, it *Item) {
-	if in.LastEvent.IsZero() {
-		it.is(ItemAttention, "no event of Stripe has arrived yet", "Add the webhook endpoint at Stripe, or take a test payment and look again.")
-		return
-	}
-	it.is(ItemPass, "the last event arrived "+in.LastEvent.UTC().Format(time.RFC3339))
-}
-
-func judgeUpdates(in ChecklistInput, it *Item) {
-	least := in.MinSoftware
-	if least == "" {
-		least = minSoftware
-	}
-	told, simulated := 0, 0
-	for _, r := range in.Readers {
-		if r.Simulated {
-			simulated++
-			continue
-		}
-		if r.Software == "" {
-			continue
-		}
-		told++
-		if older(r.Software, least) {
-			it.Evidence = append(it.Evidence, fmt.Sprintf("%s runs %s, older than %s", readerName(r), r.Software, least))
-		}
-	}
-	switch {
-	case len(it.Evidence) > 0:
-		it.is(ItemAttention, "readers update themselves at night when they have power", "Leave readers powered at night; restart them to look for an update.")
-	case told == 0 && simulated > 0:
-		it.is(ItemAttention, fmt.Sprintf("%d simulated readers are registered, which do not update themselves", simulated), "Register the store's readers.")
-	case told == 0:
-		it.is(ItemAttention, "no reader has told its software version", "Register a reader and leave it on.")
-	default:
-		it.is(ItemPass, fmt.Sprintf("%d readers run %s or newer", told, least))
-	}
-}
-
-// older compares dotted versions by their numbers; what is no number is not older.
-func older(a, b string) bool {
-	as, bs := strings.Split(a, "."), strings.Split(b, ".")
-	for i := range min(len(as), len(bs)) {
-		x, errX := strconv.Atoi(as[i])
-		y, errY := strconv.Atoi(bs[i])
-		if errX != nil || errY != nil {
-			return false
-		}
-		if x != y {
-			return x < y
-		}
-	}
-	return len(as) < len(bs)
-}
-
-func judgeRegistration(in ChecklistInput, it *Item) {
-	switch {
-	case in.Readers == nil:
-		it.is(ItemUnknown, "the list of readers was never had", "Run hub diagnose.")
-	case len(in.Readers) == 0:
-		it.is(ItemAttention, "no reader is registered", "Register one: hub readers register.")
-	default:
-		it.is(ItemPass, fmt.Sprintf("%d readers are registered", len(in.Readers)))
-	}
-}
-
-func judgeLocations(in ChecklistInput, it *Item) {
-	if in.Report != nil {
-		for _, c := range in.Report.Causes {
-			if c.Code == "location_mismatch" {
-				it.is(ItemFail, c.Title, c.Remedy...)
-				return
-			}
-		}
-	}
-	switch {
-	case in.Location == "":
-		it.is(ItemUnknown, "headquarters has not named the store's Location", "Run hub diagnose.")
-	case len(in.Readers) == 0:
-		it.is(ItemAttention, "no reader is at "+in.Location, "Register one: hub readers register.")
-	default:
-		it.is(ItemPass, fmt.Sprintf("headquarters lists %d readers at %s", len(in.Readers), in.Location))
-	}
-}
-
-func judgeDiscovery(in ChecklistInput, it *Item) {
-	if in.Integration == "server-driven" {
-		it.is(ItemNotApplicable, "server-driven tills do not discover readers")
-		return
-	}
-	judgeByHand("no machine can see the till's screen", "Look at it with staff, then sign off: hub checklist --attest discovery --by NAME --note TEXT")(in, it)
-	for _, r := range in.Readers {
-		if r.Label == "" {
-			it.Evidence = append(it.Evidence, r.Serial+" has no label to tell it by")
-		}
-	}
-}
-
-func judgeSDK(in ChecklistInput, it *Item) {
-	const how = "Compare the tills' SDK with Stripe's support table, then sign off: hub checklist --attest sdk --by NAME --note TEXT"
-	var told []string
-	for _, r := range in.Readers {
-		if r.SDK != "" {
-			told = append(told, r.Label+" is used by "+r.SDK)
-		}
-	}
-	if len(told) == 0 {
-		it.is(ItemAttention, "no till has reported its SDK version", how)
-		return
-	}
-	it.is(ItemAttention, "as tills report: "+strings.Join(told, "; "), how)
-}
-
-func judgeByHand(why, how string) func(ChecklistInput, *Item) {
-	return func(_ ChecklistInput, it *Item) { it.is(ItemAttention, why, how) }
+// attest is how an item is signed off.
+func attest(item string) string {
+	return "hub checklist --attest " + item + " --by NAME --note TEXT"
 }

@@ -75,7 +75,7 @@ func writeItem(doc *fpdf.Fpdf, it Item) {
 	for _, part := range []struct {
 		word  string
 		lines []string
-	}{{"Evidence", it.Evidence}, {"To do", it.Remedy}} {
+	}{{"Looked at", []string{it.Tested}}, {"Evidence", it.Evidence}, {"To do", it.Remedy}, {"Whose, when", []string{it.When()}}} {
 		for i, line := range part.lines {
 			word := part.word
 			if i > 0 {

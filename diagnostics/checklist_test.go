@@ -45,14 +45,15 @@ func whole() ChecklistInput {
 	rep := Diagnose(Input{At: at, Net: reachable()})
 	in := ChecklistInput{At: at, Integration: "sdk-js", Report: &rep, Location: "tml_1",
 		Readers: []readers.Reader{{Serial: "S1", Label: "Till 1", Software: "2.43.3.0"}},
-		Token:   &TokenTest{At: at, Distinct: true, LocationScoped: true}, LastCapture: at, LastReceipt: at, LastEvent: at, Reconciled: at,
+		Token:   &TokenTest{At: at, Distinct: true, LocationScoped: true, Served: 9}, LastCapture: at, LastReceipt: at, LastCopy: at, LastEvent: at,
+		HQ: &HQFacts{At: at, Passcode: "own", Endpoint: "enabled", Delivered: at, CopiesKept: true, Reconciled: at, Day: "2026-07-01",
+			Untold: map[string]string{}},
+		Offline: "off", Window: "02:00-05:00", WindowOpen: readers.No, Registered: at, ListSeen: at,
 		Rehearsals: map[string]Trial{}, SignOffs: map[string]SignOff{}}
 	for _, id := range []string{"end_to_end", "errors", "outages"} {
 		in.Rehearsals[id] = Trial{At: at.Add(-24 * time.Hour), Passed: true}
 	}
-	for _, id := range []string{"discovery", "sdk", "passcode"} {
-		in.SignOffs[id] = SignOff{At: at, By: "Kim", Note: "seen on site"}
-	}
+	in.SignOffs["sdk"] = SignOff{At: at, By: "Kim", Note: "seen on site"}
 	return in
 }
 
@@ -85,21 +86,79 @@ func TestChecklistItems(t *testing.T) {
 		{"rehearsed long ago", "end_to_end", func(in *ChecklistInput) { in.Rehearsals["end_to_end"] = Trial{At: at.AddDate(-1, 0, 0), Passed: true} }, ItemAttention},
 		{"rehearsal failed", "errors", func(in *ChecklistInput) { in.Rehearsals["errors"] = Trial{At: at, Note: "decline not shown"} }, ItemFail},
 		{"a payment lapses", "capture", func(in *ChecklistInput) { in.Report = cause("captures_near_deadline", Critical) }, ItemFail},
-		{"old reconciliation", "reconcile", func(in *ChecklistInput) { in.Reconciled = at.Add(-72 * time.Hour) }, ItemAttention},
+		{"a key is served", "connection_token", func(in *ChecklistInput) { in.Token.Leaks = []string{"/v1/readers"} }, ItemFail},
+		{"server-driven tills want no token", "connection_token", func(in *ChecklistInput) { in.Integration = "server-driven" }, ItemNotApplicable},
+		{"a guard is wanted all the same", "connection_token", func(in *ChecklistInput) { in.Integration, in.Token.RefusesNobody = "server-driven", true }, ItemFail},
+		{"stray authorisation", "capture", func(in *ChecklistInput) { in.HQ.Uncaptured, in.HQ.UncapturedSince = 1, at.Add(-2*time.Hour) }, ItemAttention},
+		{"fresh authorisation", "capture", func(in *ChecklistInput) { in.HQ.Uncaptured, in.HQ.UncapturedSince = 1, at.Add(-time.Minute) }, ItemPass},
+		{"authorisation about to lapse", "capture", func(in *ChecklistInput) { in.HQ.Uncaptured, in.HQ.UncapturedSince = 1, at.Add(-40*time.Hour) }, ItemFail},
+		{"a capture covers no failed rehearsal", "capture", func(in *ChecklistInput) { in.Rehearsals["capture"] = Trial{At: at, Note: "captured twice"} }, ItemFail},
+		{"the last capture was a year ago", "capture", func(in *ChecklistInput) { in.LastCapture = at.AddDate(-1, 0, 0) }, ItemAttention},
+		{"receipts without a copy", "receipts", func(in *ChecklistInput) { in.LastCopy = time.Time{} }, ItemAttention},
+		{"headquarters keeps no copies", "receipts", func(in *ChecklistInput) { in.HQ.CopiesKept = false }, ItemAttention},
+		{"a receipt without its fields", "receipts", func(in *ChecklistInput) { in.Rehearsals["receipts"] = Trial{At: at, Note: "no AID"} }, ItemFail},
+		{"old reconciliation", "reconcile", func(in *ChecklistInput) { in.HQ.Reconciled = at.Add(-72 * time.Hour) }, ItemFail},
+		{"never reconciled", "reconcile", func(in *ChecklistInput) { in.HQ.Reconciled = time.Time{} }, ItemAttention},
+		{"findings wait", "reconcile", func(in *ChecklistInput) { in.HQ.Findings = 2 }, ItemAttention},
+		{"headquarters is silent", "reconcile", func(in *ChecklistInput) { in.HQ, in.HQSilent = nil, "no route" }, ItemUnknown},
+		{"no endpoint", "webhooks", func(in *ChecklistInput) { in.HQ.Endpoint = "none" }, ItemFail},
+		{"endpoint disabled", "webhooks", func(in *ChecklistInput) { in.HQ.Endpoint = "disabled" }, ItemFail},
+		{"event not sent", "webhooks", func(in *ChecklistInput) { in.HQ.Missing = []string{"charge.refunded"} }, ItemFail},
+		{"event of less weight not sent", "webhooks", func(in *ChecklistInput) { in.HQ.Missing = []string{"terminal.reader.action_failed"} }, ItemAttention},
+		{"which server-driven tills need", "webhooks", func(in *ChecklistInput) {
+			in.Integration, in.HQ.Missing = "server-driven", []string{"terminal.reader.action_failed"}
+		}, ItemFail},
+		{"no event yet", "webhooks", func(in *ChecklistInput) { in.HQ.Delivered = time.Time{} }, ItemAttention},
+		{"events do not come through", "webhooks", func(in *ChecklistInput) { in.HQ.Undelivered = 3 }, ItemFail},
+		{"wrong signing secret", "webhooks", func(in *ChecklistInput) { in.HQ.SelfTest = "an event signed with secret 1 is refused" }, ItemFail},
+		{"events are asked for", "webhooks", func(in *ChecklistInput) { in.HQ.Endpoint, in.HQ.Delivered = "polled", time.Time{} }, ItemPass},
+		{"endpoints may not be read", "webhooks", func(in *ChecklistInput) { in.HQ.Untold["webhooks"] = "the key may not" }, ItemUnknown},
 		{"old reader software", "reader_updates", func(in *ChecklistInput) { in.Readers[0].Software = "2.9.1.0" }, ItemAttention},
 		{"a strange version is not old", "reader_updates", func(in *ChecklistInput) { in.Readers[0].Software = "beta" }, ItemPass},
+		{"updates while the shop is open", "reader_updates", func(in *ChecklistInput) { in.WindowOpen = readers.Yes }, ItemAttention},
 		{"no reader", "registration", func(in *ChecklistInput) { in.Readers = []readers.Reader{} }, ItemAttention},
+		{"never registered from here", "registration", func(in *ChecklistInput) { in.Registered = time.Time{} }, ItemAttention},
+		{"registration rehearsed", "registration", func(in *ChecklistInput) {
+			in.Registered, in.Rehearsals["registration"] = time.Time{}, Trial{At: at, Passed: true}
+		}, ItemPass},
 		{"wrong shop", "locations", func(in *ChecklistInput) { in.Report = cause("location_mismatch", Critical) }, ItemFail},
+		{"Location of another account", "locations", func(in *ChecklistInput) { in.HQ.Place = "there is no Location tml_1" }, ItemFail},
+		{"a till uses a reader of elsewhere", "locations", func(in *ChecklistInput) { in.Strangers = []string{"till Lane 1 uses reader S9"} }, ItemFail},
 		{"server-driven", "discovery", func(in *ChecklistInput) { in.Integration = "server-driven" }, ItemNotApplicable},
-		{"nobody looked", "passcode", func(in *ChecklistInput) { delete(in.SignOffs, "passcode") }, ItemAttention},
-		{"signed off for less", "passcode", func(in *ChecklistInput) {
-			in.At, in.SignOffs["passcode"] = at, SignOff{At: at.AddDate(0, -2, 0), By: "Kim", Until: at}
+		{"no label", "discovery", func(in *ChecklistInput) { in.Readers[0].Label = "" }, ItemFail},
+		{"two labels alike", "discovery", func(in *ChecklistInput) {
+			in.Readers = append(in.Readers, readers.Reader{Serial: "S2", Label: "Till 1"})
+		}, ItemFail},
+		{"no till had the list", "discovery", func(in *ChecklistInput) { in.ListSeen = time.Time{} }, ItemAttention},
+		{"no passcode", "passcode", func(in *ChecklistInput) { in.HQ.Passcode = "none" }, ItemAttention},
+		{"the passcode of all", "passcode", func(in *ChecklistInput) { in.HQ.Passcode = "default" }, ItemFail},
+		{"a poor passcode", "passcode", func(in *ChecklistInput) { in.HQ.Passcode = "weak" }, ItemFail},
+		{"a passcode that is not shown", "passcode", func(in *ChecklistInput) { in.HQ.Passcode = "hidden" }, ItemUnknown},
+		{"nobody looked", "sdk", func(in *ChecklistInput) { delete(in.SignOffs, "sdk") }, ItemAttention},
+		{"signed off for less", "sdk", func(in *ChecklistInput) {
+			in.At, in.SignOffs["sdk"] = at, SignOff{At: at.AddDate(0, -2, 0), By: "Kim", Until: at}
 		}, ItemAttention},
-		{"signed off a year ago", "passcode", func(in *ChecklistInput) { in.SignOffs["passcode"] = SignOff{At: at.AddDate(-1, 0, -1), By: "Kim"} }, ItemAttention},
-		{"signed off for more than a year", "passcode", func(in *ChecklistInput) {
-			in.SignOffs["passcode"] = SignOff{At: at.AddDate(-1, 0, -1), By: "Kim", Until: at.AddDate(0, 0, 1)}
+		{"signed off a year ago", "sdk", func(in *ChecklistInput) { in.SignOffs["sdk"] = SignOff{At: at.AddDate(-1, 0, -1), By: "Kim"} }, ItemAttention},
+		{"signed off for more than a year", "sdk", func(in *ChecklistInput) {
+			in.SignOffs["sdk"] = SignOff{At: at.AddDate(-1, 0, -1), By: "Kim", Until: at.AddDate(0, 0, 1)}
 		}, ItemSignedOff},
-		{"tills told their SDK", "sdk", func(in *ChecklistInput) { delete(in.SignOffs, "sdk"); in.Readers[0].SDK = "terminal-js 1.2" }, ItemAttention},
+		{"SDK without patches", "sdk", func(in *ChecklistInput) { in.Readers[0].SDK = "terminal-android 3.9.1" }, ItemFail},
+		{"SDK before the table", "sdk", func(in *ChecklistInput) { in.Readers[0].SDK = "terminal-ios 1.2.0" }, ItemFail},
+		{"SDK in its last weeks", "sdk", func(in *ChecklistInput) {
+			delete(in.SignOffs, "sdk")
+			in.At, in.Readers[0].SDK = time.Date(2027, 9, 1, 0, 0, 0, 0, time.UTC), "terminal-ios 5.5.0"
+		}, ItemAttention},
+		{"SDK that is patched", "sdk", func(in *ChecklistInput) { in.Readers[0].SDK = "terminal-ios 5.5.0" }, ItemPass},
+		{"SDK newer than the table", "sdk", func(in *ChecklistInput) { in.Readers[0].SDK = "terminal-android 6.0.0" }, ItemPass},
+		{"SDK from Stripe's own address", "sdk", func(in *ChecklistInput) { in.Readers[0].SDK = "terminal-js 0.26.0" }, ItemPass},
+		{"SDK that cannot be read", "sdk", func(in *ChecklistInput) { delete(in.SignOffs, "sdk"); in.Readers[0].SDK = "ours" }, ItemAttention},
+		{"no SDK", "sdk", func(in *ChecklistInput) { in.Integration = "server-driven" }, ItemNotApplicable},
+		{"limits without offline mode", "outages", func(in *ChecklistInput) { in.Integration, in.Limits = "sdk-native", []string{"eur 50000"} }, ItemAttention},
+		{"limits that the SDK cannot have", "outages", func(in *ChecklistInput) { in.Offline, in.Limits = "on", []string{"eur 50000"} }, ItemAttention},
+		{"offline mode without limits", "outages", func(in *ChecklistInput) { in.Integration, in.Offline = "sdk-native", "on" }, ItemAttention},
+		{"offline mode within limits", "outages", func(in *ChecklistInput) {
+			in.Integration, in.Offline, in.Limits = "sdk-native", "on", []string{"eur 50000"}
+		}, ItemPass},
 		{"a sign-off covers no failure", "errors", func(in *ChecklistInput) {
 			in.Rehearsals["errors"] = Trial{At: at}
 			in.SignOffs["errors"] = SignOff{At: at, By: "Kim"}

@@ -17,11 +17,24 @@ func WriteChecklistText(w io.Writer, items []Item, o TextOptions) error {
 		for _, s := range it.Remedy {
 			p.field("do", s)
 		}
+		p.field("when", it.When())
 	}
 	p.line("")
 	p.line(summary(items))
 	_, err := io.WriteString(w, p.String())
 	return err
+}
+
+// When says whose it is, when it last passed, and until when that will do.
+func (it Item) When() string {
+	says := it.Owner
+	if !it.LastPass.IsZero() {
+		says += "; last passed " + stamp(it.LastPass)
+	}
+	if !it.NextDue.IsZero() {
+		says += "; due again " + stamp(it.NextDue)
+	}
+	return says
 }
 
 func summary(items []Item) string {

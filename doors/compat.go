@@ -285,7 +285,7 @@ func compatRegisterReader(d *door, q *ask) (answer, error) {
 	// Not location: a reader registered in this store is this store's.
 	copyTexts(params, f, []string{"registration_code", "label"})
 	out, err := d.object(q, RegisterReader, params)
-	return out, registrationRefused(err)
+	return out, RegistrationRefused(err)
 }
 
 // rehearsalOnly refuses in live mode what a shop's till has no business with.

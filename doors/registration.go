@@ -42,9 +42,9 @@ func ReadRegistration(says string) Registration {
 	return ""
 }
 
-// registrationRefused puts Stripe's refusal of a reader's code into the words of whoever
+// RegistrationRefused puts Stripe's refusal of a reader's code into the words of whoever
 // stands before the reader.
-func registrationRefused(err error) error {
+func RegistrationRefused(err error) error {
 	e, ok := errors.AsType[*Error](err)
 	if !ok || e.Code != ErrStripeRefused.Code || e.Stripe != "" && sayings[e.Stripe].sentence != "" && e.Stripe != "resource_missing" {
 		return err

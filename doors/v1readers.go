@@ -31,7 +31,7 @@ func v1RegisterReader(d *door, q *ask) (answer, error) {
 		params.Set("label", body.Label)
 	}
 	out, err := d.keyed(q, RegisterReader, key, params)
-	return out, registrationRefused(err)
+	return out, RegistrationRefused(err)
 }
 
 // decode is DecodeJSON with a look for card data in every value.

@@ -119,6 +119,13 @@ func (c *Client) Resolve(ctx context.Context, r Resolutions) error {
 	return c.ask(ctx, http.MethodPost, "/store/v1/resolutions", r, &Resolutions{})
 }
 
+// Evidence asks for what the store's checklist wants to know. One that does not know of
+// it answers 404, which is no fault.
+func (c *Client) Evidence(ctx context.Context) (Evidence, error) {
+	var e Evidence
+	return e, c.ask(ctx, http.MethodGet, "/store/v1/evidence", nil, &e)
+}
+
 // Report tells headquarters how the store does. One that does not know of reports
 // answers 404, which is no fault.
 func (c *Client) Report(ctx context.Context, r Report) (Reported, error) {

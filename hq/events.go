@@ -103,7 +103,7 @@ func (s *Server) pollAccount(ctx context.Context, st Stripe, cursor, account str
 		}
 	}
 	return s.db.tx(ctx, func(t *tx) error {
-		_, err := t.Exec(`INSERT INTO cursors VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, cursor, list[len(list)-1].ID)
+		err := t.setCursor(cursor, list[len(list)-1].ID)
 		return err
 	})
 }

@@ -90,7 +90,7 @@ func (s *Server) reconcile(ctx context.Context, store, day string) (Reconciliati
 			}
 			out.Cases = append(out.Cases, c)
 		}
-		return nil
+		return t.setCursor(reconciledCursor(store), t.now.UTC().Truncate(time.Second).Format(time.RFC3339)+" "+day)
 	})
 	if err != nil {
 		return out, err
@@ -264,7 +264,7 @@ func (s *Server) claimDay(ctx context.Context, rec record, day string) (due bool
 		if err != nil || done >= day {
 			return err
 		}
-		if _, err := t.Exec(`INSERT INTO cursors VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, dayCursor(rec.ID), day); err != nil {
+		if err := t.setCursor(dayCursor(rec.ID), day); err != nil {
 			return err
 		}
 		due = true

@@ -50,6 +50,7 @@ var storeRoutes = []route{
 	{http.MethodGet, "/store/v1/readers", false, false, serveReaders},
 	{http.MethodPut, "/store/v1/tills", false, false, serveTills},
 	{http.MethodPost, "/store/v1/resolutions", false, false, serveResolutions},
+	{http.MethodGet, "/store/v1/evidence", false, false, serveEvidence},
 	{http.MethodPut, "/store/v1/report", false, false, serveReport},
 }
 
@@ -60,8 +61,8 @@ func (s *Server) routes() http.Handler {
 		mux.HandleFunc(r.method+" "+r.path, s.metrics.timed(r.path, s.serveRoute(r)))
 		paths[r.path] = append(paths[r.path], r.method)
 	}
-	mux.HandleFunc("POST /stripe/webhook", s.metrics.timed("/stripe/webhook", s.serveWebhook))
-	paths["/stripe/webhook"] = []string{http.MethodPost}
+	mux.HandleFunc("POST "+webhookPath, s.metrics.timed(webhookPath, s.serveWebhook))
+	paths[webhookPath] = []string{http.MethodPost}
 	mux.HandleFunc("GET /healthz", serveHealth)
 	mux.HandleFunc("GET /readyz", s.serveReady)
 	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {

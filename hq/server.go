@@ -26,6 +26,7 @@ type Options struct {
 	Stripe        Stripe       // what headquarters needs of Stripe; nil: only stores can be kept
 	TestStripe    Stripe       // the test mode beside a live Stripe; nil: none
 	WebhookSecret []string     // any may verify; none: webhooks are refused
+	PublicURL     string       // where Stripe reaches the webhook; "": not known
 	Origins       []string     // web origins whose pages may come to the tills' doors
 	Log           *slog.Logger // nil: slog.Default()
 	Version       string
@@ -52,6 +53,7 @@ type Server struct {
 	signer    ed25519.PrivateKey // signs heads of the submit chain
 	stripes   map[doors.Mode]Stripe
 	secrets   []string
+	publicURL string
 	log       *slog.Logger
 	version   string
 	now       func() time.Time
@@ -67,6 +69,8 @@ type Server struct {
 	handler      http.Handler
 	feeds        waiters
 	readers      readerCache
+	evidences    evidences
+	webhooks     webhooks
 	reads        readMeter
 	polled       map[string]time.Time // each account's events, by this replica; runEvents' own
 	tills        *tillDoors
@@ -86,6 +90,7 @@ func NewServer(o Options) (*Server, error) {
 	s := &Server{
 		stripes:      map[doors.Mode]Stripe{},
 		secrets:      o.WebhookSecret,
+		publicURL:    o.PublicURL,
 		log:          o.Log,
 		version:      o.Version,
 		now:          o.Now,

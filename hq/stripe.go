@@ -28,6 +28,10 @@ type Stripe interface {
 	Readers(ctx context.Context, account, location string) ([]json.RawMessage, error)
 	Events(ctx context.Context, account, after string) ([]Event, error) // oldest first
 	Verify(payload []byte, signature string, secrets []string) (Event, error)
+	// WebhookEndpoints are the platform's own; Undelivered counts events of an account, created
+	// after and not after those times, that Stripe could not deliver (at most a hundred).
+	WebhookEndpoints(ctx context.Context) ([]WebhookEndpoint, error)
+	Undelivered(ctx context.Context, account string, kinds []string, after, until time.Time) (int, error)
 	// Configuration is what the readers of a Location are told; LocationsWith lists whose own one it is.
 	Configuration(ctx context.Context, account, location string) (Configuration, error)
 	LocationsWith(ctx context.Context, account, configuration string) ([]string, error)
@@ -93,6 +97,13 @@ type Configuration struct {
 	ID      string          // of the Location's own; "": it has none
 	Own     json.RawMessage // over the default, part by part
 	Default json.RawMessage // the account's
+}
+
+// WebhookEndpoint is an address that Stripe sends events to.
+type WebhookEndpoint struct {
+	URL    string
+	Status string // enabled, disabled
+	Events []string
 }
 
 // Event is one of Stripe's events.

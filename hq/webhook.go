@@ -18,12 +18,7 @@ const maxEvent = 1 << 20
 
 // concerns are the types of events that headquarters needs (money.md 3.5).
 func concerns(kind string) bool {
-	return slices.Contains([]string{
-		"payment_intent.amount_capturable_updated", "payment_intent.succeeded", "payment_intent.payment_failed", "payment_intent.canceled",
-		"charge.captured", "charge.expired", "charge.refunded",
-		"refund.created", "refund.updated", "refund.failed",
-		"terminal.reader.action_succeeded", "terminal.reader.action_failed", "terminal.reader.action_updated",
-	}, kind) || strings.HasPrefix(kind, "charge.dispute.")
+	return slices.Contains(neededEvents, kind) || kind == "terminal.reader.action_updated" || strings.HasPrefix(kind, "charge.dispute.")
 }
 
 // serveWebhook takes Stripe's events. Only what is not signed by Stripe, or
@@ -50,6 +45,7 @@ func (s *Server) serveWebhook(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.metrics.webhook(result)
+	s.delivered(r.Context(), modeOf(e))
 	w.WriteHeader(http.StatusOK)
 }
 
@@ -61,6 +57,13 @@ func (s *Server) verify(body []byte, signature string) (Event, error) {
 		return st.Verify(body, signature, s.secrets)
 	}
 	return Event{}, errors.New("no Stripe key is configured")
+}
+
+func modeOf(e Event) doors.Mode {
+	if e.Livemode {
+		return doors.Live
+	}
+	return doors.Test
 }
 
 // subject is what an event is about.
@@ -124,10 +127,7 @@ func subjectOf(object json.RawMessage) (subject, error) {
 // what waits for it. An event is news that something changed, never the change
 // itself: what is true is read from Stripe, so order does not matter.
 func (s *Server) takeEvent(ctx context.Context, e Event) (result string, err error) {
-	mode := doors.Test
-	if e.Livemode {
-		mode = doors.Live
-	}
+	mode := modeOf(e)
 	if e.ID == "" || !concerns(e.Type) {
 		return "dropped", nil
 	}

@@ -25,6 +25,7 @@ import (
 //	GET  /store/v1/readers                    -> ReaderList
 //	PUT  /store/v1/tills                      TillBook     -> TillBook
 //	POST /store/v1/resolutions                Resolutions  -> Resolutions
+//	GET  /store/v1/evidence                   -> Evidence
 //	PUT  /store/v1/report                     Report       -> Reported
 
 // EnrolRequest trades a one-time code for a credential.

@@ -207,7 +207,7 @@ func (h *Hub) adminHandler(s *servers) http.Handler {
 	})
 	mux.Handle("GET /metrics", h.metrics.handler())
 	route("GET /facts", func(*http.Request) (any, error) { return h.facts(), nil })
-	route("GET /checklist", func(r *http.Request) (any, error) { return h.Checklist(r.Context(), admin) })
+	route("GET /checklist", func(r *http.Request) (any, error) { return Checklist{h.checklist(r.Context(), true)}, nil })
 	mux.HandleFunc("GET /checklist/signed", h.serveSignedChecklist)
 	route("POST /attest", func(r *http.Request) (any, error) {
 		var a Attestation
@@ -230,7 +230,7 @@ func (h *Hub) adminHandler(s *servers) http.Handler {
 		}
 		return h.pinReader(p)
 	})
-	route("GET /readers", func(r *http.Request) (any, error) { return h.Readers(r.Context(), admin) })
+	route("GET /readers", func(*http.Request) (any, error) { return h.readerList(admin), nil })
 	mux.HandleFunc("POST /rehearsal", h.serveRehearsal)
 	mux.HandleFunc("POST /drill", func(w http.ResponseWriter, r *http.Request) {
 		self := s.addr()

@@ -188,8 +188,13 @@ func (h *Hub) operationChanged(q offlinequeue.Op) {
 		}
 		return
 	}
-	if q.State == offlinequeue.Succeeded && doors.Kind(q.Kind) == doors.Capture {
-		h.marks.set(markCapture, q.Changed)
+	if q.State == offlinequeue.Succeeded && q.Till != rehearsalTill {
+		switch doors.Kind(q.Kind) {
+		case doors.Capture:
+			h.marks.set(markCapture, q.Changed)
+		case doors.Receipt:
+			h.marks.set(markCopy, q.Changed)
+		}
 	}
 	kind := eventOperation
 	if len(q.Reversal) > 0 {

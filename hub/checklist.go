@@ -10,6 +10,7 @@ import (
 
 	"storehub/diagnostics"
 	"storehub/doors"
+	"storehub/readers"
 )
 
 // Checklist is Stripe's deployment checklist as it is answered and encoded.
@@ -35,21 +36,41 @@ func (t *tokenTester) lastTest() *diagnostics.TokenTest {
 
 // Checklist implements [doors.Backend].
 func (h *Hub) Checklist(ctx context.Context, _ doors.Till) (any, error) {
-	return Checklist{Items: diagnostics.Checklist(h.checklistInput(h.testToken(ctx)))}, nil
+	return Checklist{h.checklist(ctx, false)}, nil
+}
+
+// checklist tests what can be tested, anew where a person asks for it.
+func (h *Hub) checklist(ctx context.Context, anew bool) []diagnostics.Item {
+	var token *diagnostics.TokenTest
+	var both sync.WaitGroup
+	both.Go(func() { token = h.testToken(ctx, anew) })
+	both.Go(func() { h.askEvidence(ctx) })
+	both.Wait()
+	if anew {
+		h.fleet.look() // what is asked next sees the list as it is
+	}
+	items := diagnostics.Checklist(h.checklistInput(token))
+	h.marks.passed(items)
+	return items
 }
 
 func (h *Hub) checklistInput(token *diagnostics.TokenTest) diagnostics.ChecklistInput {
 	report := h.monitor.current()
 	in := diagnostics.ChecklistInput{
 		At: h.now(), Integration: h.cfg.Checks.Integration, Report: &report,
-		Token: token, KeyWarnings: h.keyWarnings(),
+		Token: token, KeyWarnings: h.keyWarnings(), Limits: h.cfg.OfflineLimits,
 	}
 	if h.fleet.listed.Load() {
 		in.Readers = nonNil(h.fleet.registry.Snapshot())
 	}
 	if s := h.store.Load(); s != nil {
-		in.Location = s.Location
+		in.Location, in.Offline = s.Location, s.Offline
+		in.Strangers = h.fleet.strange.sentences(s.Location, in.At)
 	}
+	if w := h.updateWindow(); w.Told || w.WhileOpen != readers.Unknown {
+		in.Window, in.WindowOpen = w.Hours, w.WhileOpen
+	}
+	in.HQ, in.HQSilent = h.told.facts(in.At)
 	h.marks.fill(&in)
 	return in
 }
@@ -63,18 +84,20 @@ func (h *Hub) keyWarnings() []string {
 }
 
 // testToken walks the road of a token: without a credential, and twice with
-// one. The secrets are compared and dropped.
-func (h *Hub) testToken(ctx context.Context) *diagnostics.TokenTest {
+// one. The secrets are compared and dropped. What was tested a moment ago is tested
+// again only anew.
+func (h *Hub) testToken(ctx context.Context, anew bool) *diagnostics.TokenTest {
 	h.tokenTest.mu.Lock()
 	defer h.tokenTest.mu.Unlock()
 	s := h.store.Load()
 	if s == nil {
 		return nil // never reached headquarters: there is nothing to test yet
 	}
-	if last := h.tokenTest.last; last != nil && h.now().Sub(last.At) < tokenTestFor {
+	if last := h.tokenTest.last; last != nil && !anew && h.now().Sub(last.At) < tokenTestFor {
 		return last
 	}
 	t := &diagnostics.TokenTest{At: h.now(), RefusesNobody: h.letsAnyoneIn(ctx)}
+	t.Served, t.Leaks = h.servedKeys(ctx)
 	till := doors.Till{Name: hubTill, Scope: doors.ScopePOS, Mode: s.Mode}
 	var secrets [2]string
 	t.LocationScoped = true

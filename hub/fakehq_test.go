@@ -40,6 +40,7 @@ type fakeHQ struct {
 	answers  map[doors.Call]string
 	tills    []hq.TillRecord
 	reports  []hq.Report
+	evidence hq.Evidence
 	noReport error // what it answers to a report
 	repeats  int   // operations offered that were known already
 
@@ -247,6 +248,13 @@ func (f *fakeHQ) Tills(_ context.Context, b hq.TillBook) error {
 }
 
 // Report implements [HQ].
+func (f *fakeHQ) Evidence(context.Context) (hq.Evidence, error) {
+	err := f.answer()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.evidence, err
+}
+
 func (f *fakeHQ) Report(_ context.Context, r hq.Report) (hq.Reported, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

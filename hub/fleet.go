@@ -34,6 +34,7 @@ type fleet struct {
 	once     sync.Once
 	days     *days
 	software *software
+	strange  strangers
 	began    time.Time
 	listed   atomic.Bool // headquarters' list was had at least once
 

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -72,6 +73,8 @@ type Hub struct {
 	marks     *marks
 	console   *console
 	tokenTest tokenTester
+	told      hqWord
+	door      http.Handler // everything on the main address; nil until it listens
 	stage     rehearsals
 	uplink    *uplink
 	pairings  *pairings

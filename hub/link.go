@@ -25,6 +25,7 @@ type HQ interface {
 	Feed(ctx context.Context, epoch string, after uint64, wait time.Duration) (hq.Feed, error)
 	Chain(ctx context.Context, epoch string, after uint64, nonce string) (hq.ChainPage, error)
 	Readers(ctx context.Context) (hq.ReaderList, error)
+	Evidence(ctx context.Context) (hq.Evidence, error)
 	Tills(ctx context.Context, b hq.TillBook) error
 	Resolve(ctx context.Context, r hq.Resolutions) error
 	Report(ctx context.Context, r hq.Report) (hq.Reported, error)
@@ -250,6 +251,17 @@ func (w *watched) Resolve(ctx context.Context, r hq.Resolutions) error {
 func (w *watched) Tills(ctx context.Context, b hq.TillBook) error {
 	_, err := exchange(w, func() (struct{}, error) { return struct{}{}, w.hq.Tills(ctx, b) })
 	return err
+}
+
+// Evidence says nothing of the line unless it was answered: another make of headquarters
+// need not know of it, and Stripe may take its time.
+func (w *watched) Evidence(ctx context.Context) (hq.Evidence, error) {
+	e, err := w.hq.Evidence(ctx)
+	var answer *doors.Error
+	if err == nil || errors.As(err, &answer) {
+		w.link.note(err)
+	}
+	return e, err
 }
 
 // Report says nothing of the line unless it was answered: another make of headquarters

@@ -17,9 +17,12 @@ import (
 
 // The marks: when something last went well. They are evidence for the checklist.
 const (
-	markCapture = "capture"
-	markReceipt = "receipt"
-	markEvent   = "event"
+	markCapture    = "capture"
+	markReceipt    = "receipt"
+	markCopy       = "copy" // of a receipt
+	markEvent      = "event"
+	markList       = "list"       // a till had the list of readers
+	markRegistered = "registered" // a reader, from here
 )
 
 // marks is checklist.json in the state directory: evidence and people's word.
@@ -35,6 +38,8 @@ type marksFile struct {
 	SignOffs map[string]diagnostics.SignOff `json:"sign_offs"`
 	// Rehearsals is the last one of each item that a rehearsal can prove.
 	Rehearsals map[string]diagnostics.Trial `json:"rehearsals,omitempty"`
+	// LastPass is when each item was last seen to pass.
+	LastPass map[string]time.Time `json:"last_pass,omitempty"`
 }
 
 // Attestation is a person's word for an item that no machine can see.
@@ -59,6 +64,9 @@ func openMarks(stateDir string) (*marks, error) {
 	}
 	if m.file.Last == nil {
 		m.file.Last = map[string]time.Time{}
+	}
+	if m.file.LastPass == nil {
+		m.file.LastPass = map[string]time.Time{}
 	}
 	if m.file.SignOffs == nil {
 		m.file.SignOffs = map[string]diagnostics.SignOff{}
@@ -132,6 +140,17 @@ func (m *marks) rehearsed(item string, t diagnostics.Trial) error {
 	return nil
 }
 
+// passed remembers which items pass.
+func (m *marks) passed(items []diagnostics.Item) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, it := range items {
+		if it.LastPass.After(m.file.LastPass[it.ID]) {
+			m.file.LastPass[it.ID], m.dirty = it.LastPass, true
+		}
+	}
+}
+
 func (m *marks) flush() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -157,7 +176,10 @@ func (m *marks) save() error {
 func (m *marks) fill(in *diagnostics.ChecklistInput) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	in.LastCapture, in.LastReceipt, in.LastEvent = m.file.Last[markCapture], m.file.Last[markReceipt], m.file.Last[markEvent]
+	last := m.file.Last
+	in.LastCapture, in.LastReceipt, in.LastCopy, in.LastEvent = last[markCapture], last[markReceipt], last[markCopy], last[markEvent]
+	in.ListSeen, in.Registered = last[markList], last[markRegistered]
+	in.LastPass = maps.Clone(m.file.LastPass)
 	in.Rehearsals = maps.Clone(m.file.Rehearsals)
 	in.SignOffs = make(map[string]diagnostics.SignOff, len(m.file.SignOffs))
 	for item, s := range m.file.SignOffs {

@@ -70,6 +70,7 @@ func (f *fleet) reader(name string) (readers.Reader, bool) {
 // nothing is taken: a till must not fill the list.
 func (h *Hub) ReportReader(_ context.Context, t doors.Till, name string, told doors.ReaderReport) (any, error) {
 	r, known := h.fleet.reader(name)
+	h.fleet.strange.saw(t.Name, name, known, told.Connected != nil && *told.Connected, h.now())
 	if !known {
 		return nil, doors.ErrNotFound.With("no reader %s here", name)
 	}

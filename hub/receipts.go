@@ -24,7 +24,9 @@ func (h *Hub) Receipt(ctx context.Context, t doors.Till, paymentIntent string) (
 	if !ok {
 		return nil, missing
 	}
-	h.marks.set(markReceipt, h.now())
+	if t.Name != rehearsalTill {
+		h.marks.set(markReceipt, h.now())
+	}
 	return r, nil
 }
 

@@ -59,7 +59,7 @@ func (h *Hub) rehearse(ctx context.Context, r RehearseRequest, tell func(rehears
 	if err != nil {
 		return report, err
 	}
-	for _, item := range []string{"end_to_end", "capture", "errors", "receipts"} {
+	for _, item := range []string{"end_to_end", "capture", "errors", "receipts", "registration"} {
 		state, note := report.Of(item)
 		if state == rehearsal.Unknown {
 			continue // what was known of the item stands

@@ -86,7 +86,8 @@ func (h *Hub) listen() (_ *servers, err error) {
 	}
 	s.listenForName()
 	s.admin = s.server(h.adminHandler(s))
-	s.api = s.server(h.handler(s))
+	h.door = h.handler(s)
+	s.api = s.server(h.door)
 	return s, nil
 }
 

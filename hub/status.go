@@ -83,12 +83,19 @@ type ReaderList struct {
 
 // Readers implements [doors.Backend].
 func (h *Hub) Readers(_ context.Context, t doors.Till) (any, error) {
+	if t.Scope != doors.ScopeMonitor {
+		h.marks.set(markList, h.now())
+	}
+	return h.readerList(t), nil
+}
+
+func (h *Hub) readerList(t doors.Till) ReaderList {
 	nets, facts := h.fleet.lan.nets(), h.offlineFacts()
 	list := []TillReader{}
 	for _, r := range h.fleet.registry.Snapshot() {
 		list = append(list, h.tillReader(nets, facts, t, r))
 	}
-	return ReaderList{list, h.updateWindow()}, nil
+	return ReaderList{list, h.updateWindow()}
 }
 
 // tillReader is a reader as that till sees it from its own place.

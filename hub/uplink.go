@@ -107,6 +107,10 @@ func (u *uplink) Readers(ctx context.Context) (hq.ReaderList, error) {
 	return over(ctx, u, u.hq.Readers)
 }
 
+func (u *uplink) Evidence(ctx context.Context) (hq.Evidence, error) {
+	return over(ctx, u, u.hq.Evidence)
+}
+
 func (u *uplink) Tills(ctx context.Context, b hq.TillBook) error {
 	_, err := over(ctx, u, func(ctx context.Context) (struct{}, error) { return struct{}{}, u.hq.Tills(ctx, b) })
 	return err

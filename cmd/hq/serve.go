@@ -73,7 +73,7 @@ func engine(ctx context.Context, cfg hq.Config, log *slog.Logger) (hq.Engine, er
 
 // options reads the files that the configuration names.
 func options(cfg hq.Config, log *slog.Logger) (hq.Options, error) {
-	o := hq.Options{Database: cfg.Database, Origins: cfg.API.Origins, Log: log, Version: buildinfo.Version(), SharedStores: cfg.Fleet.SharedStores}
+	o := hq.Options{Database: cfg.Database, PublicURL: cfg.PublicURL, Origins: cfg.API.Origins, Log: log, Version: buildinfo.Version(), SharedStores: cfg.Fleet.SharedStores}
 	if cfg.Shared() {
 		if err := postgres.CheckURL(cfg.Database); err != nil {
 			return o, cli.Usage("", "use database: %w", err)

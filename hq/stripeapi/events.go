@@ -110,3 +110,31 @@ func (a *API) Events(ctx context.Context, account, after string) ([]hq.Event, er
 	}
 	return list, nil
 }
+
+// WebhookEndpoints lists the addresses that Stripe sends the platform's events to.
+func (a *API) WebhookEndpoints(ctx context.Context) ([]hq.WebhookEndpoint, error) {
+	raws, err := a.pages(ctx, request{method: http.MethodGet, path: "/v1/webhook_endpoints", form: url.Values{"limit": {"100"}}})
+	if err != nil {
+		return nil, err
+	}
+	list := []hq.WebhookEndpoint{}
+	for _, b := range raws {
+		var o struct {
+			URL    string   `json:"url"`
+			Status string   `json:"status"`
+			Events []string `json:"enabled_events"`
+		}
+		if err := json.Unmarshal(b, &o); err != nil {
+			return nil, fmt.Errorf("read Stripe's webhook endpoint: %w", err)
+		}
+		list = append(list, hq.WebhookEndpoint{URL: o.URL, Status: o.Status, Events: o.Events})
+	}
+	return list, nil
+}
+
+// Undelivered counts events that Stripe could not deliver, at most a page of them.
+func (a *API) Undelivered(ctx context.Context, account string, kinds []string, after, until time.Time) (int, error) {
+	p, err := a.page(ctx, request{method: http.MethodGet, path: "/v1/events", account: account, form: url.Values{"limit": {"100"}, "types[]": kinds,
+		"delivery_success": {"false"}, "created[gt]": {strconv.FormatInt(after.Unix(), 10)}, "created[lte]": {strconv.FormatInt(until.Unix(), 10)}}})
+	return len(p.Data), err
+}

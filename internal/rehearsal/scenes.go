@@ -14,10 +14,11 @@ import (
 
 // The items of Stripe's deployment checklist that scenes prove.
 const (
-	endToEnd = "end_to_end"
-	captures = "capture"
-	mistakes = "errors"
-	receipts = "receipts"
+	endToEnd    = "end_to_end"
+	captures    = "capture"
+	mistakes    = "errors"
+	receipts    = "receipts"
+	registering = "registration"
 )
 
 // scene is one thing that happens at a till. Without a vital one the rest cannot be
@@ -33,6 +34,7 @@ type scene struct {
 var scenes = []scene{
 	{"token", "two requests for a connection token get two tokens", []string{endToEnd}, false, token},
 	{"reader", "a simulated reader is there, or is registered", []string{endToEnd}, true, reader},
+	{"registration", "a code that no reader shows is refused in the cashier's words", []string{registering}, false, registration},
 	{"approved", "a card is accepted, the payment is captured once with its amount", []string{endToEnd, captures}, false, approved},
 	{"doubled_tap", "a capture that is asked for twice is one capture; another amount under its key is refused", []string{captures}, false, doubledTap},
 	{"cancelled", "a payment that the customer gives up is cancelled", []string{captures}, false, cancelled},
@@ -95,6 +97,23 @@ func reader(ctx context.Context, p *play) error {
 	}
 	p.reader = r.ID
 	return err
+}
+
+// registration tries the road of a registration with a code that cannot be one: nothing
+// is registered.
+func registration(ctx context.Context, p *play) error {
+	_, err := p.call(ctx, doors.RegisterReader, "", "registration_code", "no-such-reader", "label", "Rehearsal")
+	var refused *doors.Error
+	switch {
+	case err == nil:
+		return Wrong("a reader was registered with it")
+	case !errors.As(doors.RegistrationRefused(err), &refused) || refused.Status >= 500:
+		return err
+	case refused.OperatorMessage == "" || doors.ReadRegistration(refused.Message) != doors.RegistrationUnknown:
+		return Wrong("it was refused with %q, for the cashier %q", refused.Message, refused.OperatorMessage)
+	}
+	p.words = []string{refused.OperatorMessage}
+	return nil
 }
 
 func approved(ctx context.Context, p *play) error {

@@ -131,19 +131,35 @@ func (ep *endpointRecord) wants(kind string) bool {
 // configured is the id of the endpoint that Options names.
 const configured = "we_configured"
 
+// configureEndpoint makes the endpoint of Options one of the account's: it wants
+// everything until somebody changes that.
+func (s *Sandbox) configureEndpoint() {
+	if s.st.WebhookURL == "" {
+		s.st.Endpoints.remove(configured)
+		return
+	}
+	ep, ok := s.st.Endpoints.get(configured)
+	if !ok {
+		ep = &endpointRecord{ID: configured, Object: "webhook_endpoint", EnabledEvents: []string{"*"},
+			Metadata: map[string]string{}, Status: endpointEnabled, Created: s.now().Unix()}
+		s.st.Endpoints.add(ep)
+	}
+	ep.URL, ep.Secret = s.st.WebhookURL, s.st.Keys.Webhook
+}
+
+const (
+	endpointEnabled  = "enabled"
+	endpointDisabled = "disabled"
+)
+
 // endpoints are all that want events now.
 func (s *Sandbox) endpoints() []*endpointRecord {
-	all := s.st.Endpoints.list
-	if s.st.WebhookURL != "" {
-		all = append(slices.Clone(all), &endpointRecord{ID: configured, URL: s.st.WebhookURL,
-			Secret: s.st.Keys.Webhook, EnabledEvents: []string{"*"}})
-	}
-	return all
+	return slices.DeleteFunc(slices.Clone(s.st.Endpoints.list), func(ep *endpointRecord) bool { return ep.Status == endpointDisabled })
 }
 
 func (s *Sandbox) createEndpoint(c *call) (any, *apiError) {
 	ep := &endpointRecord{Object: "webhook_endpoint", URL: c.need("url"), EnabledEvents: c.texts("enabled_events"),
-		Description: optional(c.text("description")), APIVersion: optional(c.text("api_version")), Metadata: c.metadata(nil), Status: "enabled"}
+		Description: optional(c.text("description")), APIVersion: optional(c.text("api_version")), Metadata: c.metadata(nil), Status: endpointEnabled}
 	if len(ep.EnabledEvents) == 0 {
 		c.fail(missing("enabled_events"))
 	}
@@ -158,10 +174,35 @@ func (s *Sandbox) createEndpoint(c *call) (any, *apiError) {
 	return ep, nil
 }
 
+// updateEndpoint changes what an endpoint wants, or whether it wants anything.
+func (s *Sandbox) updateEndpoint(c *call) (any, *apiError) {
+	kinds, off := c.texts("enabled_events"), c.flag("disabled")
+	if e := c.begin(); e != nil {
+		return nil, e
+	}
+	ep, ok := s.st.Endpoints.get(c.ids[0])
+	if !ok {
+		return nil, noSuch("webhook endpoint", c.ids[0], "")
+	}
+	if len(kinds) > 0 {
+		ep.EnabledEvents = kinds
+	}
+	if off != nil {
+		ep.Status = endpointEnabled
+		if *off {
+			ep.Status = endpointDisabled
+		}
+	}
+	return ep.wire(), nil
+}
+
+// wire hides the secret, which is told once.
+func (ep *endpointRecord) wire() any {
+	out := *ep
+	out.Secret = ""
+	return out
+}
+
 func (s *Sandbox) listEndpoints(c *call) (any, *apiError) {
-	return page(c, "webhook_endpoint", &s.st.Endpoints, every, func(ep *endpointRecord) any {
-		out := *ep
-		out.Secret = ""
-		return out
-	})
+	return page(c, "webhook_endpoint", &s.st.Endpoints, every, func(ep *endpointRecord) any { return ep.wire() })
 }

@@ -19,7 +19,7 @@ import (
 // send the request again.
 type Fault struct {
 	Method string `json:"method,omitempty"` // "": any
-	Path   string `json:"path,omitempty"`   // a prefix or a pattern such as /v1/payment_intents/*/capture; "": any
+	Path   string `json:"path,omitempty"`   // a prefix, a pattern such as /v1/payment_intents/*/capture, or a whole path with $ behind it; "": any
 	Kind   string `json:"kind"`
 	Times  int    `json:"times,omitempty"` // 0: until Clear
 }
@@ -77,9 +77,12 @@ func (s *Sandbox) strike(r *http.Request) string {
 	return ""
 }
 
-// matchPath takes a pattern with * for one segment as a whole path, and one
-// without as a prefix.
+// matchPath takes a pattern with * for one segment as a whole path, one with $ at
+// its end as it is, and one with neither as a prefix.
 func matchPath(pattern, path string) bool {
+	if whole, ok := strings.CutSuffix(pattern, "$"); ok {
+		return whole == path
+	}
 	if !strings.Contains(pattern, "*") {
 		return strings.HasPrefix(path, pattern)
 	}

@@ -50,13 +50,15 @@ func TestARestrictedKeyMayDoWhatHeadquartersNeedsAndNoMore(t *testing.T) {
 	sh.ok("POST", "/v1/payment_intents/"+pi+"/capture", "")
 	sh.ok("POST", "/v1/refunds", "payment_intent="+pi)
 	sh.ok("GET", "/v1/events", "")
-	for _, path := range []string{"/v1/balance", "/v1/payouts", "/v1/customers", "/v1/webhook_endpoints"} {
+	for _, path := range []string{"/v1/balance", "/v1/payouts", "/v1/customers"} {
 		r := sh.no(http.StatusForbidden, "", "GET", path, "")
 		if r.str("error.type") != "invalid_request_error" || r.str("error.message") == "" {
 			t.Errorf("%s: not Stripe's shape: %s", path, r.raw)
 		}
 	}
 	sh.no(http.StatusForbidden, "", "POST", "/v1/payment_methods/pm_1/attach", "customer=cus_1")
+	sh.ok("GET", "/v1/webhook_endpoints", "")
+	sh.no(http.StatusForbidden, "", "POST", "/v1/webhook_endpoints", "url=https://example.com/hook&enabled_events[]=*")
 }
 
 func TestAnotherAccountIsRefused(t *testing.T) {

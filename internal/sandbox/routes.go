@@ -96,7 +96,8 @@ func allRoutes() (all []*route) {
 	add("GET", "/v1/balance", fullKey, "", (*Sandbox).getBalance)
 	add("GET", "/v1/payouts", fullKey, paging, (*Sandbox).listPayouts)
 	add("POST", "/v1/webhook_endpoints", fullKey, "url enabled_events description api_version metadata", (*Sandbox).createEndpoint)
-	add("GET", "/v1/webhook_endpoints", fullKey, paging, (*Sandbox).listEndpoints)
+	add("POST", "/v1/webhook_endpoints/*", fullKey, "enabled_events disabled", (*Sandbox).updateEndpoint)
+	add("GET", "/v1/webhook_endpoints", everyKey, paging, (*Sandbox).listEndpoints)
 	return all
 }
 

@@ -84,6 +84,7 @@ func (s *Sandbox) prepare(o Options) {
 	if o.WebhookURL != "" {
 		s.st.WebhookURL = o.WebhookURL
 	}
+	s.configureEndpoint()
 	if s.st.Account == "" {
 		s.st.Account = "acct_1" + s.random(15)
 		s.st.Configurations.add(&configuration{
@@ -118,6 +119,7 @@ func (s *Sandbox) SetWebhookURL(url string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.st.WebhookURL = url
+	s.configureEndpoint()
 	s.keeper.changed()
 }
 

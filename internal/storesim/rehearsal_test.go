@@ -225,7 +225,7 @@ func TestStory_RehearsalThatGoesWrong(t *testing.T) {
 	}}
 	report, err := rehearsal.Run(t.Context(), stage, nil)
 	s.must("rehearse", err)
-	want := map[string]rehearsal.State{"reader": rehearsal.Pass, "events": rehearsal.Unknown, "left": rehearsal.Pass}
+	want := map[string]rehearsal.State{"reader": rehearsal.Pass, "registration": rehearsal.Pass, "events": rehearsal.Unknown, "left": rehearsal.Pass}
 	for _, r := range report.Results {
 		state, ok := want[r.Scene]
 		if !ok {

@@ -149,9 +149,18 @@ func (s *Store) Until(what string, happened func() bool) {
 // with the account's key.
 func (s *Store) AtStripe(method, path string, form url.Values) map[string]any {
 	s.t.Helper()
+	return s.atStripe("", method, path, form)
+}
+
+// atStripe is AtStripe by another version of Stripe's API; "": the account's.
+func (s *Store) atStripe(version, method, path string, form url.Values) map[string]any {
+	s.t.Helper()
 	req, err := http.NewRequestWithContext(s.t.Context(), method, s.sys.StripeURL+path, strings.NewReader(form.Encode()))
 	s.must("ask Stripe", err)
 	req.Header.Set("Authorization", "Bearer "+s.sys.StripeKey)
+	if version != "" {
+		req.Header.Set("Stripe-Version", version)
+	}
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}

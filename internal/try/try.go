@@ -33,6 +33,9 @@ type Options struct {
 	Log      *slog.Logger // nil: nothing is logged
 	Version  string
 	Mirror   func(*http.Request, []byte) // see sandbox.Options
+	// What tests start the parts with instead of the default; nil: the default.
+	Hub func(*hub.Config, *hub.Parts)
+	HQ  func(*hq.Options)
 }
 
 // System is a running system. The cables are the hands on it.
@@ -193,16 +196,26 @@ func (s *System) BootHQ() error {
 	if err != nil {
 		return fmt.Errorf("open stripe: %w", err)
 	}
-	server, err := hq.NewServer(hq.Options{
+	keys, err := hq.ReadPersonalKeys(filepath.Join(s.dir, "personal.key"), true)
+	if err != nil {
+		return fmt.Errorf("open headquarters: %w", err)
+	}
+	o := hq.Options{
+		PersonalKeys:  keys,
 		Database:      "sqlite:" + filepath.Join(s.dir, "hq.db"),
 		Stripe:        api,
 		WebhookSecret: []string{s.secrets.WebhookSecret},
+		PublicURL:     "http://" + s.hqListen,
 		Log:           s.o.Log.With("part", "hq"),
 		Version:       s.o.Version,
 		Now:           s.Sandbox.Now, // headquarters lives on the sandbox's clock
 		ReadBudget:    1 << 40,       // a sandbox rations nothing
 		Origins:       []string{s.StripeURL},
-	})
+	}
+	if s.o.HQ != nil {
+		s.o.HQ(&o)
+	}
+	server, err := hq.NewServer(o)
 	if err != nil {
 		return fmt.Errorf("open headquarters: %w", err)
 	}
@@ -311,6 +324,13 @@ func (s *System) Doors() doors.Backend {
 	return s.daemon
 }
 
+// Headquarters is the server that runs; nil: none does.
+func (s *System) Headquarters() *hq.Server {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.server
+}
+
 // BootHub starts the hub on its directory, after PowerCut for instance, at the
 // address it had before.
 func (s *System) BootHub(ctx context.Context) error {
@@ -333,7 +353,11 @@ func (s *System) BootHub(ctx context.Context) error {
 		return err
 	}
 	s.dead.Store(false)
-	h, err := hub.New(cfg, hub.Parts{Log: s.o.Log.With("part", "hub"), Version: s.o.Version, Fault: s.fault})
+	parts := hub.Parts{Log: s.o.Log.With("part", "hub"), Version: s.o.Version, Fault: s.fault}
+	if s.o.Hub != nil {
+		s.o.Hub(&cfg, &parts)
+	}
+	h, err := hub.New(cfg, parts)
 	if err != nil {
 		return fmt.Errorf("open hub: %w", err)
 	}

@@ -74,8 +74,9 @@ type Server struct {
 	reads        readMeter
 	polled       map[string]time.Time // each account's events, by this replica; runEvents' own
 	tills        *tillDoors
-	nudge        chan struct{} // something is due sooner than the scheduler thinks
-	silences     silences      // of Stripe
+	whose        gather[record] // stores by their credential's hash
+	nudge        chan struct{}  // something is due sooner than the scheduler thinks
+	silences     silences       // of Stripe
 	running      atomic.Bool
 
 	closing   chan struct{} // closed by Close: long polls end
@@ -154,6 +155,7 @@ func NewServer(o Options) (*Server, error) {
 	}
 	db.personal = o.PersonalKeys
 	s.db = db
+	s.whose.read = s.storesByCredential
 	if err := s.loadKey(context.Background()); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database: %w", err), db.close())
 	}

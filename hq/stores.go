@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"database/sql"
 	"encoding/base64"
 	"errors"
@@ -233,19 +232,11 @@ func (s *Server) storeOf(ctx context.Context, credential string) (record, error)
 	if credential == "" || len(credential) > 256 {
 		return record{}, doors.ErrCredential
 	}
-	want := hashSecret(credential)
-	var have []byte
-	rec, err := readStore(queryer(ctx, s.db.r), `credential = ?`, want, &have)
+	rec, err := s.whose.ask(ctx, string(hashSecret(credential)))
 	if errors.Is(err, sql.ErrNoRows) {
 		return record{}, doors.ErrCredential
 	}
-	if err != nil {
-		return record{}, err
-	}
-	if subtle.ConstantTimeCompare(have, want) != 1 {
-		return record{}, doors.ErrCredential
-	}
-	return rec, nil
+	return rec, err
 }
 
 // queries is what a transaction and a pool have in common.

@@ -11,7 +11,7 @@ import (
 const (
 	// gatherPatience: a statement that takes longer than any that is well has another
 	// begun beside it, so that a connection that hangs holds up nobody; so many at most.
-	gatherPatience = 20 * time.Millisecond
+	gatherPatience = 2 * time.Millisecond
 	gatherAtOnce   = 4
 	// gatherMost bounds how many one statement asks for.
 	gatherMost = 64

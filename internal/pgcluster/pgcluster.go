@@ -85,6 +85,10 @@ func (c *Cluster) prepare() error {
 	if out, err := init.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, out)
 	}
+	return c.takePort()
+}
+
+func (c *Cluster) takePort() error {
 	address, err := freeport.Address()
 	if err != nil {
 		return err
@@ -137,6 +141,54 @@ func (c *Cluster) Up() error {
 	}
 }
 
+// Standby makes a server that follows this one, from all that was committed here.
+func (c *Cluster) Standby() (*Cluster, error) {
+	dir, err := os.MkdirTemp("", "storehub-pg-")
+	if err != nil {
+		return nil, err
+	}
+	s := &Cluster{dir: dir, bin: c.bin, settings: c.settings}
+	err = errors.Join(s.yield(), s.takePort())
+	if err == nil {
+		copying := s.command("pg_basebackup", "--pgdata", filepath.Join(dir, "data"), "--write-recovery-conf", "--checkpoint", "fast",
+			"--no-sync", "--host", "127.0.0.1", "--port", strconv.Itoa(c.port), "--username", "hq")
+		var out []byte
+		if out, err = copying.CombinedOutput(); err != nil {
+			err = fmt.Errorf("pg_basebackup: %w: %s", err, out)
+		}
+	}
+	if err == nil {
+		err = s.Up()
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start standby: %w", err), os.RemoveAll(dir))
+	}
+	return s, nil
+}
+
+// Promote makes a standby a server of its own.
+func (c *Cluster) Promote(ctx context.Context) error {
+	db, err := pgx.Connect(ctx, c.url("postgres"))
+	if err != nil {
+		return fmt.Errorf("promote standby: %w", err)
+	}
+	var done bool
+	err = db.QueryRow(ctx, "SELECT pg_promote()").Scan(&done)
+	if err == nil && !done {
+		err = errors.New("it did not end its recovery")
+	}
+	if err := errors.Join(err, db.Close(ctx)); err != nil {
+		return fmt.Errorf("promote standby: %w", err)
+	}
+	return nil
+}
+
+// Here is another server's address of a database as this one has it.
+func (c *Cluster) Here(address string) string {
+	name, _, _ := strings.Cut(filepath.Base(address), "?")
+	return c.url(name)
+}
+
 // Kill ends the server at once, as a power cut would end its processes.
 func (c *Cluster) Kill() error { return c.down(syscall.SIGQUIT) }
 
@@ -144,10 +196,14 @@ func (c *Cluster) Kill() error { return c.down(syscall.SIGQUIT) }
 func (c *Cluster) Stop() error { return c.down(syscall.SIGINT) }
 
 func (c *Cluster) down(sig os.Signal) error {
+	if c.cmd == nil {
+		return nil // it is down
+	}
 	if err := c.cmd.Process.Signal(sig); err != nil {
 		return fmt.Errorf("stop PostgreSQL: %w", err)
 	}
 	_ = c.cmd.Wait() // how it ended is what was asked for
+	c.cmd = nil
 	return c.log.Close()
 }
 

@@ -109,7 +109,7 @@ func TestStory_PoisonBesideGoodOnes(t *testing.T) {
 // traffic: some operations are with headquarters and without an end, some wait in the
 // shop. The hub offers again what is lacking: nothing is lost, nothing is doubled, no
 // state goes back, and both sides show the same head again.
-func TestStory_LedgerSetBack(t *testing.T) {
+func TestMoney_4_1_LedgerSetBackInMidTraffic(t *testing.T) {
 	for _, back := range []time.Duration{2 * time.Hour, 4 * 24 * time.Hour} {
 		t.Run(back.String(), func(t *testing.T) {
 			s := open(t)

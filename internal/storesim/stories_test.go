@@ -289,6 +289,11 @@ func TestMoney_4_2_HubKilledInMidSale(t *testing.T) {
 	next := pos.Authorise(2500)
 	pos.WantCapture(next, http.StatusOK)
 	s.WantCapturedOnce(next, 2500)
+	// All of it took one request each: a token, an intent, two captures. Headquarters
+	// answers each within 6 s, and a till gives a dead hub up after 3: that is 30 s.
+	if pos.asked != 4 {
+		t.Errorf("the till asked headquarters %d times; nothing may have to be asked twice", pos.asked)
+	}
 	pos.WantOutcome(doors.Capture, next, doors.Succeeded)
 
 	s.MendInternet()

@@ -18,6 +18,7 @@ type Till struct {
 	s      *Store
 	t      testing.TB
 	hqRoad bool // it uses the second address that it was given
+	asked  int  // requests it made there
 }
 
 // Till is the store's till.
@@ -30,6 +31,7 @@ func (p *Till) ToHeadquarters() { p.hqRoad = true }
 // base is where the till calls.
 func (p *Till) base() string {
 	if p.hqRoad {
+		p.asked++
 		return p.s.sys.HQURL
 	}
 	return p.s.sys.HubURL

@@ -52,6 +52,17 @@ func TestMoney_1_2_OneLinePerIntentKeepsOrder(t *testing.T) {
 	s.exactly(pi, "refunded", 400)
 }
 
+// What is later on a line waits for what is in trouble, though it could be tried.
+func TestMoney_1_2_WhatIsLaterWaitsForWhatIsInTrouble(t *testing.T) {
+	s := newShop(t)
+	pi := s.authorised("1000")
+	s.box.Inject(sandbox.Fault{Method: "POST", Path: "/v1/payment_intents/*/capture", Kind: "429", Times: 2})
+	s.submit(op(doors.Capture, "op_1", pi, 1000), op(doors.Refund, "op_2", pi, 400))
+	s.want("op_2", doors.Succeeded, "") // tried at once it would be not_captured
+	s.want("op_1", doors.Succeeded, "")
+	s.exactly(pi, "refunded", 400)
+}
+
 func TestMoney_1_3_AnIntentOfAnotherPlaceIsNotTouched(t *testing.T) {
 	s := newShop(t)
 	loc := s.place()

@@ -9,6 +9,15 @@ import (
 // earlier is the principal one. Data only; match functions are in match_*.go.
 var rules = slices.Concat(lanRules, lineRules, shopRules, hubRules, moneyRules)
 
+// Titles is every finding's code and title.
+func Titles() map[string]string {
+	titles := map[string]string{}
+	for _, r := range rules {
+		titles[r.code] = r.title
+	}
+	return titles
+}
+
 // noWayOut are the findings after which nothing beyond the router can be judged.
 var noWayOut = []string{"gateway_silent", "gateway_spoofed", "address_conflict", "wan_down", "captive_portal", "proxy_required", "host_firewall", "vpn_route"}
 

@@ -7,7 +7,10 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -110,15 +113,35 @@ type LogConfig struct {
 	Format string // text, json
 }
 
-// DefaultConfigText is the commented file that packages and `hub config init` ship.
-//
 //go:embed hub.yaml
-var DefaultConfigText string
+var shippedConfig string
+
+// DefaultConfigText is the commented file that packages and `hub config init` ship,
+// with this system's folders.
+var DefaultConfigText = onSystem(shippedConfig, runtime.GOOS, os.Getenv("ProgramData"))
+
+var systemFolders = regexp.MustCompile(`/(var/lib|etc)/storehub((?:/[\w.-]+)*)`)
+
+// onSystem is a text with folders as a system has them. Windows has one for all
+// programs' data; what only the hub may enter lies below its own.
+func onSystem(text, goos, programData string) string {
+	if goos != "windows" {
+		return text
+	}
+	return systemFolders.ReplaceAllStringFunc(text, func(path string) string {
+		m := systemFolders.FindStringSubmatch(path)
+		folder := programData + `\storehub`
+		if m[1] == "var/lib" {
+			folder += `\data`
+		}
+		return folder + strings.ReplaceAll(m[2], "/", `\`)
+	})
+}
 
 // DefaultConfig is what holds where a file says nothing.
 func DefaultConfig() Config {
 	return Config{
-		StateDir: "/var/lib/storehub",
+		StateDir: onSystem("/var/lib/storehub", runtime.GOOS, os.Getenv("ProgramData")),
 		Listen:   ":7443",
 		MDNS:     true,
 		API:      APIConfig{Language: words.English},

@@ -203,3 +203,18 @@ func FuzzParseConfig(f *testing.F) {
 		}
 	})
 }
+
+func TestDefaultsOnWindowsAreInTheFolderForPrograms(t *testing.T) {
+	text := onSystem(shippedConfig, "windows", `C:\ProgramData`)
+	c, err := ParseConfig(strings.NewReader(text), "hub.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `C:\ProgramData\storehub\data`; c.StateDir != want || !strings.Contains(text, `#credential_file: `+want+`\hq.credential`) ||
+		!strings.Contains(text, `#cert_file: C:\ProgramData\storehub\tls.crt`) || !strings.Contains(text, `#api_key_file: C:\ProgramData\storehub\stripe-test.key`) {
+		t.Errorf("data are in %s:\n%s", c.StateDir, text)
+	}
+	if strings.Contains(text, "/storehub/") || onSystem(shippedConfig, "linux", "") != shippedConfig {
+		t.Errorf("folders are mixed:\n%s", text)
+	}
+}

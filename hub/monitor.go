@@ -57,6 +57,13 @@ func newMonitor(h *Hub, check func(context.Context, netcheck.Targets) netcheck.R
 // the hub then touches no network by itself.
 func (m *monitor) look() { signal(m.asked) }
 
+// Look has the doctor and the readers looked at soon, because what is known is old:
+// the machine has slept.
+func (h *Hub) Look() {
+	h.monitor.look()
+	h.fleet.look()
+}
+
 // judge asks for a fresh diagnosis soon, from whatever is known.
 func (m *monitor) judge() { signal(m.due) }
 

@@ -85,6 +85,11 @@ func (c *enrollCmd) Run(a *app) error {
 	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
 		return fmt.Errorf("make state directory: %w", err)
 	}
+	if file == defaultConfig() {
+		if err := a.protect(cfg); err != nil {
+			return err
+		}
+	}
 	if err := enrol(ctx, client, c.Code, c.Replace, cfg.StateDir, cfg.CredentialFile(), &store); err != nil {
 		return err
 	}

@@ -32,18 +32,19 @@ Example:
 
 // Run runs the hub as what this machine has.
 func (*serveCmd) Run(a *app) error {
-	cfg, err := a.load()
-	if err != nil {
-		return err
-	}
-	if err := cfg.Complete(); err != nil {
-		return cli.Usage("`hub config check` says what else is missing", "%s: %w", a.configFile(), err)
-	}
-	tail := openLogTail(cfg.StateDir)
-	defer tail.Close()
-	log := logger(cfg.Log, io.MultiWriter(tail, a.stderr))
-	slog.SetDefault(log)
 	return service.Run(a.ctx, serviceName, func(ctx context.Context, ready func(string)) error {
+		cfg, err := a.load()
+		if err != nil {
+			return err
+		}
+		if err := cfg.Complete(); err != nil {
+			return cli.Usage("`hub config check` says what else is missing", "%s: %w", a.configFile(), err)
+		}
+		tail := openLogTail(cfg.StateDir)
+		defer tail.Close()
+		log := logger(cfg.Log, io.MultiWriter(tail, a.stderr))
+		log = slog.New(service.WithEvents(ctx, log.Handler(), hubEvents()))
+		slog.SetDefault(log)
 		return serve(ctx, cfg, log, ready)
 	})
 }
@@ -76,6 +77,16 @@ func serve(ctx context.Context, cfg hub.Config, log *slog.Logger, ready func(str
 			return nil
 		})
 	}
+	tasks.Go(func() error {
+		for {
+			select {
+			case <-service.Resumed(ctx):
+				h.Look()
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	})
 	tasks.Go(func() error {
 		return h.Run(ctx, func(at hub.Addr) {
 			log.Info("hub is ready", "version", parts.Version, "store", cfg.Store, "url", at.URL, "metrics", at.Metrics)

@@ -63,8 +63,12 @@ func (serviceRestartCmd) Help() string { return "Example:\n\n  hub service resta
 
 // Run installs a service whose configuration is right.
 func (serviceInstallCmd) Run(a *app) error {
-	if _, err := a.load(); err != nil {
+	cfg, err := a.load()
+	if err != nil {
 		return err
+	}
+	if err := a.protect(cfg); err != nil {
+		return cli.CouldNot(needsRights, "%w", err)
 	}
 	return serviceDo(a, service.Install, "installed; next: hub service start")
 }

@@ -31,11 +31,15 @@ const (
 )
 
 // Install makes the service known to the system, to be started at boot. It does
-// not start it.
-func Install(s Spec) error { return do("install", s, kardianos.Service.Install) }
+// not start it. On Windows a service that is there already becomes what the spec says.
+func Install(s Spec) error {
+	return do("install", s, func(k kardianos.Service) error { return install(k, s) })
+}
 
 // Uninstall is the inverse of Install. Data and configuration stay.
-func Uninstall(s Spec) error { return do("uninstall", s, kardianos.Service.Uninstall) }
+func Uninstall(s Spec) error {
+	return do("uninstall", s, func(k kardianos.Service) error { return uninstall(k, s) })
+}
 
 // Start starts an installed service.
 func Start(s Spec) error { return do("start", s, kardianos.Service.Start) }
@@ -97,11 +101,12 @@ func (s Spec) config(goos string) (*kardianos.Config, error) {
 	}
 	switch goos {
 	case "windows":
-		// The same pause as in the unit; the count of failures is forgotten after
-		// ten minutes of good conduct.
+		// A first failure is that of the unit; settle says the rest, and that the start
+		// is delayed: the library removes a service whose manager does not know that.
+		c.UserName = account(s.Name)
 		c.Option["OnFailure"] = "restart"
-		c.Option["OnFailureDelayDuration"] = "2s"
-		c.Option["OnFailureResetPeriod"] = 600
+		c.Option["OnFailureDelayDuration"] = restartAfter[0].String()
+		c.Option["OnFailureResetPeriod"] = int(forgiven.Seconds())
 		c.Option["StartType"] = "automatic"
 		c.Option["DelayedAutoStart"] = false
 	case "darwin":

@@ -24,12 +24,12 @@ type Program func(ctx context.Context, ready func(status string)) error
 //
 // Under systemd it speaks the notification protocol: READY with the first
 // status, STATUS with each, STOPPING, and the watchdog's sign of life if the
-// unit wants one. As a Windows service it obeys the service manager. On a
-// terminal the first SIGINT or SIGTERM ends the program's ctx; the second ends
+// unit wants one. As a Windows service it obeys the service manager, which is told
+// that it runs before the program has begun. On a terminal the first SIGINT or SIGTERM ends the program's ctx; the second ends
 // the process at once.
 func Run(ctx context.Context, name string, p Program) error {
-	if managed() {
-		return runManaged(ctx, name, p)
+	if managed, err := underManager(ctx, name, p); managed {
+		return err
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -111,8 +111,8 @@ func TestEachSystemIsToldToRestartAfterAFailure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if windows.Option["OnFailure"] != "restart" || windows.Option["OnFailureDelayDuration"] != "2s" {
-		t.Errorf("Windows is told %v", windows.Option)
+	if windows.Option["OnFailure"] != "restart" || windows.Option["OnFailureDelayDuration"] != "2s" || windows.UserName != `NT SERVICE\storehub` {
+		t.Errorf("Windows is told %v, %s", windows.Option, windows.UserName)
 	}
 	hq, err := HQ("", "/etc/storehub/hq.yaml")
 	if err != nil {

@@ -38,6 +38,13 @@ func judgeToken(in ChecklistInput, it *Item) {
 		}
 		it.NextDue = t.At.Add(tokenDue).UTC().Truncate(time.Second)
 	}
+	if in.Report != nil {
+		for _, c := range in.Report.Causes {
+			if slices.ContainsFunc(habitRules, func(r rule) bool { return r.code == c.Code }) {
+				it.worse(ItemAttention, c.Title+": "+strings.Join(c.Evidence, "; "), c.Remedy...)
+			}
+		}
+	}
 	if len(in.KeyWarnings) > 0 {
 		it.Evidence = append(it.Evidence, in.KeyWarnings...)
 		it.Remedy = append(it.Remedy, "Run headquarters on a machine of its own, so that no Stripe key lies in the shop.")
@@ -61,7 +68,7 @@ func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 // notNetwork are findings that say nothing of the network.
 var notNetwork = func() []string {
 	var out []string
-	for _, r := range slices.Concat(hubRules, moneyRules) {
+	for _, r := range slices.Concat(hubRules, habitRules, moneyRules) {
 		out = append(out, r.code)
 	}
 	return append(out, "stripe_failing", "clock_wrong")

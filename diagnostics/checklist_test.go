@@ -76,6 +76,9 @@ func TestChecklistItems(t *testing.T) {
 	}{
 		{"no token", "connection_token", func(in *ChecklistInput) { in.Token = &TokenTest{Error: "headquarters is silent"} }, ItemFail},
 		{"the same token twice", "connection_token", func(in *ChecklistInput) { in.Token.Distinct = false }, ItemFail},
+		{"an app keeps its tokens", "connection_token", func(in *ChecklistInput) {
+			in.Report.Causes = append(in.Report.Causes, Cause{Code: "token_reused", Severity: Warning, Title: "A till keeps tokens"})
+		}, ItemAttention},
 		{"anybody gets a token", "connection_token", func(in *ChecklistInput) { in.Token.RefusesNobody = true }, ItemFail},
 		{"token of all shops", "connection_token", func(in *ChecklistInput) { in.Token.LocationScoped = false }, ItemAttention},
 		{"key in the shop", "connection_token", func(in *ChecklistInput) { in.KeyWarnings = []string{"the key lies in the shop"} }, ItemAttention},

@@ -47,6 +47,9 @@ func ownMornings() map[string]Input {
 		"account_mode_mismatch": "till 2 sends test payments to a live store", "location_mismatch": "tmr_1 is registered at tml_2", "twin_charge": "order 17: pi_1 and pi_2",
 		"authorisation_lapsed": "pi_1 lapsed on 21 November", "operation_failed": "capture of pi_1: amount_too_large", "operation_unknown": "refund of pi_1: no answer yet",
 		"refund_failed": "re_1: the card's bank refused", "offline_not_forwarded": "2 payments on tmr_1 since 08:00 UTC", "hub_name_needs_internet": "hub.shop.example resolves by the provider alone",
+		"token_reused": "Lane 1 connected to a reader 3 times without asking for a token in between", "token_not_asked": "Lane 1 connected to a reader 3 times without asking for a token in between",
+		"token_polling": "Lane 1 asks for a token every 1m0s, whether it connects or not", "token_wrong_location": "Lane 1 asks for Location \"tml_2\"; the store's is tml_1",
+		"till_mode_mixed": "Lane 1 was refused for it", "credential_shared": "Lane 1 calls from 192.168.1.7 and 192.168.1.8 in turn",
 	} {
 		out[code] = known(code, line)
 	}

@@ -7,7 +7,7 @@ import (
 
 // rules is every finding, from the cable to the cloud: within one severity the
 // earlier is the principal one. Data only; match functions are in match_*.go.
-var rules = slices.Concat(lanRules, lineRules, shopRules, hubRules, moneyRules)
+var rules = slices.Concat(lanRules, lineRules, shopRules, hubRules, habitRules, moneyRules)
 
 // Titles is every finding's code and title.
 func Titles() map[string]string {

@@ -67,6 +67,30 @@ var hubRules = []rule{
 		operator:  "Payments are about to lapse. Call the help desk today."},
 }
 
+// habitRules are about how tills use their doors; a serving hub sees it.
+var habitRules = []rule{
+	{code: "token_reused", severity: Warning, title: "A till connects to readers with tokens it had before", match: matchKnown("token_reused"),
+		remedy:   []string{"Have the app ask the hub in its token provider each time the SDK calls it, and keep nothing."},
+		operator: tokenHabit},
+	{code: "token_not_asked", severity: Warning, title: "A till connects to readers without asking the hub for a token", match: matchKnown("token_not_asked"),
+		remedy:   []string{"Point the app's token provider at the hub; take out any token that is written into it."},
+		operator: tokenHabit},
+	{code: "token_polling", severity: Info, title: "A till asks for connection tokens all the time", match: matchKnown("token_polling"),
+		remedy: []string{"Take the timer out: the SDK calls the token provider when it needs a token."}},
+	{code: "token_wrong_location", severity: Warning, title: "A till asks for another Location than the store's", match: matchKnown("token_wrong_location"),
+		remedy:   []string{"Take the Location out of the app's requests: headquarters adds the store's own."},
+		operator: tokenHabit},
+	{code: "till_mode_mixed", severity: Warning, title: "A till mixes live and test", match: matchKnown("till_mode_mixed"),
+		remedy:   []string{"Pair the till anew in the mode of its payments: hub pair --name NAME --mode live."},
+		operator: "A till mixes test and real payments. Call the help desk."},
+	{code: "credential_shared", severity: Warning, title: "Several tills use one credential", match: matchKnown("credential_shared"),
+		remedy:   []string{"Pair each till under a name of its own: hub pair --name NAME."},
+		operator: "Two tills use one pairing. Pair each till by itself."},
+}
+
+// tokenHabit is what staff reads of an app that handles tokens wrongly.
+const tokenHabit = "A till's app asks for connection tokens in the wrong way. Selling goes on; tell whoever makes the app."
+
 var moneyRules = []rule{
 	{code: "account_mode_mismatch", severity: Critical, title: "Live and test are mixed up", match: matchKnown("account_mode_mismatch"),
 		remedy:   []string{"Compare the mode and account of store, till and key: hq store list."},

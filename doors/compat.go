@@ -43,9 +43,11 @@ func greet(_ *door, q *ask) (answer, error) {
 // connectionToken passes the road from the till to Stripe and back: the answer is
 // never kept, and nothing is tried again behind the till's back.
 func connectionToken(d *door, q *ask) (answer, error) {
-	if _, err := parseForm(q.Request); err != nil {
+	f, err := parseForm(q.Request)
+	if err != nil {
 		return answer{}, err
 	}
+	q.location = f.text("location")
 	return d.token(q)
 }
 
@@ -278,6 +280,7 @@ func compatRegisterReader(d *door, q *ask) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	q.location = f.text("location")
 	if f.text("registration_code") == "" {
 		return answer{}, missing("registration_code")
 	}

@@ -43,6 +43,9 @@ type Options struct {
 	// Log gets one line per refusal. Nil: no log.
 	Log *slog.Logger
 
+	// OnSeen is told of each request of a till, after it was answered but for streams.
+	OnSeen func(Seen)
+
 	// OnToken is told the result of every request for a connection token: "ok" or
 	// the code of the refusal.
 	OnToken func(result string, took time.Duration)
@@ -79,6 +82,9 @@ func Handler(b Backend, o Options) http.Handler {
 	if o.Known == nil {
 		o.Known = func() (bool, string) { return false, "" }
 	}
+	if o.OnSeen == nil {
+		o.OnSeen = func(Seen) {}
+	}
 	if o.OnToken == nil {
 		o.OnToken = func(string, time.Duration) {}
 	}
@@ -87,6 +93,14 @@ func Handler(b Backend, o Options) http.Handler {
 		d.origins = append(d.origins, strings.ToLower(strings.TrimSuffix(origin, "/")))
 	}
 	return d
+}
+
+// Seen is what one request tells of how a till uses the doors.
+type Seen struct {
+	Till     Till
+	Token    bool   // it asked for a connection token
+	Location string // that it named; the store's own is taken whatever it names
+	Code     string // of the refusal; "" if there was none
 }
 
 // ask is one request on its way through the doors.
@@ -98,6 +112,7 @@ type ask struct {
 	route         *route
 	vars          map[string]string
 	till          Till
+	location      string // that the till named
 }
 
 // answer is what a route has to say: a status and a body as it goes out.
@@ -121,6 +136,9 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 
 	out, err := d.serve(q)
+	if q.till.Name != "" && !q.route.stream {
+		d.tell(q, err)
+	}
 	switch {
 	case err != nil:
 		d.refuse(q, err, time.Since(started))
@@ -130,6 +148,15 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		writeJSON(w, out.status, out.body)
 	}
+}
+
+func (d *door) tell(q *ask, err error) {
+	s := Seen{Till: q.till, Location: q.location}
+	s.Token = q.route.path == "/connection_token" || q.route.path == "/v1/connection_tokens"
+	if err != nil {
+		s.Code = d.refusal(err).Code
+	}
+	d.o.OnSeen(s)
 }
 
 // serve turns a panic into a refusal: a till must never take a broken connection

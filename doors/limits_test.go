@@ -3,9 +3,11 @@ package doors
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -98,5 +100,27 @@ func TestStrangersAreCountedByNetworkAndTakeBoundedMemory(t *testing.T) {
 	}
 	if n := len(l.strangers); n > strangersKept {
 		t.Errorf("%d addresses are kept", n)
+	}
+}
+
+// TestTheHubIsToldHowTillsUseTheirDoors: one line a request, with what it named and why
+// it was refused; strangers are no till.
+func TestTheHubIsToldHowTillsUseTheirDoors(t *testing.T) {
+	var told []string
+	h := Handler(newShop(), Options{OnSeen: func(s Seen) {
+		told = append(told, fmt.Sprintf("%s token=%t location=%s code=%s", s.Till.Name, s.Token, s.Location, s.Code))
+	}})
+	call(h, post, "/connection_token", "", "Authorization: Bearer nobody")
+	call(h, post, "/connection_token", "location=tml_2", asPOS, formBody)
+	call(h, post, "/v1/connection_tokens", "", asPOS)
+	call(h, post, "/register_reader", "registration_code=x&location=tml_3", asManager, formBody)
+	call(h, post, "/register_reader", "registration_code=x", asPOS, formBody)
+	call(h, post, "/capture_payment_intent", "payment_intent_id=ch_1", asPOS, formBody)
+	want := []string{
+		"till-1 token=true location=tml_2 code=", "till-1 token=true location= code=", "office token=false location=tml_3 code=",
+		"till-1 token=false location= code=forbidden", "till-1 token=false location= code=invalid_field",
+	}
+	if !slices.Equal(told, want) {
+		t.Errorf("told\n%s\nwant\n%s", strings.Join(told, "\n"), strings.Join(want, "\n"))
 	}
 }

@@ -68,6 +68,7 @@ type Hub struct {
 	fleet     *fleet
 	monitor   *monitor
 	name      nameKnown
+	habits    habits
 	answers   atomic.Pointer[localdns.Server] // nil: dns.listen is not set, or could not be opened yet
 	metrics   *metrics
 	marks     *marks

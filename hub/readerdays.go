@@ -76,6 +76,9 @@ func (h *Hub) ReportReader(_ context.Context, t doors.Till, name string, told do
 	}
 	report := readers.Report{Till: t.Name, Connected: tried(told.Connected), Code: told.Code, Battery: told.Battery,
 		Charging: tried(told.Charging), Update: told.Update, Software: told.Software, SDK: told.SDK}
+	if told.Connected != nil && h.habits.connected(t.Name, r.ID, *told.Connected, h.now()) {
+		h.monitor.judge()
+	}
 	now := time.Now()
 	h.fleet.registry.Observe(readers.Observation{Source: readers.FromTill, ID: r.ID, Serial: r.Serial, Report: &report, At: now})
 	if d := h.fleet.days; d.timeline != nil {

@@ -112,6 +112,7 @@ func (h *Hub) handler(s *servers) http.Handler {
 		Known:    h.knownDown,
 		Log:      h.log,
 		OnToken:  h.metrics.token,
+		OnSeen:   h.seen,
 	})
 	own := http.NewServeMux()
 	own.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })

@@ -50,6 +50,12 @@ var notHere = map[string]string{
 	"refund_failed":             "money's own finding",
 	"offline_not_forwarded":     "money's own finding",
 	"hub_name_needs_internet":   "a serving hub's own knowledge",
+	"token_reused":              "a serving hub's own knowledge",
+	"token_not_asked":           "a serving hub's own knowledge",
+	"token_polling":             "a serving hub's own knowledge",
+	"token_wrong_location":      "a serving hub's own knowledge",
+	"till_mode_mixed":           "a serving hub's own knowledge",
+	"credential_shared":         "a serving hub's own knowledge",
 }
 
 // short is what `go test` asks: one of each kind, in less than a minute.

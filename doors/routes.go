@@ -72,6 +72,16 @@ var routes = []*route{
 	{get, "/v1/events", anyone, true, v1Events},
 }
 
+// Routes is every route that a till's credential opens, each "METHOD /path/{name}".
+func Routes() (list []string) {
+	for _, r := range routes {
+		if r.scopes != nil {
+			list = append(list, r.method+" "+r.path)
+		}
+	}
+	return list
+}
+
 // followed is what can be had as server-sent events too, by path.
 var followed = map[string]*route{
 	"/v1/readers": {get, "/v1/readers", anyone, true, v1FollowReaders},

@@ -38,7 +38,12 @@ func (s *shop) pair(tills ...string) {
 // visit makes one request at the tills' doors.
 func (s *shop) visit(method, path, credential, key, body string) *httptest.ResponseRecorder {
 	s.t.Helper()
-	req := httptest.NewRequestWithContext(s.t.Context(), method, path, strings.NewReader(body))
+	return s.visitUnder(s.t.Context(), method, path, credential, key, body)
+}
+
+func (s *shop) visitUnder(ctx context.Context, method, path, credential, key, body string) *httptest.ResponseRecorder {
+	s.t.Helper()
+	req := httptest.NewRequestWithContext(ctx, method, path, strings.NewReader(body))
 	switch {
 	case strings.HasPrefix(body, "{"):
 		req.Header.Set("Content-Type", "application/json")

@@ -1,9 +1,13 @@
 package hq_test
 
 import (
+	"context"
 	"net/http"
+	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"storehub/doors"
 	"storehub/hq"
@@ -28,6 +32,7 @@ func TestOneStoresCredentialOpensNothingOfAnothers(t *testing.T) {
 	other.client = &hq.Client{URL: s.client.URL, HTTP: s.client.HTTP, Credential: func() string { return e.Credential }}
 	other.epoch, other.head, other.number, other.seq, other.items = "", "", 0, 0, nil
 	other.pair("lane-1 manager shp_two")
+	armed := s.stripe("GET", "/v1/terminal/readers/"+s.reader, "")
 	till := `"till":{"name":"lane-1","scope":"manager","mode":"test"}`
 	call := func(params string) string { return `{` + till + `,"key":"k","params":{` + params + `}}` }
 	submit := `{"epoch":"","head":"","operations":[{"number":1,"id":"op_a","kind":"refund","ref":"` + captured + `","amount":100,"currency":"usd","till":"lane-1","mode":"test","created_at":"2026-01-01T00:00:00Z","age_ms":0}]}`
@@ -40,6 +45,7 @@ func TestOneStoresCredentialOpensNothingOfAnothers(t *testing.T) {
 		"record":     {"GET /store/v1/store", "/store/v1/store", "", 200},
 		"feed":       {"GET /store/v1/feed", "/store/v1/feed?after=0&wait=0&epoch=" + s.epoch, "", 200},
 		"chain":      {"GET /store/v1/chain", "/store/v1/chain?after=0&nonce=n&epoch=" + s.epoch, "", 200},
+		"evidence":   {"GET /store/v1/evidence", "/store/v1/evidence", "", 200},
 		"readers":    {"GET /store/v1/readers", "/store/v1/readers", "", 200},
 		"token":      {"POST /store/v1/connection_tokens", "/store/v1/connection_tokens", `{` + till + `}`, 200},
 		"read":       {"POST /store/v1/stripe/{call}", "/store/v1/stripe/retrieve_payment_intent", call(`"payment_intent":["` + open + `"]`), 403},
@@ -87,7 +93,64 @@ func TestOneStoresCredentialOpensNothingOfAnothers(t *testing.T) {
 	if w := s.visit("POST", "/pos/shp_two/capture_payment_intent", "", "", "payment_intent_id="+open); w.Code != 402 {
 		t.Errorf("till captures another store's payment: %d %s", w.Code, w.Body)
 	}
+	others := s.stripe("GET", "/v1/payment_intents/"+open, "")
+	s.tillTries("shp_two", open, captured)
+	if now := s.stripe("GET", "/v1/payment_intents/"+open, ""); !reflect.DeepEqual(now, others) {
+		t.Errorf("the first store's payment was %v, and is %v", others, now)
+	}
+	if rd := s.stripe("GET", "/v1/terminal/readers/"+s.reader, ""); !reflect.DeepEqual(rd["action"], armed["action"]) || rd["location"] != s.loc {
+		t.Errorf("the first store's reader: %v", rd)
+	}
 	if n := len(s.box.Books()); n != before {
 		t.Errorf("money moved: %+v", s.box.Books()[before:])
 	}
+}
+
+// tillTries has another store's till ask at every route of the doors for what is the
+// first store's: its payments, its reader, its operation.
+func (s *shop) tillTries(credential, open, captured string) {
+	s.t.Helper()
+	sent := map[string]string{ // what is not here is sent nothing
+		"POST /register_reader":                        "registration_code=simulated-wpe&label=x&location=" + s.loc,
+		"POST /create_payment_intent":                  "amount=1&currency=usd",
+		"POST /capture_payment_intent":                 "payment_intent_id=" + open,
+		"POST /cancel_payment_intent":                  "payment_intent_id=" + open,
+		"POST /update_payment_intent":                  "payment_intent_id=" + open + "&receipt_email=x@example.com",
+		"POST /server-driven/create-payment-intent":    `{"amount":"1"}`,
+		"POST /server-driven/process-payment-intent":   `{"reader_id":"` + s.reader + `","payment_intent_id":"` + open + `"}`,
+		"POST /server-driven/simulate-payment":         `{"reader_id":"` + s.reader + `"}`,
+		"POST /server-driven/capture-payment-intent":   `{"payment_intent_id":"` + open + `"}`,
+		"POST /server-driven/cancel-reader-action":     `{"reader_id":"` + s.reader + `"}`,
+		"GET /server-driven/retrieve-payment-intent":   "?payment_intent_id=" + open,
+		"GET /server-driven/retrieve-reader":           "?reader_id=" + s.reader,
+		"POST /v1/operations":                          `{"kind":"refund","ref":"` + captured + `","amount":100,"currency":"usd"}`,
+		"POST /v1/readers":                             `{"registration_code":"simulated-wpe","label":"x"}`,
+		"POST /v1/readers/{id}/process_payment_intent": `{"payment_intent":"` + open + `"}`,
+		"POST /v1/readers/{id}/refund_payment":         `{"payment_intent":"` + captured + `","amount":100}`,
+		"POST /v1/readers/{id}/set_reader_display":     `{"type":"cart","cart":{"currency":"usd","total":1,"line_items":[{"description":"x","amount":1,"quantity":1}]}}`,
+	}
+	path := strings.NewReplacer("{payment_intent}", captured, "/v1/readers/{id}", "/v1/readers/"+s.reader, "{id}", "op_a")
+	for _, route := range doors.Routes() {
+		method, at, _ := strings.Cut(path.Replace(route), " ")
+		bearer, body := credential, sent[route]
+		if method == http.MethodGet {
+			at, body = at+body, ""
+		}
+		if !strings.HasPrefix(at, "/v1/") {
+			at, bearer = "/pos/"+credential+at, ""
+		}
+		w := s.visitBriefly(method, at, bearer, "key "+route, body)
+		for _, theirs := range []string{open, captured, s.reader, s.loc, `"0412"`} {
+			if w.Code < 300 && !strings.Contains(route, " /v1/operations") && strings.Contains(w.Body.String(), theirs) { // which are its own, as it named them
+				s.t.Errorf("a till at %s is shown the first store's %s: %s", route, theirs, w.Body)
+			}
+		}
+	}
+}
+
+// visitBriefly is visit where an answer may never end.
+func (s *shop) visitBriefly(method, path, credential, key, body string) *httptest.ResponseRecorder {
+	ctx, cancel := context.WithTimeout(s.t.Context(), 3*time.Second)
+	defer cancel()
+	return s.visitUnder(ctx, method, path, credential, key, body)
 }

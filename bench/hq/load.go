@@ -34,6 +34,7 @@ type run struct {
 	Again     float64 `json:"again_per_request"` // transactions that met another one and ran again
 	Load      string  `json:"load"`              // of the machine, as it began
 	OtherCPU  float64 `json:"other_cpu_cores"`
+	Cost      cost    `json:"cpu_us_per_request"`
 }
 
 // The ways to a token.
@@ -184,7 +185,9 @@ func (b *bench) alternate(ctx context.Context, what string, list []*child, ways 
 			if err != nil {
 				return nil, err
 			}
+			spent := b.spent(list)
 			v, err := b.drive(ctx, w.do)
+			v.Cost = b.spent(list).each(spent, v.Done)
 			if err != nil {
 				return nil, fmt.Errorf("%s, %s: %w", what, w.name, err)
 			}

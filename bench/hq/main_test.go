@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -55,6 +56,11 @@ func TestMeasureSmall(t *testing.T) {
 			t.Errorf("%+v", v)
 		}
 	}
+	for _, v := range r.Tokens {
+		if c := v.Cost; runtime.GOOS == "linux" && v.Done > 1000 && c.Callers <= 0 {
+			t.Errorf("%s cost nothing: %+v", v.Way, c)
+		}
+	}
 	if len(r.Tokens) != 3 || len(r.Ops) != 4 || len(r.Fanout) != 4 {
 		t.Errorf("%d ways to a token, %d to an operation, %d to a hub; want 3, 4, 4", len(r.Tokens), len(r.Ops), len(r.Fanout))
 	}
@@ -82,8 +88,8 @@ func TestTable(t *testing.T) {
 		Machine: proc.Machine{CPUs: 2, CPU: "AMD EPYC", Kernel: "6.18", Go: "go1.26"},
 		Tokens: []run{
 			{Way: byNginx, Round: 1, Done: 400, PerSecond: 100, P50ms: 1, P99ms: 2, Load: "0.1 0.2 0.3", OtherCPU: 0.1},
-			{Way: byOne, Round: 1, Done: 200, PerSecond: 50, P50ms: 2, P99ms: 4, Load: "0.2 0.2 0.3", OtherCPU: 0.3},
-			{Way: byOne, Round: 2, Done: 240, PerSecond: 60, P50ms: 3, P99ms: 5, Load: "0.3 0.2 0.3", OtherCPU: 0.1},
+			{Way: byOne, Round: 1, Done: 200, PerSecond: 50, P50ms: 2, P99ms: 4, Load: "0.2 0.2 0.3", OtherCPU: 0.3, Cost: cost{200, 90, 0, 80, 100}},
+			{Way: byOne, Round: 2, Done: 240, PerSecond: 60, P50ms: 3, P99ms: 5, Load: "0.3 0.2 0.3", OtherCPU: 0.1, Cost: cost{220, 100, 0, 80, 100}},
 			{Way: byNginx, Round: 2, Done: 320, PerSecond: 80, P50ms: 1, P99ms: 2, Load: "0.4 0.2 0.3", OtherCPU: 0.1},
 		},
 		Ops:     []run{{Way: "1 replica, 1 a submission", Round: 1, Done: 10, PerSecond: 500, P50ms: 1, P99ms: 9, Load: "1 1 1"}},

@@ -32,6 +32,7 @@ func (r *result) render(w io.Writer) error {
 		base = byStripe
 	}
 	table(&b, "Connection tokens", base, r.Tokens)
+	costs(&b, "token", r.Tokens)
 	table(&b, "Operations into PostgreSQL", "1 replica, 1 a submission", r.Ops)
 
 	if r.OpBytes > 0 {
@@ -100,6 +101,39 @@ func table(b *bytes.Buffer, title, base string, runs []run) {
 		}
 		fmt.Fprintf(b, "| %s | %.0f | %.0f..%.0f | %.2f (%.2f..%.2f) | %.1f | %.1f | %.2f | %s |\n", name, median(rate), slices.Min(rate), slices.Max(rate),
 			median(ratio), slices.Min(ratio), slices.Max(ratio), median(p50), median(p99), median(again), load)
+	}
+}
+
+// costs says who takes the processor's time of a request: a figure that other
+// programs disturb less than the rate.
+func costs(b *bytes.Buffer, what string, runs []run) {
+	if len(runs) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n### The processor's time of a %s, in µs\n\n| way | headquarters | PostgreSQL | nginx | sandbox | callers | together |\n|---|--:|--:|--:|--:|--:|--:|\n", what)
+	var ways []string
+	for _, v := range runs {
+		if !slices.Contains(ways, v.Way) {
+			ways = append(ways, v.Way)
+		}
+	}
+	for _, name := range ways {
+		parts := make([][]float64, 6)
+		for _, v := range runs {
+			if v.Way != name {
+				continue
+			}
+			c, all := v.Cost, 0.0
+			for i, n := range []float64{c.Headquarters, c.PostgreSQL, c.Nginx, c.Sandbox, c.Callers} {
+				parts[i], all = append(parts[i], n), all+n
+			}
+			parts[5] = append(parts[5], all)
+		}
+		fmt.Fprintf(b, "| %s |", name)
+		for _, p := range parts {
+			fmt.Fprintf(b, " %.0f |", median(p))
+		}
+		b.WriteString("\n")
 	}
 }
 

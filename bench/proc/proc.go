@@ -78,8 +78,34 @@ const tick = 100.0
 
 // Stat is a process, as far as a benchmark asks.
 type Stat struct {
+	Name            string // of the program, at most 15 bytes
 	Parent, Session string
 	Own, Children   float64 // seconds of the processor; of children only those it has waited for
+}
+
+// In reports whether the process is of a session, or was begun by one of it:
+// PostgreSQL's processes each lead a session of their own.
+func (s Stat) In(session string) bool {
+	if s.Session == session {
+		return true
+	}
+	parent, ok := ReadStat(s.Parent)
+	return ok && parent.Session == session
+}
+
+// Each gives every process that runs.
+func Each(f func(pid string, s Stat)) error {
+	files, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		pid := filepath.Base(filepath.Dir(file))
+		if s, ok := ReadStat(pid); ok {
+			f(pid, s)
+		}
+	}
+	return nil
 }
 
 // ReadStat is process pid ("self" or a number). ok is false when it is not known: it
@@ -93,15 +119,19 @@ func ReadStat(pid string) (s Stat, ok bool) {
 }
 
 func parseStat(b []byte) (s Stat, ok bool) {
+	open, end := bytes.IndexByte(b, '('), bytes.LastIndexByte(b, ')')
+	if open < 0 || end < open {
+		return Stat{}, false
+	}
 	// After the name in parentheses: state, parent, group, session, … utime is the
 	// 12th, then stime, cutime, cstime.
-	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	f := strings.Fields(string(b[end+1:]))
 	if len(f) < 15 {
 		return Stat{}, false
 	}
 	own, ok1 := seconds(f[11:13])
 	children, ok2 := seconds(f[13:15])
-	return Stat{Parent: f[1], Session: f[3], Own: own, Children: children}, ok1 && ok2
+	return Stat{Name: string(b[open+1 : end]), Parent: f[1], Session: f[3], Own: own, Children: children}, ok1 && ok2
 }
 
 func seconds(ticks []string) (sum float64, ok bool) {
@@ -130,14 +160,6 @@ func Others(except func(Stat) (seconds float64)) (sum float64, ok bool) {
 	if sum, ok = seconds(f[1:4]); !ok { // user, nice, system
 		return 0, false
 	}
-	files, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		return 0, false
-	}
-	for _, file := range files {
-		if s, ok := ReadStat(filepath.Base(filepath.Dir(file))); ok {
-			sum -= except(s)
-		}
-	}
-	return sum, true
+	err = Each(func(_ string, s Stat) { sum -= except(s) })
+	return sum, err == nil
 }

@@ -2,11 +2,14 @@ package hq
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
+
+	"storehub/doors"
 )
 
 // StoreRecord is one store as people keep it.
@@ -139,7 +142,8 @@ func (s *Server) ConfigureStore(ctx context.Context, id string, c Change) error 
 
 // MoveStore gives a store another Location. The one before goes on proving whose
 // payments are. Another account or mode is refused while anything is open
-// (money.md 1.4): its end could not be brought about any more.
+// (money.md 1.4): its end could not be brought about any more. Nothing of the three is
+// changed while payments that were taken offline are pending, or may be (money.md 3.6).
 func (s *Server) MoveStore(ctx context.Context, to Store) error {
 	err := s.db.tx(ctx, func(t *tx) error {
 		rec, err := t.store(to.ID)
@@ -156,6 +160,11 @@ func (s *Server) MoveStore(ctx context.Context, to Store) error {
 		}
 		if moved.Account != rec.Account || moved.Mode != rec.Mode {
 			if err := t.nothingOpen(to.ID); err != nil {
+				return err
+			}
+		}
+		if moved.Location != rec.Location || moved.Account != rec.Account || moved.Mode != rec.Mode {
+			if err := t.nothingOffline(rec); err != nil {
 				return err
 			}
 		}
@@ -221,6 +230,38 @@ func (t *tx) store(id string) (record, error) {
 		return rec, errNoStore
 	}
 	return rec, err
+}
+
+// nothingOffline refuses while the store's readers may hold payments that Stripe has not
+// seen: they are forwarded to the Location at which they were taken.
+func (t *tx) nothingOffline(rec record) error {
+	var n int
+	if err := t.QueryRow(`SELECT count(*) FROM operations WHERE store = ? AND kind = ? AND next_look IS NOT NULL`, rec.ID, doors.OfflinePayment).Scan(&n); err != nil {
+		return err
+	}
+	if n > 0 {
+		return fmt.Errorf("it has %d payments that were taken offline and are not forwarded", n)
+	}
+	var at int64
+	var body []byte
+	err := t.QueryRow(`SELECT at, body FROM reports WHERE store = ?`, rec.ID).Scan(&at, &body)
+	if err != nil && !isNoRows(err) {
+		return err
+	}
+	var r Report
+	if err == nil {
+		if err := json.Unmarshal(body, &r); err != nil {
+			return err
+		}
+	}
+	silent := err != nil || t.now.Sub(fromMS(at)) > silentAfter
+	switch {
+	case r.Queue.Pending > 0:
+		return fmt.Errorf("its hub last said that %d operations wait on its disk alone, and payments taken offline may be among them: let it hand them over", r.Queue.Pending)
+	case silent && rec.Offline == OfflineOn && rec.fingerprint != "":
+		return errors.New("its readers take payments offline and its hub is silent, so nobody knows whether some are pending: bring the hub online first")
+	}
+	return nil
 }
 
 // nothingOpen refuses while money of the store is under way.

@@ -3,6 +3,7 @@ package hq_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"storehub/doors"
 	"storehub/hq"
@@ -82,3 +83,47 @@ func TestBadChangesAreRefused(t *testing.T) {
 }
 
 func p[T any](v T) *T { return &v }
+
+// What tills took offline is forwarded to the Location at which it was taken: nothing is
+// moved while some is pending, or may be.
+func TestMoney_3_6_AStoreIsNotMovedWhileOfflinePaymentsMayBePending(t *testing.T) {
+	s := newShop(t)
+	to := hq.Store{ID: "0412", Location: s.place()}
+	refused := func(why string) {
+		t.Helper()
+		if err := s.server.MoveStore(t.Context(), to); err == nil || !strings.Contains(err.Error(), why) {
+			t.Fatalf("moved: %v, want %q", err, why)
+		}
+	}
+	ref := "0b9b6f1e-1111-4c1c-9b53-000000000002"
+	s.submit(op(doors.OfflinePayment, "op_1", ref, 1000))
+	s.waits("op_1", "awaiting_forwarding")
+	refused("1 payments that were taken offline")
+	pi := s.stripe("POST", "/v1/payment_intents", "amount=1000&currency=usd&capture_method=manual&payment_method_types[]=card_present&metadata[storehub_ref]="+ref)["id"].(string)
+	s.pay(pi)
+	s.want("op_1", doors.Succeeded, "")
+
+	waiting := ready() // two operations wait on the hub's disk
+	s.report(waiting)
+	refused("2 operations wait on its disk alone")
+	waiting.Queue.Pending = 0
+	s.report(waiting)
+	if err := s.server.MoveStore(t.Context(), to); err != nil {
+		t.Fatal(err)
+	}
+	// Readers take payments offline, and the hub has fallen silent: nobody knows.
+	s.stripe("POST", "/v1/terminal/configurations/"+s.stripe("GET", "/v1/terminal/configurations", "is_account_default=true")["data"].([]any)[0].(map[string]any)["id"].(string), "offline[enabled]=true")
+	on := true
+	if _, err := s.server.CompareConfiguration(t.Context(), "0412", hq.Wanted{Offline: &on}); err != nil {
+		t.Fatal(err)
+	}
+	to.Location = s.loc
+	s.down()
+	s.shift.Store(int64(time.Hour))
+	s.up()
+	refused("its hub is silent")
+	s.report(waiting)
+	if err := s.server.MoveStore(t.Context(), to); err != nil {
+		t.Error(err)
+	}
+}

@@ -208,6 +208,14 @@ func (h *Hub) adminHandler(s *servers) http.Handler {
 	mux.Handle("GET /metrics", h.metrics.handler())
 	route("GET /facts", func(*http.Request) (any, error) { return h.facts(), nil })
 	route("GET /checklist", func(r *http.Request) (any, error) { return Checklist{h.checklist(r.Context(), true)}, nil })
+	route("GET /checklist/since", func(r *http.Request) (any, error) {
+		from, err := time.Parse(time.RFC3339, r.URL.Query().Get("from"))
+		if err != nil {
+			return nil, doors.ErrInvalidField.With("from is a time in RFC 3339: %v", err)
+		}
+		h.checklist(r.Context(), true)
+		return h.checklists.between(from, h.now()), nil
+	})
 	mux.HandleFunc("GET /checklist/signed", h.serveSignedChecklist)
 	route("POST /attest", func(r *http.Request) (any, error) {
 		var a Attestation

@@ -51,6 +51,7 @@ func (h *Hub) checklist(ctx context.Context, anew bool) []diagnostics.Item {
 	}
 	items := diagnostics.Checklist(h.checklistInput(token))
 	h.marks.passed(items)
+	h.keepChecklist(token, items)
 	return items
 }
 

@@ -52,44 +52,45 @@ type Parts struct {
 
 // Hub is one store's daemon.
 type Hub struct {
-	cfg       Config
-	parts     Parts
-	log       *slog.Logger
-	now       func() time.Time
-	tills     *Tills
-	lanes     *lanes
-	limits    limits
-	tokenAt   atomic.Int64 // when a till last had a token; 0: never
-	queue     *offlinequeue.Queue
-	personal  *personal
-	link      *link
-	hq        HQ // watched
-	events    *ring
-	fleet     *fleet
-	monitor   *monitor
-	name      nameKnown
-	habits    habits
-	answers   atomic.Pointer[localdns.Server] // nil: dns.listen is not set, or could not be opened yet
-	metrics   *metrics
-	marks     *marks
-	console   *console
-	tokenTest tokenTester
-	told      hqWord
-	door      http.Handler // everything on the main address; nil until it listens
-	stage     rehearsals
-	uplink    *uplink
-	pairings  *pairings
-	owners    owners
-	refunds   refunds
-	store     atomic.Pointer[hq.Store] // headquarters' record; nil: never told
-	policy    atomic.Pointer[policyFile]
-	decided   chan struct{}          // a policy of headquarters was taken or refused
-	heartbeat atomic.Int64           // UnixNano of the last one that went the whole way
-	full      atomic.Int64           // UnixNano of the last refusal for want of room
-	second    atomic.Pointer[string] // another hub of this store on the LAN
-	settled   chan struct{}          // a person has settled something
-	stopping  atomic.Bool
-	closeOnce sync.Once
+	cfg        Config
+	parts      Parts
+	log        *slog.Logger
+	now        func() time.Time
+	tills      *Tills
+	lanes      *lanes
+	limits     limits
+	tokenAt    atomic.Int64 // when a till last had a token; 0: never
+	queue      *offlinequeue.Queue
+	personal   *personal
+	link       *link
+	hq         HQ // watched
+	events     *ring
+	fleet      *fleet
+	monitor    *monitor
+	name       nameKnown
+	habits     habits
+	answers    atomic.Pointer[localdns.Server] // nil: dns.listen is not set, or could not be opened yet
+	metrics    *metrics
+	marks      *marks
+	console    *console
+	tokenTest  tokenTester
+	told       hqWord
+	checklists *checklistPast
+	door       http.Handler // everything on the main address; nil until it listens
+	stage      rehearsals
+	uplink     *uplink
+	pairings   *pairings
+	owners     owners
+	refunds    refunds
+	store      atomic.Pointer[hq.Store] // headquarters' record; nil: never told
+	policy     atomic.Pointer[policyFile]
+	decided    chan struct{}          // a policy of headquarters was taken or refused
+	heartbeat  atomic.Int64           // UnixNano of the last one that went the whole way
+	full       atomic.Int64           // UnixNano of the last refusal for want of room
+	second     atomic.Pointer[string] // another hub of this store on the LAN
+	settled    chan struct{}          // a person has settled something
+	stopping   atomic.Bool
+	closeOnce  sync.Once
 }
 
 // Addr is where a hub that runs can be reached. URLs have no trailing slash.
@@ -156,6 +157,9 @@ func (h *Hub) open() error {
 	}
 	h.tills = tills
 	if h.lanes, err = openLanes(h.cfg.StateDir); err != nil {
+		return err
+	}
+	if h.checklists, err = openChecklistPast(h.cfg.StateDir); err != nil {
 		return err
 	}
 	if h.marks, err = openMarks(h.cfg.StateDir); err != nil {

@@ -27,6 +27,7 @@ type checklistCmd struct {
 	Attest string `placeholder:"ITEM" and:"attest" help:"Sign an item off that no machine can see."`
 	By     string `placeholder:"NAME" and:"attest" help:"Who signs it off."`
 	Note   string `placeholder:"TEXT" and:"attest" help:"What was seen or agreed."`
+	Since  string `placeholder:"WHEN" help:"What has changed since then: 30d, 2026-10-27 09:00."`
 	Until  string `placeholder:"YYYY-MM-DD" help:"The sign-off's last day; a year from now if left out."`
 }
 
@@ -40,6 +41,7 @@ Exit: 0 no item fails, 1 at least one does, 2 wrong usage, 3 could not run.
 Examples:
 
   hub checklist
+  hub checklist --since 30d
   hub checklist --format html --output checklist.html
   hub checklist --format pdf --output checklist.pdf
   hub checklist --signed --output checklist-0412.json
@@ -55,6 +57,9 @@ func (c *checklistCmd) Run(a *app) error {
 	until, err := c.until()
 	if err != nil {
 		return err
+	}
+	if c.Since != "" {
+		return c.difference(a)
 	}
 	if c.Signed {
 		return c.signed(a)
@@ -98,6 +103,50 @@ func (c *checklistCmd) Run(a *app) error {
 	if err == nil && slices.ContainsFunc(items, func(i diagnostics.Item) bool { return i.State == diagnostics.ItemFail }) {
 		return cli.SomethingWrong
 	}
+	return err
+}
+
+// difference says what has changed, by the running hub or its disk.
+func (c *checklistCmd) difference(a *app) error {
+	const example = "hub checklist --since 30d"
+	if c.Attest != "" || c.Signed || c.Format != "text" && c.Format != "json" {
+		return cli.Usage(example, "read arguments: --since goes with --format text or json, and --output")
+	}
+	from, err := since(c.Since, time.Now(), example)
+	if err != nil {
+		return err
+	}
+	cfg, err := a.loadIfThere()
+	if err != nil {
+		return err
+	}
+	var d diagnostics.ChecklistDiff
+	admin, err := hub.DialAdmin(cfg.StateDir)
+	switch {
+	case err == nil:
+		d, err = admin.ChecklistSince(a.ctx, from)
+	case errors.Is(err, hub.ErrNotRunning):
+		d, err = hub.ChecklistPast(cfg.StateDir, from, time.Now())
+	}
+	if errors.Is(err, hub.ErrNoHistory) {
+		return cli.CouldNot("a hub that serves keeps 400 days; name its file with --config", "%w", err)
+	}
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if c.Format == "json" {
+		err = writeJSON(&b, d)
+	} else {
+		err = diagnostics.WriteChecklistDiffText(&b, d, diagnostics.TextOptions{Width: a.width(), Color: c.Output == "" && a.colour()})
+	}
+	if err != nil {
+		return fmt.Errorf("write checklist: %w", err)
+	}
+	if c.Output != "" {
+		return replaceFile(c.Output, b.Bytes(), 0o644)
+	}
+	_, err = b.WriteTo(a.stdout)
 	return err
 }
 

@@ -75,14 +75,20 @@ func (c *diagnoseCmd) period(now time.Time) (from, to time.Time, err error) {
 		}
 		return at, at, nil
 	}
-	if d, ok := parseAgo(c.Since); ok {
-		return now.Add(-d), now, nil
+	from, err = since(c.Since, now, "hub diagnose --since 2h")
+	return from, now, err
+}
+
+// since reads how long ago, or when.
+func since(s string, now time.Time, example string) (time.Time, error) {
+	if d, ok := parseAgo(s); ok {
+		return now.Add(-d), nil
 	}
-	from, err = parseTime(c.Since, now)
+	from, err := parseTime(s, now)
 	if err != nil {
-		return from, now, cli.Usage("hub diagnose --since 2h", "read arguments: --since %w", err)
+		return from, cli.Usage(example, "read arguments: --since %w", err)
 	}
-	return from, now, nil
+	return from, nil
 }
 
 // parseAgo reads a duration: Go's, or days.

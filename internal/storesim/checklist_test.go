@@ -394,6 +394,11 @@ func TestStory_ChecklistTurns(t *testing.T) {
 		t.Logf("%s: %s", b.says, time.Since(began))
 		covered[b.item] = true
 	}
+	history, err := s.admin().ChecklistSince(t.Context(), began)
+	s.must("ask what has changed", err)
+	if len(history.Items) != 15 {
+		t.Errorf("the history tells of %d items that turned: %+v", len(history.Items), history)
+	}
 	if len(covered) != 15 {
 		t.Errorf("only %d items were broken", len(covered))
 	}

@@ -18,6 +18,8 @@ LINT     := $(TOOLS)/golangci-lint
 LINT_VERSION := v2.15.0
 NFPM     := $(TOOLS)/nfpm
 NFPM_VERSION := v2.45.2
+PEBBLE   := $(TOOLS)/pebble
+PEBBLE_VERSION := v2.10.3
 PLATFORMS := linux/amd64 linux/arm64 linux/arm/7 windows/amd64 darwin/arm64
 FUZZTIME ?= 10s
 RACEFLAGS ?= -shuffle=on
@@ -28,7 +30,7 @@ APT := gcc:gcc ip:iproute2 unshare:util-linux nft:nftables dnsmasq:dnsmasq-base 
        busybox:busybox-static ethtool:ethtool strace:strace mkfs.ext4:e2fsprogs mount:mount pg_ctlcluster:postgresql pdftotext:poppler-utils promtool:prometheus \
        dbus-daemon:dbus-daemon avahi-daemon:avahi-daemon avahi-browse:avahi-utils \
        node:nodejs npm:npm chromium:chromium \
-       prometheus-blackbox-exporter:prometheus-blackbox-exporter dig:bind9-dnsutils curl:curl ping:iputils-ping
+       prometheus-blackbox-exporter:prometheus-blackbox-exporter dig:bind9-dnsutils curl:curl ping:iputils-ping named:bind9
 
 .PHONY: help
 help: ## list these targets
@@ -58,13 +60,13 @@ check: $(LINT) ## formatting, vet on three systems, lint, tidy modules, the arch
 	go test -count=1 .
 
 .PHONY: race
-race: apt ## all tests with the race detector, in random order
+race: apt $(PEBBLE) ## all tests with the race detector, in random order
 	CGO_ENABLED=1 go test -race -timeout 20m $(RACEFLAGS) ./...
 	go -C bench/queue test ./...
 	go -C bench/hq test ./...
 
 .PHONY: quick
-quick: ## all tests without the race detector, results cached
+quick: $(PEBBLE) ## all tests without the race detector, results cached
 	go test ./...
 
 .PHONY: golden
@@ -205,6 +207,9 @@ $(LINT):
 
 $(NFPM):
 	GOBIN=$(TOOLS) go install github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM_VERSION)
+
+$(PEBBLE):
+	GOBIN=$(TOOLS) go install github.com/letsencrypt/pebble/v2/cmd/pebble@$(PEBBLE_VERSION)
 
 .PHONY: clean
 clean: ## remove what was built

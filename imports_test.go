@@ -31,6 +31,7 @@ var rooms = map[string][]string{
 	"hq/stripeapi":   {"doors", "hq"},
 	"hq/conformance": {"doors", "hq"}, // asks what any headquarters must answer
 	"hq/postgres":    {},              // heavy: cmd/hq alone knows it
+	"hq/acme":        {"hq"},          // the same
 
 	// The hub joins the roads.
 	"hub": {"diagnostics", "doors", "doors/words", "hq", "netcheck", "offlinequeue", "readers", "internal/localdns", "internal/mdns", "internal/rehearsal", "internal/yamlfile"},
@@ -38,7 +39,7 @@ var rooms = map[string][]string{
 	// The mains pick a command and wire the parts.
 	"cmd/hub": {"diagnostics", "doors", "hq", "hq/stripeapi", "hub", "netcheck", "offlinequeue", "readers",
 		"internal/buildinfo", "internal/cli", "internal/rehearsal", "internal/service", "internal/try", "internal/yamlfile"},
-	"cmd/hq": {"doors", "hq", "hq/conformance", "hq/postgres", "hq/stripeapi", "internal/buildinfo", "internal/cli", "internal/service", "internal/yamlfile"},
+	"cmd/hq": {"doors", "hq", "hq/acme", "hq/conformance", "hq/postgres", "hq/stripeapi", "internal/buildinfo", "internal/cli", "internal/service", "internal/yamlfile"},
 
 	"internal/buildinfo": {},
 	"internal/cli":       {},
@@ -55,6 +56,7 @@ var rooms = map[string][]string{
 	"internal/sandbox/stripemock": {},
 	"internal/pgcluster":          {"internal/freeport"},
 	"internal/try":                {"doors", "hq", "hq/stripeapi", "hub", "internal/freeport", "internal/sandbox", "packaging/js"},
+	"internal/acmelab":            {"hq", "internal/freeport"},
 	"internal/lab":                {"diagnostics", "internal/sandbox", "netcheck", "readers"},
 	"internal/storesim":           {"doors", "hq", "hub", "internal/sandbox", "internal/try"},
 
@@ -68,11 +70,12 @@ var rooms = map[string][]string{
 var testsMay = map[string][]string{
 	"cmd/hq":               {"internal/pgcluster", "internal/sandbox"},
 	"hq/postgres":          {"internal/pgcluster"},
+	"hq/acme":              {"internal/acmelab"},
 	"hq":                   {"hq/postgres", "hq/stripeapi", "internal/pgcluster", "internal/sandbox", "internal/sandbox/stripemock"},
 	"hq/stripeapi":         {"internal/sandbox", "internal/sandbox/stripemock"},
 	"hq/conformance":       {"hq/stripeapi", "internal/sandbox"},
 	"internal/sandbox":     {"internal/sandbox/stripemock"},
-	"internal/storesim":    {"diagnostics", "internal/rehearsal", "internal/sandbox/stripemock", "netcheck", "offlinequeue"},
+	"internal/storesim":    {"diagnostics", "hq/acme", "internal/acmelab", "internal/rehearsal", "internal/sandbox/stripemock", "netcheck", "offlinequeue"},
 	"internal/try":         {"internal/sandbox/stripemock"},
 	"hub":                  {"internal/mdns"},
 	"packaging/monitoring": {"internal/freeport", "internal/sandbox", "internal/storesim"},
@@ -99,7 +102,8 @@ var owners = map[string][]string{
 	"github.com/beevik/ntp":           {"netcheck"},
 	"github.com/mdlayher/arp":         {"netcheck"},
 	"github.com/mdlayher/wifi":        {"netcheck"},
-	"github.com/miekg/dns":            {"netcheck", "internal/lab", "internal/localdns"},
+	"github.com/miekg/dns":            {"hq/acme", "netcheck", "internal/lab", "internal/localdns"},
+	"golang.org/x/crypto/acme":        {"hq/acme"},
 	"golang.org/x/sys/windows/svc":    {"internal/service"},
 	"go.uber.org/goleak":              {},
 	"pgregory.net/rapid":              {},

@@ -119,4 +119,7 @@ var moneyRules = []rule{
 	{code: "hub_name_needs_internet", severity: Warning, title: "The hub's name is not found without internet", match: matchKnown("hub_name_needs_internet"),
 		remedy:   []string{"Enter the hub's name with its address in the shop's router, or let the hub answer for it: dns.listen."},
 		operator: "Tills would not find the store hub when the internet is down."},
+	{code: "hub_certificate_due", severity: Warning, title: "The hub's public name has no new certificate", match: matchKnown("hub_certificate_due"), // never behind another: it has an end of its own
+		remedy:   []string{"Read what headquarters says of it, here and in its own log.", "Have it mended before the old one ends: mobile apps and apps on readers take no other."},
+		operator: "The store hub's certificate could not be renewed. Call the help desk."},
 }

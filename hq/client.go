@@ -133,6 +133,12 @@ func (c *Client) Report(ctx context.Context, r Report) (Reported, error) {
 	return a, c.ask(ctx, http.MethodPut, "/store/v1/report", r, &a)
 }
 
+// Certificate asks to have a key signed for the hub's public name, or what became of it.
+func (c *Client) Certificate(ctx context.Context, r CertificateRequest) (Certificate, error) {
+	var a Certificate
+	return a, c.ask(ctx, http.MethodPut, "/store/v1/certificate", r, &a)
+}
+
 // ask decodes the answer. A field that this hub does not know is passed over:
 // headquarters may be newer.
 func (c *Client) ask(ctx context.Context, method, path string, in, out any) error {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -30,6 +31,7 @@ type Config struct {
 	Database  string
 	Stripe    StripeConfig
 	Personal  PersonalConfig
+	ACME      ACMEConfig
 	Fleet     FleetConfig
 	Log       LogConfig
 }
@@ -65,6 +67,25 @@ type PersonalConfig struct {
 	// KeyFile locks the keys of personal fields. "": beside SQLite's database, made when it
 	// is missing; with PostgreSQL personal fields are not kept.
 	KeyFile string
+}
+
+// ACMEConfig says by whom, and how, hubs' public names are certified. Without a directory
+// hubs have none.
+type ACMEConfig struct {
+	Directory      string // the authority's
+	CAFile         string // trusted for the authority alone; "": the system's
+	Terms          bool   // the authority's terms were agreed to
+	Contact        string // e-mail address
+	AccountKeyFile string
+	Zone           string // hubs are STORE in it, in lower case
+	DNS            ACMEDNSConfig
+}
+
+// ACMEDNSConfig is the name server that takes updates of the zone.
+type ACMEDNSConfig struct {
+	Server  string   // host:port
+	KeyFile string   // as tsig-keygen writes it
+	Servers []string // host:port of each that the authority may ask; none: Server alone
 }
 
 // FleetConfig is about many stores together.
@@ -105,6 +126,15 @@ var keys = yamlfile.Keys[Config]{
 	"stripe.api_base":                 yamlfile.Path(func(c *Config) *string { return &c.Stripe.APIBase }),
 	"stripe.webhook_secret_file":      yamlfile.Path(func(c *Config) *string { return &c.Stripe.WebhookSecretFile }),
 	"personal.key_file":               yamlfile.Path(func(c *Config) *string { return &c.Personal.KeyFile }),
+	"acme.directory":                  yamlfile.Path(func(c *Config) *string { return &c.ACME.Directory }),
+	"acme.ca_file":                    yamlfile.Path(func(c *Config) *string { return &c.ACME.CAFile }),
+	"acme.terms_agreed":               yamlfile.Choice(func(c *Config, s string) { c.ACME.Terms = s == "true" }, "true", "false"),
+	"acme.contact":                    yamlfile.Path(func(c *Config) *string { return &c.ACME.Contact }),
+	"acme.account_key_file":           yamlfile.Path(func(c *Config) *string { return &c.ACME.AccountKeyFile }),
+	"acme.zone":                       yamlfile.Text(func(c *Config, s string) error { c.ACME.Zone = strings.ToLower(s); return checkZone(c.ACME.Zone) }),
+	"acme.dns.server":                 yamlfile.Text(func(c *Config, s string) error { c.ACME.DNS.Server = s; return checkServer(s) }),
+	"acme.dns.key_file":               yamlfile.Path(func(c *Config) *string { return &c.ACME.DNS.KeyFile }),
+	"acme.dns.servers":                yamlfile.List(func(c *Config) *[]string { return &c.ACME.DNS.Servers }, checkServer),
 	"fleet.shared_stores":             yamlfile.Number(func(c *Config, n int64) { c.Fleet.SharedStores = int(n) }, 2, 1000),
 	"stripe.rate_per_endpoint":        yamlfile.Number(func(c *Config, n int64) { c.Stripe.RatePerEndpoint = int(n) }, 1, 100),
 	"stripe.test.api_key_file":        yamlfile.Path(func(c *Config) *string { return &c.Stripe.Test.APIKeyFile }),
@@ -166,7 +196,48 @@ func (c Config) check() (key string, err error) {
 	if t := c.Stripe.Test; t.APIKeyFile == "" && t.WebhookSecretFile != "" {
 		return "stripe.test.webhook_secret_file", errors.New("needs stripe.test.api_key_file")
 	}
+	return c.ACME.check()
+}
+
+// check wants all that an order needs, or nothing.
+func (c ACMEConfig) check() (key string, err error) {
+	if c.Directory == "" {
+		if c.Zone != "" || c.AccountKeyFile != "" || c.DNS.Server != "" || c.DNS.KeyFile != "" {
+			return "acme", errors.New("acme.directory is missing; without it hubs have no public names")
+		}
+		return "", nil
+	}
+	if err := checkURL(c.Directory); err != nil {
+		return "acme.directory", err
+	}
+	for _, need := range []struct{ key, value string }{{"acme.zone", c.Zone}, {"acme.account_key_file", c.AccountKeyFile},
+		{"acme.dns.server", c.DNS.Server}, {"acme.dns.key_file", c.DNS.KeyFile}} {
+		if need.value == "" {
+			return "acme.directory", fmt.Errorf("needs %s", need.key)
+		}
+	}
+	if !c.Terms {
+		return "acme.directory", errors.New("needs acme.terms_agreed: true, once you have read and agreed to the authority's terms")
+	}
 	return "", nil
+}
+
+var zoneName = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}$`)
+
+// checkZone takes what leaves room for a hub's label.
+func checkZone(s string) error {
+	if !zoneName.MatchString(s) || len(s) > 180 {
+		return fmt.Errorf("%q is not a DNS zone such as hubs.example.com", s)
+	}
+	return nil
+}
+
+func checkServer(s string) error {
+	host, port, err := net.SplitHostPort(s)
+	if n, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil || n == 0 || host == "" {
+		return fmt.Errorf("want HOST:PORT, not %q", s)
+	}
+	return nil
 }
 
 func checkListen(addr string, t TLSConfig) error {

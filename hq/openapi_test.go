@@ -76,7 +76,7 @@ func TestOpenAPIsSchemasAreTheTypesOfTheWire(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, v := range []any{EnrolRequest{}, Enrolment{}, Store{}, doors.Till{}, TillRequest{}, StripeRequest{}, Submission{}, Submitted{}, Receipt{},
-		Feed{}, Item{}, Head{}, Link{}, ChainPage{}, ReaderList{}, TillBook{}, TillRecord{}, Resolutions{}, Resolution{}, Evidence{}, Report{}, ReportCause{}, ReportQueue{}, ReportItem{}, ReportPolicy{}, Reported{}, ShopPolicy{}, doors.Error{}} {
+		Feed{}, Item{}, Head{}, Link{}, ChainPage{}, ReaderList{}, TillBook{}, TillRecord{}, Resolutions{}, Resolution{}, Evidence{}, Report{}, ReportCause{}, ReportQueue{}, ReportItem{}, ReportPolicy{}, Reported{}, ShopPolicy{}, CertificateRequest{}, Certificate{}, doors.Error{}} {
 		typ := reflect.TypeOf(v)
 		var fields, always []string
 		for _, f := range reflect.VisibleFields(typ) {

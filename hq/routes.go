@@ -52,6 +52,7 @@ var storeRoutes = []route{
 	{http.MethodPost, "/store/v1/resolutions", false, false, serveResolutions},
 	{http.MethodGet, "/store/v1/evidence", false, false, serveEvidence},
 	{http.MethodPut, "/store/v1/report", false, false, serveReport},
+	{http.MethodPut, "/store/v1/certificate", false, false, serveCertificate},
 }
 
 func (s *Server) routes() http.Handler {
@@ -154,7 +155,7 @@ func serveEnrol(ctx context.Context, s *Server, _ record, r *http.Request) (answ
 }
 
 func serveStore(_ context.Context, s *Server, st record, _ *http.Request) (answer, error) {
-	st.HeadKey = s.headKey()
+	st.HeadKey, st.HubName = s.headKey(), s.hubName(st.ID)
 	return answer{status: http.StatusOK, value: st.Store}, nil
 }
 

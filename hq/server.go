@@ -25,6 +25,7 @@ type Options struct {
 	Limiters      []Limiter    // to be shared by those replicas
 	Stripe        Stripe       // what headquarters needs of Stripe; nil: only stores can be kept
 	TestStripe    Stripe       // the test mode beside a live Stripe; nil: none
+	Authority     Authority    // signs certificates of hubs' public names; nil: they have none
 	WebhookSecret []string     // any may verify; none: webhooks are refused
 	PublicURL     string       // where Stripe reaches the webhook; "": not known
 	Origins       []string     // web origins whose pages may come to the tills' doors
@@ -78,6 +79,9 @@ type Server struct {
 	nudge        chan struct{}  // something is due sooner than the scheduler thinks
 	silences     silences       // of Stripe
 	running      atomic.Bool
+	authority    Authority
+	// certificatesDue: a hub asked for one.
+	certificatesDue chan struct{}
 
 	closing   chan struct{} // closed by Close: long polls end
 	closeOnce sync.Once
@@ -89,20 +93,22 @@ type Server struct {
 // NewServer opens the database and brings its schema up to date.
 func NewServer(o Options) (*Server, error) {
 	s := &Server{
-		stripes:      map[doors.Mode]Stripe{},
-		secrets:      o.WebhookSecret,
-		publicURL:    o.PublicURL,
-		log:          o.Log,
-		version:      o.Version,
-		now:          o.Now,
-		poll:         o.Poll,
-		refundGap:    o.RefundGap,
-		workers:      o.Workers,
-		lease:        o.Lease,
-		keepLines:    keepLines,
-		sharedStores: cmp.Or(max(o.SharedStores, 0), defaultSharedStores),
-		nudge:        make(chan struct{}, 1),
-		closing:      make(chan struct{}),
+		stripes:         map[doors.Mode]Stripe{},
+		secrets:         o.WebhookSecret,
+		publicURL:       o.PublicURL,
+		log:             o.Log,
+		version:         o.Version,
+		now:             o.Now,
+		poll:            o.Poll,
+		refundGap:       o.RefundGap,
+		workers:         o.Workers,
+		lease:           o.Lease,
+		keepLines:       keepLines,
+		sharedStores:    cmp.Or(max(o.SharedStores, 0), defaultSharedStores),
+		nudge:           make(chan struct{}, 1),
+		closing:         make(chan struct{}),
+		authority:       o.Authority,
+		certificatesDue: make(chan struct{}, 1),
 	}
 	if s.log == nil {
 		s.log = slog.Default()
@@ -186,6 +192,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.runUpkeep(ctx) })
 	g.Go(func() error { return s.runShared(ctx) })
 	g.Go(func() error { return s.runReads(ctx) })
+	g.Go(func() error { return s.runCertificates(ctx) })
 	err := g.Wait()
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return nil

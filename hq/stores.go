@@ -194,7 +194,7 @@ func (s *Server) enrol(ctx context.Context, r EnrolRequest) (Enrolment, error) {
 			return err
 		}
 		e.Store = rec.Store
-		e.Store.HeadKey = s.headKey()
+		e.Store.HeadKey, e.Store.HubName = s.headKey(), s.hubName(store)
 		detail := "its first hub"
 		if was.fingerprint != "" {
 			detail = "in place of the hub before it"

@@ -248,6 +248,7 @@ func (s *Server) pruneRest(ctx context.Context, now time.Time) error {
 		{`DELETE FROM stripe_events WHERE id IN (SELECT id FROM stripe_events WHERE received_at < ?1 ORDER BY received_at LIMIT ?2)`, ms(now.Add(-keepEvents))},
 		{`DELETE FROM actions WHERE seq IN (SELECT seq FROM actions WHERE created_at < ?1 AND open = 0 ORDER BY created_at LIMIT ?2)`, long},
 		{`DELETE FROM codes WHERE hash IN (SELECT hash FROM codes WHERE expires_at < ?1 LIMIT ?2)`, ms(now.Add(-keepExpired))},
+		{`DELETE FROM certificate_orders WHERE (store, at) IN (SELECT store, at FROM certificate_orders WHERE at < ?1 LIMIT ?2)`, ms(now.Add(-certificateSpan))},
 		{`DELETE FROM leases WHERE name IN (SELECT name FROM leases WHERE expires_at < ` + s.db.clock() + ` - ?1 LIMIT ?2)`, keepExpired.Milliseconds()},
 	} {
 		if err := s.inBatches(ctx, func(t *tx) (bool, error) {

@@ -27,6 +27,7 @@ import (
 //	POST /store/v1/resolutions                Resolutions  -> Resolutions
 //	GET  /store/v1/evidence                   -> Evidence
 //	PUT  /store/v1/report                     Report       -> Reported
+//	PUT  /store/v1/certificate                CertificateRequest -> Certificate
 
 // EnrolRequest trades a one-time code for a credential.
 type EnrolRequest struct {
@@ -60,6 +61,8 @@ type Store struct {
 	// HeadKey is what headquarters signs heads of the submit chain with (see [Head]).
 	// A hub keeps the first it hears of, until it is enrolled anew.
 	HeadKey string `json:"head_key,omitempty"`
+	// HubName is the public name for which headquarters has the hub's key signed; "": none.
+	HubName string `json:"hub_name,omitempty"`
 	// Offline is offline.enabled in the Location's effective configuration at Stripe,
 	// one of the constants below; "": not known.
 	Offline string `json:"offline,omitempty"`

@@ -266,3 +266,11 @@ func (f *fakeHQ) Report(_ context.Context, r hq.Report) (hq.Reported, error) {
 	f.changed = make(chan struct{})
 	return hq.Reported{At: time.Now()}, f.noReport
 }
+
+// Certificate signs nothing.
+func (f *fakeHQ) Certificate(context.Context, hq.CertificateRequest) (hq.Certificate, error) {
+	if err := f.answer(); err != nil {
+		return hq.Certificate{}, err
+	}
+	return hq.Certificate{}, doors.ErrNotFound
+}

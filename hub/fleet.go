@@ -223,6 +223,7 @@ func (h *Hub) learnStore(ctx context.Context) bool {
 		if err := RememberStore(h.cfg.StateDir, s); err != nil {
 			h.log.Error("remember store", "err", err)
 		}
+		signal(h.public.news)
 	}
 	return true
 }

@@ -91,6 +91,7 @@ type Hub struct {
 	settled    chan struct{}          // a person has settled something
 	stopping   atomic.Bool
 	closeOnce  sync.Once
+	public     *publicName
 }
 
 // Addr is where a hub that runs can be reached. URLs have no trailing slash.
@@ -176,6 +177,7 @@ func (h *Hub) open() error {
 	h.fleet = newFleet(h)
 	h.monitor = newMonitor(h, h.parts.Check)
 	h.console = newConsole()
+	h.public = newPublicName(h)
 	h.pairings = newPairings()
 	h.link = &link{changed: h.linkChanged}
 	h.uplink = newUplink(h.parts.HQ)
@@ -220,6 +222,7 @@ func (h *Hub) linkChanged(up bool) {
 		h.queue.Nudge()
 		h.fleet.look()
 		h.tills.tell() // it may have come back from a backup
+		signal(h.public.news)
 	} else {
 		h.log.Warn("headquarters does not answer", "err", h.link.state().Err)
 	}
@@ -254,6 +257,9 @@ func (h *Hub) Run(ctx context.Context, ready func(Addr)) error {
 	tasks.Go(func() error { return h.tellResolved(work) })
 	tasks.Go(func() error { return h.reporter().run(work) })
 	tasks.Go(func() error { return srv.keepCertificate(work) })
+	if srv.cert != nil {
+		tasks.Go(func() error { h.public.keep(work); return nil })
+	}
 	tasks.Go(func() error { return srv.serveName(work) })
 	tasks.Go(func() error { return h.save(work) })
 	tasks.Go(func() error { return h.erasePersonal(work) })

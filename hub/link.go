@@ -29,6 +29,7 @@ type HQ interface {
 	Tills(ctx context.Context, b hq.TillBook) error
 	Resolve(ctx context.Context, r hq.Resolutions) error
 	Report(ctx context.Context, r hq.Report) (hq.Reported, error)
+	Certificate(ctx context.Context, r hq.CertificateRequest) (hq.Certificate, error)
 }
 
 // link remembers how the conversation with headquarters goes.
@@ -256,21 +257,26 @@ func (w *watched) Tills(ctx context.Context, b hq.TillBook) error {
 // Evidence says nothing of the line unless it was answered: another make of headquarters
 // need not know of it, and Stripe may take its time.
 func (w *watched) Evidence(ctx context.Context) (hq.Evidence, error) {
-	e, err := w.hq.Evidence(ctx)
-	var answer *doors.Error
-	if err == nil || errors.As(err, &answer) {
-		w.link.note(err)
-	}
-	return e, err
+	return noteAnswer(w, func() (hq.Evidence, error) { return w.hq.Evidence(ctx) })
+}
+
+// Certificate may wait: its silence says nothing of the line.
+func (w *watched) Certificate(ctx context.Context, r hq.CertificateRequest) (hq.Certificate, error) {
+	return noteAnswer(w, func() (hq.Certificate, error) { return w.hq.Certificate(ctx, r) })
 }
 
 // Report says nothing of the line unless it was answered: another make of headquarters
 // need not know of reports, and an outage is for money to find.
 func (w *watched) Report(ctx context.Context, r hq.Report) (hq.Reported, error) {
-	a, err := w.hq.Report(ctx, r)
+	return noteAnswer(w, func() (hq.Reported, error) { return w.hq.Report(ctx, r) })
+}
+
+// noteAnswer takes a note of an exchange that was answered.
+func noteAnswer[T any](w *watched, f func() (T, error)) (T, error) {
+	v, err := f()
 	var answer *doors.Error
 	if err == nil || errors.As(err, &answer) {
 		w.link.note(err)
 	}
-	return a, err
+	return v, err
 }

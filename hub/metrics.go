@@ -40,8 +40,9 @@ var (
 	descHeartbeat                       = desc("storehub_heartbeat_delivered_timestamp_seconds", "When an operation last went the whole way to headquarters and back; 0 if never.")
 	descContact                         = desc("storehub_hq_last_contact_timestamp_seconds", "When headquarters last answered; 0 if never.")
 	descCanTake                         = desc("storehub_can_take_payments", "Whether card payments work, as /v1/status says.")
+	descPublicEnds                      = desc("storehub_public_certificate_not_after_timestamp_seconds", "When the certificate of the hub's public name ends; 0 if there is none.")
 	descDiskFree                        = desc("storehub_state_free_bytes", "Room left where the state directory is; absent if it cannot be told.")
-	allDescs                            = []*prometheus.Desc{descBuild, descProbe, descFinding, descReachable, descOnline, descLastSeen, descMoves, descRTT, descWindow, descLimit, descOperations, descOldest, descDeadline, descQueueBytes, descMirror, descParked, descExposure, descHeartbeat, descContact, descCanTake, descDiskFree}
+	allDescs                            = []*prometheus.Desc{descBuild, descProbe, descFinding, descReachable, descOnline, descLastSeen, descMoves, descRTT, descWindow, descLimit, descOperations, descOldest, descDeadline, descQueueBytes, descMirror, descParked, descExposure, descHeartbeat, descContact, descCanTake, descPublicEnds, descDiskFree}
 	tokenResults                        = []string{"ok", doors.ErrHQUnreachable.Code, doors.ErrUnauthorized.Code, doors.ErrForbidden.Code, doors.ErrRateLimited.Code, doors.ErrStripeRefused.Code, doors.ErrStripeSilent.Code, doors.ErrModeMismatch.Code, doors.ErrInternal.Code}
 	tokenBuckets                        = []float64{.05, .1, .25, .5, 1, 2, 4, 8} // 8 s: a till is answered by then
 	syncBuckets                         = []float64{.0001, .0005, .001, .005, .01, .05, .1, .5, 1}
@@ -152,6 +153,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		can = 1
 	}
 	gauge(descCanTake, can)
+	gauge(descPublicEnds, stamp(h.public.ends()))
 	if free, err := diskFree(h.cfg.StateDir); err == nil {
 		gauge(descDiskFree, float64(free))
 	}

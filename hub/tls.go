@@ -62,7 +62,12 @@ func (s *servers) tlsConfig() (*tls.Config, error) {
 		return nil, err
 	}
 	s.cert = cert
-	conf.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return cert.leaf.Load(), nil }
+	conf.GetCertificate = func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		if public := s.hub.public.offer(strings.ToLower(h.ServerName)); public != nil {
+			return public, nil
+		}
+		return cert.leaf.Load(), nil
+	}
 	return conf, nil
 }
 

@@ -124,3 +124,7 @@ func (u *uplink) Resolve(ctx context.Context, r hq.Resolutions) error {
 func (u *uplink) Report(ctx context.Context, r hq.Report) (hq.Reported, error) {
 	return over(ctx, u, func(ctx context.Context) (hq.Reported, error) { return u.hq.Report(ctx, r) })
 }
+
+func (u *uplink) Certificate(ctx context.Context, r hq.CertificateRequest) (hq.Certificate, error) {
+	return over(ctx, u, func(ctx context.Context) (hq.Certificate, error) { return u.hq.Certificate(ctx, r) })
+}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"storehub/hq"
+	"storehub/hq/acme"
 	"storehub/hq/postgres"
 	"storehub/hq/stripeapi"
 	"storehub/internal/buildinfo"
@@ -54,6 +55,9 @@ func (*serveCmd) Run(a *app) error {
 	if o.Engine, err = engine(a.ctx, cfg, log); err != nil {
 		return err
 	}
+	if o.Authority, err = authority(cfg.ACME); err != nil {
+		return err
+	}
 	return service.Run(a.ctx, "storehub-hq", func(ctx context.Context, ready func(string)) error {
 		return serve(ctx, cfg, o, ready)
 	})
@@ -69,6 +73,18 @@ func engine(ctx context.Context, cfg hq.Config, log *slog.Logger) (hq.Engine, er
 		return nil, cli.CouldNot("does the server run, and may this user connect to it?", "%w", err)
 	}
 	return e, nil
+}
+
+// authority is who certifies hubs' public names, if anybody does.
+func authority(c hq.ACMEConfig) (hq.Authority, error) {
+	if c.Directory == "" {
+		return nil, nil
+	}
+	a, err := acme.Open(c, buildinfo.Version())
+	if err != nil {
+		return nil, cli.Usage("docs/operations.md tells how the files are made", "%w", err)
+	}
+	return a, nil
 }
 
 // options reads the files that the configuration names.

@@ -106,6 +106,9 @@ func (l leaky) Report(context.Context, hq.Report) (hq.Reported, error) {
 func (l leaky) Evidence(context.Context) (hq.Evidence, error) {
 	return hq.Evidence{Place: plant()}, l.err()
 }
+func (l leaky) Certificate(context.Context, hq.CertificateRequest) (hq.Certificate, error) {
+	return hq.Certificate{}, l.err()
+}
 func (l leaky) Readers(context.Context) (hq.ReaderList, error) {
 	reader, err := json.Marshal(map[string]any{"id": "tmr_1", "object": "terminal.reader", "label": plant(), "serial_number": "WSC-" + planted[0].secret, "status": "offline",
 		"device_type": "bbpos_wisepos_e", "ip_address": "192.168.1.5"})

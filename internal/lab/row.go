@@ -56,6 +56,7 @@ var notHere = map[string]string{
 	"token_wrong_location":      "a serving hub's own knowledge",
 	"till_mode_mixed":           "a serving hub's own knowledge",
 	"credential_shared":         "a serving hub's own knowledge",
+	"hub_certificate_due":       "a serving hub's own knowledge",
 }
 
 // short is what `go test` asks: one of each kind, in less than a minute.

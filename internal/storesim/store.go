@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"storehub/hq"
+	"storehub/hub"
 	"storehub/internal/sandbox"
 	"storehub/internal/try"
 )
@@ -39,6 +41,11 @@ type Option func(*try.Options)
 // Mirror shows every request that reaches Stripe.
 func Mirror(f func(*http.Request, []byte)) Option {
 	return func(o *try.Options) { o.Mirror = f }
+}
+
+// Parts changes what hub and headquarters are made of.
+func Parts(hubs func(*hub.Config, *hub.Parts), headquarters func(*hq.Options)) Option {
+	return func(o *try.Options) { o.Hub, o.HQ = hubs, headquarters }
 }
 
 // Open brings a store up and takes it down at the test's end.

@@ -373,7 +373,7 @@ func (s *System) BootHub(ctx context.Context) error {
 		s.HubURL = a.URL
 		s.MetricsURL = a.Metrics
 		s.ConsoleURL = h.ConsoleLink(a.URL)
-		s.hubListen = strings.TrimPrefix(s.HubURL, "http://")
+		_, s.hubListen, _ = strings.Cut(s.HubURL, "://")
 		return s.configure(s.hubListen) // commands that read the file find this address
 	case err := <-running.done:
 		return fmt.Errorf("run hub: %w", err)

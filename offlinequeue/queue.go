@@ -2,7 +2,6 @@ package offlinequeue
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -356,7 +355,7 @@ const maxID = 512
 
 // storable refuses what could not be told again as it came.
 func storable(op Op) error {
-	if op.Data != nil && !json.Valid(op.Data) {
+	if op.Data != nil && !wellFormed(op.Data) {
 		return errors.New("its data is no JSON")
 	}
 	for _, t := range []time.Time{op.Created, op.Deadline} {

@@ -48,7 +48,7 @@ func (r *record) settle(o Outcome, now time.Time) bool {
 // valid is b, or as a JSON string if it is no JSON: one line of the feed that
 // cannot be read must not hold up those behind it.
 func valid(b json.RawMessage) json.RawMessage {
-	if b == nil || json.Valid(b) {
+	if b == nil || wellFormed(b) {
 		return b
 	}
 	s, err := json.Marshal(string(b))

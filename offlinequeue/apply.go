@@ -21,7 +21,8 @@ type applier struct {
 	seg    *segment
 	at     int64
 	window *window
-	opened []byte   // of a sealed record
+	opened []byte // of a sealed record
+	taken  *gathered
 	last   position // applied
 	since  int64    // so many bytes of the journal were since memory was given back
 
@@ -37,12 +38,20 @@ const (
 	// So much of the journal may wait to be applied. It is bounded because the next
 	// Open has to bring it in, and because a key and a place of each is in memory.
 	unappliedMost = 64 << 20
+	// And so many keys, of which memory has a place each: half as much as is allowed in bytes
+	// where operations are put, and less where they come and go.
+	unappliedKeys = 50_000
 	// Badger is flushed when nothing came for so long: from then on each of the two
 	// makes up for damage of the other.
 	syncIdle = time.Second
 	// So much makes a burst: the memory that it took is given back when it is over. A
 	// shop's machine has better use for it than the next collection, minutes later.
 	burst = 16 << 20
+	// So much of the journal may go into one transaction, where most of it is about the
+	// same keys.
+	stepMost = 4 << 20
+	// Badger gives back what tables were made in a piece every two seconds, eight in all.
+	storeKeeps = 20 * time.Second
 	// While promises keep coming the applier leaves them the processor: what comes in
 	// a burst is applied after it, or when half of what may wait does.
 	applyRest = 10 * time.Millisecond
@@ -54,7 +63,7 @@ func newApplier(s *store, j *journal, o *overlay, after position) *applier {
 		store: s, journal: j, overlay: o, last: after,
 		fault: func(string) error { return nil }, onSync: func() {},
 		room: func() bool { return true }, alone: func(bool) {},
-		kick: make(chan struct{}, 1), tables: make(chan chan error), stop: make(chan bool, 1), stopped: make(chan struct{}),
+		taken: newGathered(), kick: make(chan struct{}, 1), tables: make(chan chan error), stop: make(chan bool, 1), stopped: make(chan struct{}),
 	}
 	return a
 }
@@ -75,6 +84,7 @@ func (a *applier) run() {
 	defer idle.Stop()
 	defer rest.Stop()
 	var seen uint64
+	kept := false // by Badger, of a burst
 	for {
 		select {
 		case <-a.kick:
@@ -96,8 +106,13 @@ func (a *applier) run() {
 			if a.err = a.sync(); a.err != nil {
 				return
 			}
-			if a.since >= burst {
-				a.since = 0
+			switch {
+			case a.since >= burst:
+				a.since, a.taken, a.opened, kept = 0, newGathered(), nil, true
+				debug.FreeOSMemory()
+				idle.Reset(storeKeeps)
+			case kept:
+				kept = false
 				debug.FreeOSMemory()
 			}
 		case done := <-a.tables:
@@ -194,58 +209,16 @@ func (a *applier) step() (n int, err error) {
 	mark := applied{a.last, a.journal.segments[0].before, a.synced.Load()}
 	bad := a.seg.bad
 	a.journal.mu.RUnlock()
-	at, size := a.at, 0
 	if err := a.fault("apply"); err != nil {
 		return 0, err
 	}
+	at, err := a.gather(end, &mark.position, bad)
+	if err != nil {
+		return 0, err
+	}
 	err = a.store.update(func(t *tx) error {
-		var marks []byte
-		for at < end && size < groupBytes {
-			if i := gapAt(bad, at); i >= 0 {
-				at = bad[i].end
-				if bad[i].to > mark.number {
-					mark.position = position{number: bad[i].to}
-				}
-				continue
-			}
-			r, ok, err := a.window.record(at)
-			if err != nil {
-				return err
-			}
-			if !ok {
-				return fmt.Errorf("read %s at %d: no record", a.seg.name, at)
-			}
-			at = r.end()
-			if r.number <= a.last.number {
-				continue
-			}
-			mark.position = r.position
-			size += len(r.payload) + 64
-			payload, err := a.seg.seal.open(a.opened, &r)
-			if err != nil {
-				return err
-			}
-			if a.seg.seal != nil {
-				a.opened = payload
-			}
-			err = eachWrite(payload, func(w write) error {
-				if w.key == keyState {
-					marks = append(marks[:0], w.value...)
-					return nil
-				}
-				if w.deleted {
-					return t.delete(w.key)
-				}
-				return t.set(w.key, w.value, r.number)
-			})
-			if err != nil {
-				return fmt.Errorf("apply record %d: %w", r.number, err)
-			}
-		}
-		if marks != nil {
-			if err := t.set(keyState, marks, mark.number); err != nil {
-				return err
-			}
+		if err := a.taken.write(t); err != nil {
+			return err
 		}
 		return t.set(keyApplied, mark.encode(), mark.number)
 	})
@@ -259,6 +232,59 @@ func (a *applier) step() (n int, err error) {
 	}
 	a.overlay.through(a.last.number, int64(n))
 	return n, nil
+}
+
+// gather takes in what fits one transaction, up to end, and moves last to the last record
+// of it.
+func (a *applier) gather(end int64, last *position, bad []gap) (at int64, err error) {
+	a.taken.reset()
+	var marks []byte
+	for at = a.at; at < end && at-a.at < stepMost; {
+		if i := gapAt(bad, at); i >= 0 {
+			at = bad[i].end
+			if bad[i].to > last.number {
+				*last = position{number: bad[i].to}
+			}
+			continue
+		}
+		r, ok, err := a.window.record(at)
+		if err != nil {
+			return 0, err
+		}
+		if !ok {
+			return 0, fmt.Errorf("read %s at %d: no record", a.seg.name, at)
+		}
+		if r.number <= a.last.number {
+			at = r.end()
+			continue
+		}
+		if a.taken.size > 0 && a.taken.size+len(r.payload) > groupBytes {
+			break
+		}
+		at, *last = r.end(), r.position
+		payload, err := a.seg.seal.open(a.opened, &r)
+		if err != nil {
+			return 0, err
+		}
+		if a.seg.seal != nil {
+			a.opened = payload
+		}
+		err = eachWrite(payload, func(w write) error {
+			if w.key == keyState {
+				marks = append(marks[:0], w.value...)
+				return nil
+			}
+			a.taken.add(w, r.number)
+			return nil
+		})
+		if err != nil {
+			return 0, fmt.Errorf("apply record %d: %w", r.number, err)
+		}
+	}
+	if marks != nil {
+		a.taken.add(write{key: keyState, value: marks}, last.number)
+	}
+	return at, nil
 }
 
 // sync flushes Badger.

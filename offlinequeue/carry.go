@@ -166,12 +166,17 @@ func (q *Queue) heal(f *found) error {
 		q.mu.Lock()
 		q.st = st
 		q.mu.Unlock()
-		err = q.do1("damage", func(c *change) error {
-			c.wrote = true
-			return c.forget(half)
-		})
-		if err != nil {
-			return err
+		// What is left when it is cut off is found, and named, at the next opening.
+		for first := true; first || len(half) > 0; first = false {
+			part := half[:min(len(half), forgetMost)]
+			half = half[len(part):]
+			err = q.do1("damage", func(c *change) error {
+				c.wrote = true
+				return c.forget(part)
+			})
+			if err != nil {
+				return err
+			}
 		}
 	}
 	for _, s := range f.spans {
@@ -188,6 +193,9 @@ func (q *Queue) heal(f *found) error {
 	}
 	return errors.Join(os.Remove(filepath.Join(q.dir, healingName)), syncDir(q.dir))
 }
+
+// forgetMost bounds one record of what is forgotten.
+const forgetMost = 1000
 
 // forget removes what says how operations stand of which it is lost what was asked for:
 // the till that repeats its Put, and headquarters, know them.

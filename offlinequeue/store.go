@@ -42,9 +42,11 @@ var errAbsent = errors.New("absent")
 var errStore = errors.New("the store cannot be read")
 
 const (
-	// 8 MiB: a transaction holds at most 15 % of it, and two of them bound the
-	// memory of a busy store.
-	memTable = 8 << 20
+	// 4 MiB: a transaction holds at most 15 % of it, and it fits what a table is made in.
+	// Badger keeps up to eight such, each as large as the largest table it ever made, for
+	// half a minute after the last: with larger ones they alone were 60 to 90 MiB.
+	memTable  = 4 << 20
+	tableSize = memTable / 2 // it takes twice that
 	// groupBytes bounds one transaction's values, well below those 15 %.
 	groupBytes = 512 << 10
 	// What a till asked for is written once, and read by its key: from this size on it
@@ -58,10 +60,13 @@ const (
 // storeOptions are for many small records and little memory. Nothing is flushed by
 // itself: what was promised is in the journal.
 func storeOptions(dir string, log *slog.Logger, key []byte) badger.Options {
-	o := badger.DefaultOptions(dir).
+	o := badger.DefaultOptions(dir)
+	o.TableSizeMultiplier = 1 // of all levels
+	o = o.
 		WithSyncWrites(false).
 		WithMemTableSize(memTable).
 		WithNumMemtables(2).
+		WithBaseTableSize(tableSize).
 		WithNumCompactors(2).
 		WithValueLogFileSize(logSize).
 		WithValueThreshold(valueThreshold).

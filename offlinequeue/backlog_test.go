@@ -126,7 +126,6 @@ func TestMoney_3_2_ALongBacklogOnDiskIsOfferedByDeadline(t *testing.T) {
 	equal(t, "money", got, want)
 }
 
-// BenchmarkBacklog chooses what comes next of a million.
 // What waits in the schedule and is written again in the journal meanwhile is numbered as
 // that says: the store is whole afterwards.
 func TestWhatIsCarriedWhileItWaitsIsNumbered(t *testing.T) {
@@ -143,9 +142,11 @@ func TestWhatIsCarriedWhileItWaitsIsNumbered(t *testing.T) {
 		if err := q.level(); err != nil {
 			t.Fatal(err)
 		}
+		q.mu.Lock()
 		for _, e := range q.index.entries {
 			known += count(e.stood != nil)
 		}
+		q.mu.Unlock()
 		if _, err := q.restore(1, math.MaxUint64, q.doLater); err != nil {
 			t.Fatal(err)
 		}
@@ -161,6 +162,44 @@ func TestWhatIsCarriedWhileItWaitsIsNumbered(t *testing.T) {
 	}
 }
 
+// What waits on disk is read ahead while a batch is under way, with what was asked for, and
+// leaves as it was promised.
+func TestWhatWaitsIsReadAheadOfItsTurn(t *testing.T) {
+	const n = 100
+	dir := t.TempDir()
+	q := opened(t, dir, Options{window: 8})
+	for i := range n {
+		op := capture(fmt.Sprint("op", i), fmt.Sprint(i%7))
+		op.Data = fmt.Appendf(nil, `{"order":%d}`, i)
+		put(t, q, op)
+	}
+	closed(t, q)
+	q = opened(t, dir, Options{window: 8})
+	ahead := 0
+	for i := range n {
+		b, err := q.batch(t.Context(), 1, "")
+		if err != nil || len(b.Ops) != 1 {
+			t.Fatalf("batch %d: %v, %+v", i, err, b.Ops)
+		}
+		if want := fmt.Sprintf(`{"order":%d}`, i); string(b.Ops[0].Data) != want {
+			t.Errorf("batch %d is %s, want %s", i, b.Ops[0].Data, want)
+		}
+		if _, err := q.receive(t.Context(), b, Receipt{}, 0); err != nil {
+			t.Fatal(err)
+		}
+		q.mu.Lock()
+		q.awaitAhead()
+		for _, e := range q.index.entries {
+			ahead += count(e.asked != nil)
+		}
+		q.mu.Unlock()
+	}
+	if ahead == 0 {
+		t.Error("nothing was read ahead")
+	}
+}
+
+// BenchmarkBacklog chooses what comes next of a million.
 func BenchmarkBacklog(b *testing.B) {
 	x := newIndex(windowMost)
 	st := newState()

@@ -18,12 +18,12 @@ type change struct {
 	reindex bool // the chain changed: every operation has to be looked at
 	forgets bool // records were written otherwise than by save
 	recent  *recent
-	stood   func(id string) (b []byte, written uint64) // how an operation of the schedule stands; nil: that has to be read
-	linked  map[string]link                            // written by the group
-	stands  map[string]*record                         // by id, as the group left them; nil: pruned
-	retract bool                                       // what was offered waits again
-	wrote   bool                                       // the record says something
-	asked   bool                                       // whether there is room for what is new,
+	known   func(id string) glance // what is known of an operation of the schedule
+	linked  map[string]link        // written by the group
+	stands  map[string]*record     // by id, as the group left them; nil: pruned
+	retract bool                   // what was offered waits again
+	wrote   bool                   // the record says something
+	asked   bool                   // whether there is room for what is new,
 	full    error
 }
 
@@ -116,34 +116,37 @@ func (c *change) count(key string, was, is uint64) {
 }
 
 // save writes how an operation stands that was loaded as old (nil: a new one).
-func (c *change) save(old *record, r record) {
+// From now on neither is changed: others see them.
+func (c *change) save(old, r *record) {
 	b := r.stand()
 	c.replace(keySeq(r.Seq), b, r.written)
-	r.size, r.written, r.stood = len(b)+r.asked, c.serial, nil
-	c.saved = append(c.saved, saved{old, &r})
-	c.stands[r.ID] = &r
+	r.size, r.written, r.stood, r.frame = len(b)+r.asked, c.serial, nil, nil
+	c.saved = append(c.saved, saved{old, r})
+	c.stands[r.ID] = r
 }
 
-// load reads an operation; ErrNotFound if there is none.
-func (c *change) load(id string) (record, error) {
+// load reads an operation, which is not to be changed, but a copy of it; ErrNotFound if
+// there is none.
+func (c *change) load(id string) (*record, error) {
 	r, ok := c.stands[id]
 	if !ok {
 		r, ok = c.recent.op(id)
 	}
 	switch {
 	case !ok:
-		return c.loadWith(id, func(seq uint64) (record, error) {
-			if _, own := c.own[keySeq(seq)]; !own {
-				if b, written := c.stood(id); b != nil {
-					return stoodAt(seq, b, written)
+		k := c.known(id)
+		return c.loadWith(id, k.asked, func(seq uint64) (record, error) {
+			if k.stood != nil {
+				if _, own := c.own[keySeq(seq)]; !own {
+					return stoodAt(seq, k.stood, k.written)
 				}
 			}
 			return c.standing(seq)
 		})
 	case r == nil:
-		return record{}, ErrNotFound
+		return nil, ErrNotFound
 	}
-	return *r, nil
+	return r, nil
 }
 
 // link reads a step of the submit chain; false: there is none.
@@ -167,16 +170,17 @@ func (c *change) chain(gen uint32, number uint64, l link) {
 }
 
 // tell has OnChange called with the operation once it is flushed.
-func (c *change) tell(r record) {
+func (c *change) tell(r *record) {
 	if c.listens {
 		c.told = append(c.told, c.st.show(r))
 	}
 }
 
 // show is the operation as callers see it: a number that no longer stands is none.
-func (s *state) show(r record) Op {
+func (s *state) show(r *record) Op {
+	op := r.Op
 	if !s.holds(r.Gen, r.Number) {
-		r.Number = 0
+		op.Number = 0
 	}
-	return r.Op
+	return op
 }

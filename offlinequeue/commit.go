@@ -176,7 +176,7 @@ func (q *Queue) journalGroup(group []*request, answers []error) error {
 		st:     q.st.clone(), now: q.now().UTC(), listens: q.onChange != nil,
 	}
 	q.mu.Unlock()
-	c.stood, c.recent, c.linked, c.stands = q.stood, q.recent, map[string]link{}, map[string]*record{}
+	c.known, c.recent, c.linked, c.stands = q.known, q.recent, map[string]link{}, map[string]*record{}
 	clear(q.own)
 	c.st.turnBack(c.now)
 	g := q.journal.group(q.buf)

@@ -44,11 +44,14 @@ func situations(t *testing.T, q *Queue) (map[string]Op, *headquarters) {
 		t.Fatal(err)
 	}
 	err := q.do(t.Context(), "park", 0, func(c *change) error {
-		r, err := c.load("op299")
-		old := r
+		old, err := c.load("op299")
+		if err != nil {
+			return err
+		}
+		r := *old
 		r.Parked = &Parked{Since: c.now, Reason: "invalid_field"}
-		c.save(&old, r)
-		return err
+		c.save(old, &r)
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)

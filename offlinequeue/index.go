@@ -43,10 +43,15 @@ type entry struct {
 	suspect bool // Run has set it aside
 	late    bool // it has passed its deadline
 
-	// How it stood when it came into the schedule, until it stands otherwise: who numbers
-	// it need not read that again.
-	stood   []byte
-	written uint64
+	glance
+}
+
+// glance is what was read of an operation when it came into the schedule, until it stands
+// otherwise: who numbers it need not read that again.
+type glance struct {
+	stood   []byte // how it stood; nil: not read
+	written uint64 // the record that says so
+	asked   []byte // what the till asked for, behind its place; nil: not read
 }
 
 func newIndex(most int) *index {
@@ -127,7 +132,7 @@ func (x *index) enter(r *record, number uint64, now time.Time) {
 		e = &entry{id: r.ID, ref: r.Ref, seq: r.Seq, created: r.Created, deadline: r.Deadline, money: r.Money, suspect: x.suspects[r.ID]}
 		x.entries[r.ID] = e
 	}
-	e.stood, e.written = r.stood, r.written
+	e.glance = glance{r.stood, r.written, r.frame}
 	moved, rank := !r.Deadline.Equal(e.deadline), e.rank()
 	e.deadline, e.state, e.size, e.late = r.Deadline, r.State, r.size, e.late && !moved
 	x.waiting.hold(e, r.Parked != nil, e.suspect)

@@ -64,7 +64,8 @@ func (q *Queue) pages(states []State) func() ([]Op, bool, error) {
 					more = true
 					return false, nil
 				}
-				r, err := decodeStanding(seqOf(key), value)
+				stands, err := decodeStanding(seqOf(key), value)
+				r := &stands
 				if err == nil && (len(states) == 0 || slices.Contains(states, r.State)) {
 					r, err = rd.load(r.ID)
 				}
@@ -116,12 +117,13 @@ func (r *reader) heldPage(st *state, from *string, list *[]uint64, states []Stat
 		if errors.Is(err, errAbsent) {
 			continue // pruned
 		}
-		var found record
+		var stands record
 		if err == nil {
-			found, err = decodeStanding(seq, b)
+			stands, err = decodeStanding(seq, b)
 		}
+		found := &stands
 		if err == nil {
-			found, err = r.load(found.ID)
+			found, err = r.load(stands.ID)
 		}
 		if err != nil {
 			return ops, false, err

@@ -149,7 +149,7 @@ func (o *overlay) room(most int64) error {
 func (o *overlay) mayRest(since uint64) (last uint64, rest bool) {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
-	return o.last, o.last != since && !o.hurry && o.bytes < unappliedMost/2
+	return o.last, o.last != since && !o.hurry && o.bytes < unappliedMost/2 && len(o.keys) < unappliedKeys
 }
 
 // level waits until all that is there now is applied; errHeld, errEnded: it will not
@@ -210,24 +210,28 @@ func (r *reader) get(key string) (value []byte, number uint64, err error) {
 }
 
 // load reads an operation; ErrNotFound if there is none.
-func (r *reader) load(id string) (record, error) { return r.loadWith(id, r.standing) }
+func (r *reader) load(id string) (*record, error) { return r.loadWith(id, nil, r.standing) }
 
-// loadWith is load for one who may know how the operation at a place stands.
-func (r *reader) loadWith(id string, standing func(seq uint64) (record, error)) (record, error) {
-	b, _, err := r.get(keyOp(id))
+// loadWith is load for one who may know what was asked for (nil: no), and how the operation
+// at a place stands.
+func (r *reader) loadWith(id string, b []byte, standing func(seq uint64) (record, error)) (*record, error) {
+	var err error
+	if b == nil {
+		b, _, err = r.get(keyOp(id))
+	}
 	if errors.Is(err, errAbsent) {
-		return record{}, ErrNotFound
+		return nil, ErrNotFound
 	}
 	if err != nil {
-		return record{}, trouble(err)
+		return nil, trouble(err)
 	}
 	seq, ask, err := splitAsked(b)
 	if err != nil {
-		return record{}, trouble(fmt.Errorf("read operation %q: %w: %w", id, errStore, err))
+		return nil, trouble(fmt.Errorf("read operation %q: %w: %w", id, errStore, err))
 	}
 	found, err := standing(seq)
 	if err != nil {
-		return record{}, err
+		return nil, err
 	}
 	if found.ID != id {
 		err = fmt.Errorf("%w: place %d is of %q", errFrame, seq, found.ID)
@@ -237,9 +241,9 @@ func (r *reader) loadWith(id string, standing func(seq uint64) (record, error)) 
 		}
 	}
 	if err != nil {
-		return record{}, trouble(fmt.Errorf("read operation %q: %w", id, err))
+		return nil, trouble(fmt.Errorf("read operation %q: %w", id, err))
 	}
-	return found, nil
+	return &found, nil
 }
 
 // standing reads how the operation at a place stands, without what the till asked for;

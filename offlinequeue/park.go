@@ -249,24 +249,24 @@ func (q *Queue) takeBack(ctx context.Context, s Sender, d *doubt, id string, par
 	}
 	err := q.do(ctx, step, 4096, func(c *change) error {
 		there = false
-		r, err := c.load(id)
+		old, err := c.load(id)
 		if errors.Is(err, ErrNotFound) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if !c.st.holds(r.Gen, r.Number) || r.Number <= c.st.Cursor.AcceptedThrough {
+		if !c.st.holds(old.Gen, old.Number) || old.Number <= c.st.Cursor.AcceptedThrough {
 			return nil // it was taken after all
 		}
 		there = true
 		c.st.withdraw()
 		c.retract, c.wrote = true, true
 		if park != nil {
-			old := r
+			r := *old
 			r.Parked = &Parked{Since: c.now, Reason: park.Reason, Message: park.Message}
-			c.save(&old, r)
-			c.tell(r)
+			c.save(old, &r)
+			c.tell(&r)
 		}
 		return nil
 	})
@@ -325,11 +325,11 @@ func (q *Queue) Resolve(ctx context.Context, id string, n Note) (Op, error) {
 func (q *Queue) noted(ctx context.Context, id, deed string, n Note, change1 func(*record) error) (Op, error) {
 	var stands Op
 	err := q.do(ctx, deed, 2048+len(n.By)+len(n.Text), func(c *change) error {
-		r, err := c.load(id)
+		old, err := c.load(id)
 		if err != nil {
 			return err
 		}
-		old := r
+		r := *old
 		if err := change1(&r); err != nil {
 			return err
 		}
@@ -338,9 +338,9 @@ func (q *Queue) noted(ctx context.Context, id, deed string, n Note, change1 func
 		if len(r.Notes) > notesMost {
 			r.Notes = r.Notes[1:]
 		}
-		c.save(&old, r)
-		c.tell(r)
-		stands = c.st.show(r)
+		c.save(old, &r)
+		c.tell(&r)
+		stands = c.st.show(&r)
 		return nil
 	})
 	if err != nil {

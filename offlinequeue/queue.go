@@ -97,7 +97,8 @@ type Queue struct {
 	mended    []string
 	counted   time.Time // when this process counted a day
 	end       journalEnd
-	hinted    int64 // so much of the journal was there when the last hint was written; -1: there is none
+	ahead     chan struct{} // closed when what is read of the backlog ahead of its turn is there; nil: nothing is being read
+	hinted    int64         // so much of the journal was there when the last hint was written; -1: there is none
 
 	seal        *seal // nil: nothing is encrypted
 	disk        disk  // of the journal
@@ -377,8 +378,8 @@ func normal(op Op) Op {
 }
 
 // add stores a new operation.
-func (c *change) add(op Op, asked []byte) (record, error) {
-	r := record{Op: op}
+func (c *change) add(op Op, asked []byte) (*record, error) {
+	r := &record{Op: op}
 	if r.Created.IsZero() {
 		r.Created = c.now
 	}
@@ -394,16 +395,16 @@ func (c *change) add(op Op, asked []byte) (record, error) {
 	if err == nil {
 		var known stray
 		if err := unframe(b, &known); err != nil {
-			return record{}, trouble(fmt.Errorf("read outcome of %q: %w", r.ID, err))
+			return nil, trouble(fmt.Errorf("read outcome of %q: %w", r.ID, err))
 		}
 		r.settle(known.Outcome, c.now)
 		r.Gen = c.st.gen()
 		if err := c.remove(keyStray(r.ID)); err != nil {
-			return record{}, err
+			return nil, err
 		}
 		c.st.strays--
 	} else if !errors.Is(err, errAbsent) {
-		return record{}, trouble(err)
+		return nil, trouble(err)
 	}
 	c.replace(keyOp(r.ID), putPlace(asked, r.Seq), 0)
 	c.tell(r)

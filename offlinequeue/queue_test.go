@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -230,22 +231,23 @@ func TestGetOfNothingIsNotFound(t *testing.T) {
 }
 
 func TestPutRefusesWhenFull(t *testing.T) {
-	free := uint64(1 << 40)
+	var free atomic.Uint64 // who applies asks too
+	free.Store(1 << 40)
 	dir := t.TempDir()
-	q := opened(t, dir, Options{Free: func(string) (uint64, error) { return free, nil }})
+	q := opened(t, dir, Options{Free: func(string) (uint64, error) { return free.Load(), nil }})
 	put(t, q, capture("op1", "pi_1"))
-	free = reserveLeast - 1
+	free.Store(reserveLeast - 1)
 	if _, err := q.Put(t.Context(), capture("op2", "pi_2")); !errors.Is(err, ErrFull) {
 		t.Errorf("put into the reserve: %v, want ErrFull", err)
 	}
 	put(t, q, capture("op1", "pi_1")) // what stands is told
 	settle(t, q, Cursor{Epoch: "e", Seq: 1}, Outcome{Seq: 1, ID: "op1", State: Succeeded})
-	free = 0
+	free.Store(0)
 	settle(t, q, Cursor{Epoch: "e", Seq: 2}, Outcome{Seq: 2, ID: "op1", Reversal: json.RawMessage(`{}`)})
 	if _, err := openAs(t.TempDir(), Options{Free: func(string) (uint64, error) { return 0, nil }}); !errors.Is(err, ErrFull) {
 		t.Errorf("open on a full disk: %v, want ErrFull", err)
 	}
-	free = 1 << 40
+	free.Store(1 << 40)
 	put(t, q, capture("op2", "pi_2"))
 	closed(t, q)
 

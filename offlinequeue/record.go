@@ -107,6 +107,7 @@ type record struct {
 	asked   int    // of what the till asked for among them
 	written uint64 // number of the journal's record that says how it stands
 	stood   []byte // what that says, if it was read just now
+	frame   []byte // what the till asked for, behind its place, if it was read ahead
 }
 
 // ask is the frame of what the till asked for.

@@ -47,6 +47,11 @@ func (q *Queue) Run(ctx context.Context, s Sender) error {
 		return fmt.Errorf("run queue %s: it runs already", q.dir)
 	}
 	defer q.running.Unlock()
+	defer func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.awaitAhead()
+	}()
 	failures, d := 0, newDoubt()
 	defer d.release(q)
 	var next Batch // numbered with the last receipt
@@ -223,18 +228,18 @@ func bytesOf(ops int) int { return batchBytes * (1 + count(ops > batchOps)) }
 func (c *change) number(b *Batch, ids []string) error {
 	b.Epoch, b.Ops = c.st.Cursor.Epoch, make([]Op, 0, len(ids))
 	for _, id := range ids {
-		r, err := c.load(id)
+		old, err := c.load(id)
 		if err != nil {
 			return trouble(err)
 		}
-		if r.Parked != nil {
+		if old.Parked != nil {
 			continue
 		}
-		old := r
+		r := *old
 		if !c.st.holds(r.Gen, r.Number) {
-			if r.State.Final() && !c.st.forgotten(&r, c.now) {
+			if r.State.Final() && !c.st.forgotten(old, c.now) {
 				// Its time passed while it waited: it leaves the index.
-				c.saved, c.wrote = append(c.saved, saved{&old, &r}), true
+				c.saved, c.wrote = append(c.saved, saved{old, old}), true
 				continue
 			}
 			if n := len(b.Ops); n > 0 && b.Ops[n-1].Number != c.st.Tail {
@@ -248,7 +253,7 @@ func (c *change) number(b *Batch, ids []string) error {
 			break
 		}
 		r.Attempts++
-		c.save(&old, r)
+		c.save(old, &r)
 		if len(b.Ops) == 0 {
 			head, ok, err := c.head(&c.st, r.Number-1)
 			if err != nil {
@@ -388,26 +393,26 @@ func (c *change) accept(r Receipt) (done bool, err error) {
 
 // acceptOne returns how many bytes it wrote.
 func (c *change) acceptOne(id string) (size int, err error) {
-	r, err := c.load(id)
+	old, err := c.load(id)
 	if errors.Is(err, ErrNotFound) {
 		return 0, nil // pruned since
 	}
 	if err != nil {
 		return 0, err
 	}
-	old := r
+	if old.State != Pending && !old.AcceptedAt.IsZero() {
+		return 0, nil
+	}
+	r := *old
 	if r.State == Pending {
 		r.State, r.Changed = Accepted, c.now
 	}
 	if r.AcceptedAt.IsZero() {
 		r.AcceptedAt = c.now
 	}
-	if r.State == old.State && r.AcceptedAt.Equal(old.AcceptedAt) {
-		return 0, nil
-	}
-	c.save(&old, r)
+	c.save(old, &r)
 	if r.State != old.State {
-		c.tell(r)
+		c.tell(&r)
 	}
 	return old.size - old.asked, nil
 }

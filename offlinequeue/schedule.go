@@ -1,6 +1,7 @@
 package offlinequeue
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -27,6 +28,7 @@ type schedule struct {
 	late  laneHeap         // by what is past its deadline
 	waits int              // entries in all lanes
 	fresh []*entry         // money by place; cleaned when read
+	mixed bool             // they are in no order
 
 	stops map[string]uint64 // by ref, the place of what is held back: what is behind it waits
 	more  bool              // what a lane has in the backlog is to be looked at
@@ -51,8 +53,9 @@ func (s *schedule) add(e *entry, now time.Time) {
 		s.held = true
 	}
 	if e.rank() == 0 && now.Sub(e.created) < freshAge {
-		i, _ := slices.BinarySearchFunc(s.fresh, e.seq, bySeq)
-		s.fresh = slices.Insert(s.fresh, i, e)
+		n := len(s.fresh)
+		s.mixed = s.mixed || n > 0 && s.fresh[n-1].seq > e.seq
+		s.fresh = append(s.fresh, e)
 	}
 	s.fix(l)
 }
@@ -233,6 +236,10 @@ func (s *schedule) pick(now time.Time, ops, bytes int) (p picking) {
 func (s *schedule) nextFresh(now time.Time, taken map[*lane]int) *entry {
 	waits := func(e *entry) bool {
 		return e.lane != nil && e.state == Pending && now.Sub(e.created) < freshAge
+	}
+	if s.mixed {
+		slices.SortFunc(s.fresh, func(a, b *entry) int { return cmp.Compare(a.seq, b.seq) })
+		s.mixed = false
 	}
 	for len(s.fresh) > 0 && !waits(s.fresh[0]) {
 		s.fresh = s.fresh[1:]

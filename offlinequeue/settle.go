@@ -107,7 +107,7 @@ func (c *change) settle(to Cursor, outs []Outcome) (n int, err error) {
 		if len(o.ID) > maxID {
 			continue
 		}
-		r, err := c.load(o.ID)
+		old, err := c.load(o.ID)
 		if errors.Is(err, ErrNotFound) {
 			if err := c.keep(o); err != nil {
 				return n, err
@@ -118,16 +118,16 @@ func (c *change) settle(to Cursor, outs []Outcome) (n int, err error) {
 		if err != nil {
 			return n, err
 		}
-		old := r
+		r := *old
 		if !r.settle(o, c.now) {
 			continue
 		}
 		if !c.st.holds(r.Gen, r.Number) {
 			r.Number, r.Gen = 0, c.st.gen() // headquarters has it, by whatever road
 		}
-		c.save(&old, r)
+		c.save(old, &r)
 		size += r.size - r.asked
-		c.tell(r)
+		c.tell(&r)
 	}
 	if through > c.st.Cursor.Seq {
 		c.st.Cursor.Seq, c.wrote = through, true

@@ -60,6 +60,10 @@ func (x *index) lacks(p picking, now time.Time) bool {
 	return p.unshared && x.rest.fresh && now.Sub(x.rest.looked).Abs() >= freshEvery
 }
 
+// firstLook is how many come first when nothing was read yet: the first offer waits for them,
+// and the others are read behind it.
+const firstLook = batchMost
+
 // load reads the most pressing of the backlog into the schedule. read tells how an
 // operation stands; unlocked calls what reads without the index being locked.
 func (x *index) load(now time.Time, unlocked func(func() error) error, read func(seq uint64) (record, error)) error {
@@ -70,8 +74,11 @@ func (x *index) load(now time.Time, unlocked func(func() error) error, read func
 			x.waiting.fix(l)
 		}
 	}
-	groups := x.rest.plan(now, (x.most+1)/2, x.stops())
-	x.rest.best = turn{} // until all of it is looked at
+	most := (x.most + 1) / 2
+	if x.rest.looked.IsZero() {
+		most = min(most, firstLook)
+	}
+	groups := x.rest.plan(now, most, x.stops())
 	x.rest.looked, x.rest.moved, x.rest.reading = now, false, map[uint64]bool{}
 	found := make(map[uint64]*record, x.most)
 	err := unlocked(func() error {
@@ -92,6 +99,7 @@ func (x *index) load(now time.Time, unlocked func(func() error) error, read func
 	changed := x.rest.reading
 	x.rest.reading = nil
 	if err != nil || x.rest.moved {
+		x.rest.best = turn{} // until all of it is looked at
 		return err
 	}
 	cut := map[uint64]bool{}
@@ -130,43 +138,98 @@ func (x *index) load(now time.Time, unlocked func(func() error) error, read func
 // forget has everything read again: operations stand as before, by other records.
 func (x *index) forget() {
 	for _, e := range x.entries {
-		e.stood = nil
+		e.glance = glance{}
 	}
 	x.rest.moved = true
 }
 
-// stood is how an operation of the schedule stands that was read for it; nil: it was not,
-// or has changed since.
-func (q *Queue) stood(id string) (b []byte, written uint64) {
+// known is what was read of an operation for the schedule.
+func (q *Queue) known(id string) glance {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if e := q.index.entries[id]; e != nil {
-		return e.stood, e.written
+		return e.glance
 	}
-	return nil, 0
+	return glance{}
 }
 
-// pick chooses what the next batch is of, from all that waits.
+// pick chooses what the next batch is of, from all that waits. Run alone calls it.
 func (q *Queue) pick(ops int) ([]*entry, error) {
 	now := q.now()
 	for n := 0; ; n++ {
 		x := q.index
 		p := x.waiting.pick(now, ops, bytesOf(ops))
-		if !x.lacks(p, now) || n >= readMost && len(p.entries) > 0 {
+		switch {
+		case !x.lacks(p, now):
+			q.readAhead(ops)
 			return p.entries, nil
+		case n >= readMost && len(p.entries) > 0:
+			return p.entries, nil
+		case q.ahead != nil:
+			q.awaitAhead()
+			continue
 		}
-		rd := &reader{store: q.store, overlay: q.overlay, check: q.checking()}
-		unlocked := func(read func() error) error {
-			q.mu.Unlock()
-			defer q.mu.Lock()
-			return read()
-		}
-		err := x.load(now, unlocked, rd.standing)
+		err := q.loadMore(x, now, 0)
 		if e := (*storeError)(nil); errors.As(err, &e) {
-			err = unlocked(func() error { return q.remake(e) })
+			err = q.unlocked(func() error { return q.remake(e) })
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read what waits: %w", err)
 		}
+	}
+}
+
+// unlocked calls what reads without the queue's mutex, which the caller holds.
+func (q *Queue) unlocked(read func() error) error {
+	q.mu.Unlock()
+	defer q.mu.Lock()
+	return read()
+}
+
+// loadMore reads the most pressing of the backlog into the schedule, and of so many bytes
+// what the tills asked for.
+func (q *Queue) loadMore(x *index, now time.Time, bytes int) error {
+	rd := &reader{store: q.store, overlay: q.overlay, check: q.checking()}
+	return x.load(now, q.unlocked, func(seq uint64) (record, error) {
+		r, err := rd.standing(seq)
+		if err == nil && bytes > r.asked {
+			r.frame, _, err = rd.get(keyOp(r.ID))
+			bytes -= len(r.frame)
+			if errors.Is(err, errAbsent) {
+				return record{}, ErrNotFound // pruned in between
+			}
+		}
+		return r, err
+	})
+}
+
+// aheadBytes is how much of what tills asked for is in memory before its turn comes.
+const aheadBytes = 4 << 20
+
+// readAhead has more of the backlog read while a batch is under way, when less than some
+// batches of so many are left in the schedule. What cannot be read is found by who needs it.
+func (q *Queue) readAhead(ops int) {
+	x := q.index
+	if q.ahead != nil || x.rest.waits == 0 || x.waiting.waits > min(x.most/2, 8*ops) || x.rest.best == lastTurn {
+		return
+	}
+	done := make(chan struct{})
+	q.ahead = done
+	now := q.now()
+	go func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if err := q.loadMore(x, now, aheadBytes); err != nil {
+			q.log.Debug("read ahead of what waits", "dir", q.dir, "error", err)
+		}
+		q.ahead = nil
+		close(done)
+	}()
+}
+
+// awaitAhead waits for what is being read ahead; the caller holds the mutex.
+func (q *Queue) awaitAhead() {
+	if ahead := q.ahead; ahead != nil {
+		_ = q.unlocked(func() error { <-ahead; return nil })
 	}
 }

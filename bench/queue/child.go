@@ -12,6 +12,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime/pprof"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -32,6 +34,17 @@ type order struct {
 	Producers int
 	Seconds   float64 // enqueue, door
 	N         int     // fill, recover, number: how many
+	Retention bool    // recover: see what is on disk once what was drained is no longer kept
+	Profile   string  // a directory for a processor profile; "": none
+}
+
+// idle is how long a store has nothing to do before it is killed. Ours gives memory back a
+// second after a burst, and the last of it twenty seconds later.
+func (o order) idle() time.Duration {
+	if ours(o.Store) {
+		return 25 * time.Second
+	}
+	return 2 * time.Second
 }
 
 // ordered returns the order in the environment, if there is one.
@@ -50,33 +63,62 @@ func ordered() (order, bool) {
 
 // obey is a child's main.
 func obey(o order) {
-	if o.Do == "door" {
-		if err := enqueueByDoor(o); err != nil {
-			fmt.Fprintf(os.Stderr, "%s %s: %v\n", o.Do, o.Store, err)
-			os.Exit(1)
-		}
-		return
-	}
-	c, err := contestantNamed(o.Store)
-	if err == nil {
-		switch o.Do {
-		case "enqueue":
-			err = enqueue(c, o)
-		case "fill":
-			err = fill(c, o)
-		case "recover":
-			err = recoverStore(c, o)
-		case "number":
-			err = number(c, o)
-		default:
-			err = fmt.Errorf("no such order: %q", o.Do)
-		}
-	}
-	if err != nil {
+	if err := carryOut(o); err != nil {
 		fmt.Fprintf(os.Stderr, "%s %s: %v\n", o.Do, o.Store, err)
 		os.Exit(1)
 	}
 }
+
+func carryOut(o order) (failed error) {
+	if o.Profile != "" {
+		end, err := profile(filepath.Join(o.Profile, fmt.Sprintf("%s-%s-%d-%d", o.Do, o.Store, o.Producers, os.Getpid())))
+		if err != nil {
+			return err
+		}
+		defer func() { failed = errors.Join(failed, end()) }()
+	}
+	if o.Do == "door" {
+		return enqueueByDoor(o)
+	}
+	c, err := contestantNamed(o.Store)
+	if err != nil {
+		return err
+	}
+	switch o.Do {
+	case "enqueue":
+		return enqueue(c, o)
+	case "fill":
+		return fill(c, o)
+	case "recover":
+		return recoverStore(c, o)
+	case "number":
+		return number(c, o)
+	}
+	return fmt.Errorf("no such order: %q", o.Do)
+}
+
+// profile begins to write what takes processor time, and at its end what was allocated,
+// to two files.
+func profile(name string) (end func() error, err error) {
+	f, err := os.Create(name + ".cpu")
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, err
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		allocs, err := os.Create(name + ".allocs")
+		if err != nil {
+			return err
+		}
+		return errors.Join(f.Close(), pprof.Lookup("allocs").WriteTo(allocs, 0), allocs.Close())
+	}, nil
+}
+
+// unitLimit is what the hub's unit says.
+const unitLimit = "96MiB"
 
 // command is the child that obeys an order.
 func command(ctx context.Context, o order) (*exec.Cmd, error) {
@@ -90,6 +132,9 @@ func command(ctx context.Context, o order) (*exec.Cmd, error) {
 	}
 	cmd := exec.CommandContext(ctx, self)
 	cmd.Env = append(os.Environ(), orderVar+"="+string(text))
+	if os.Getenv("GOMEMLIMIT") == "" {
+		cmd.Env = append(cmd.Env, "GOMEMLIMIT="+unitLimit)
+	}
 	cmd.Stderr = os.Stderr
 	return cmd, nil
 }
@@ -153,6 +198,9 @@ func fill(c contestant, o order) error {
 	if err != nil {
 		return err
 	}
+	if q, ok := s.(*queue); ok {
+		q.kind = keptAnHour
+	}
 	peak := watchMemory()
 	began := time.Now()
 	if _, err := produce(s, o.Producers, func(n int64) bool { return n <= int64(o.N) }); err != nil {
@@ -160,7 +208,7 @@ func fill(c contestant, o order) error {
 	}
 	f := filled{PerSecond: float64(o.N) / time.Since(began).Seconds()}
 	f.RssAnon = peak()
-	time.Sleep(2 * time.Second) // idle is a state, not an event
+	time.Sleep(o.idle()) // idle is a state, not an event
 	f.RssIdle = rssAnon()
 	if err := tell(f); err != nil {
 		return err
@@ -179,6 +227,8 @@ type recovered struct {
 	// Disk after the drain, with the store open and after closing it.
 	DiskDrained int64 `json:"disk_drained_bytes,omitempty"`
 	DiskClosed  int64 `json:"disk_closed_bytes,omitempty"`
+	// DiskRetained is what is left a minute after nothing is kept any more.
+	DiskRetained int64 `json:"disk_retained_bytes,omitempty"`
 }
 
 func recoverStore(c contestant, o order) error {
@@ -198,6 +248,14 @@ func recoverStore(c contestant, o order) error {
 		r.Found, r.FirstMS, r.Drain = d.Found, d.FirstMS, &d
 		if r.DiskDrained, err = allocated(o.Dir); err != nil {
 			return err
+		}
+		if o.Retention {
+			if err := q.outlive(); err != nil {
+				return err
+			}
+			if r.DiskRetained, err = allocated(o.Dir); err != nil {
+				return err
+			}
 		}
 	} else {
 		err := s.(replayer).each(func([]byte) bool {

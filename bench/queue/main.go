@@ -42,10 +42,12 @@ type plan struct {
 	Rounds    int      `json:"rounds"`
 	Life      []string `json:"life"`
 	Waiting   int      `json:"waiting"`
+	Others    int      `json:"others_waiting"`
 	Sustained float64  `json:"sustained"`
 	Door      bool     `json:"door"`
+	Retention bool     `json:"retention"`
 
-	dir, json string
+	dir, json, profile string
 }
 
 func parse(args []string) (plan, error) {
@@ -60,20 +62,19 @@ func parse(args []string) (plan, error) {
 	var p plan
 	fs.Float64Var(&p.Seconds, "seconds", 2, "how long a run lasts")
 	fs.IntVar(&p.Rounds, "rounds", 5, "how many runs each figure is the median of")
-	fs.IntVar(&p.Waiting, "waiting", 100_000, "how many wait when the recovery begins")
-	fs.Float64Var(&p.Sustained, "sustained", 0, "how long a sustained run of the first store and of the queue lasts, with the most producers; 0: none")
-	fs.BoolVar(&p.Door, "door", false, "measure the door before the queue too: POST /v1/operations over 64 connections")
-	long := fs.Bool("long", false, "every figure: -door -sustained 60 -waiting 1000000")
+	fs.IntVar(&p.Waiting, "waiting", 1_000_000, "how many wait in ours when the recovery begins")
+	fs.IntVar(&p.Others, "others-waiting", 100_000, "how many wait in the others then")
+	fs.Float64Var(&p.Sustained, "sustained", 60, "how long the one sustained run of the first store and of the queue lasts, with the most producers; 0: none")
+	fs.BoolVar(&p.Door, "door", true, "measure the door before the queue too: POST /v1/operations over 64 connections")
+	fs.BoolVar(&p.Retention, "retention", true, "once ours is drained, let its time pass, and see what is on disk a minute later")
 	fs.StringVar(&p.dir, "dir", os.TempDir(), "where the stores are made: on the disk to be measured")
 	fs.StringVar(&p.json, "json", "", "write all figures of all runs to this file")
+	fs.StringVar(&p.profile, "profile", "", "write a processor profile of each run to this directory, for go tool pprof")
 	if err := fs.Parse(args); err != nil {
 		return p, err
 	}
 	if fs.NArg() > 0 {
 		return p, fmt.Errorf("unexpected argument %q", fs.Arg(0))
-	}
-	if *long {
-		p.Door, p.Sustained, p.Waiting = true, 60, 1_000_000
 	}
 	p.Stores = strings.Split(*stores, ",")
 	if *life != "none" {
@@ -91,7 +92,7 @@ func parse(args []string) (plan, error) {
 		}
 		p.Producers = append(p.Producers, n)
 	}
-	if p.Rounds < 1 || p.Seconds <= 0 || p.Waiting < 10 {
+	if p.Rounds < 1 || p.Seconds <= 0 || min(p.Waiting, p.Others) < 10 {
 		return p, fmt.Errorf("nothing to measure with -rounds %d -seconds %v -waiting %d", p.Rounds, p.Seconds, p.Waiting)
 	}
 	return p, nil
@@ -122,7 +123,8 @@ type enqueueRun struct {
 
 // lifeRun is one store filled, killed and opened again.
 type lifeRun struct {
-	Store string `json:"store"`
+	Store   string `json:"store"`
+	Waiting int    `json:"waiting"`
 	filled
 	Disk int64 `json:"disk_bytes"`
 	recovered
@@ -134,6 +136,11 @@ func measure(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if p.profile != "" {
+		if err := os.MkdirAll(p.profile, 0o755); err != nil {
+			return err
+		}
+	}
 	dir, err := os.MkdirTemp(p.dir, "bench-queue-*")
 	if err != nil {
 		return err
@@ -141,19 +148,19 @@ func measure(ctx context.Context, args []string) error {
 	defer os.RemoveAll(dir)
 	r := result{Plan: p, Began: time.Now().UTC(), Machine: machine{proc.Describe(), inMemory(dir)}}
 	for _, producers := range p.Producers {
-		runs, err := r.enqueue(ctx, dir, "enqueue", p.Stores, producers, p.Seconds)
+		runs, err := r.enqueue(ctx, dir, "enqueue", p.Stores, producers, p.Rounds, p.Seconds)
 		if err != nil {
 			return err
 		}
 		r.Enqueue = append(r.Enqueue, runs...)
 	}
 	if p.Sustained > 0 {
-		if r.Lasting, err = r.enqueue(ctx, dir, "enqueue", p.lasting(), slices.Max(p.Producers), p.Sustained); err != nil {
+		if r.Lasting, err = r.enqueue(ctx, dir, "enqueue", p.lasting(), slices.Max(p.Producers), 1, p.Sustained); err != nil {
 			return err
 		}
 	}
 	if p.Door {
-		if r.Door, err = r.enqueue(ctx, dir, "door", doorStores, connections, p.Seconds); err != nil {
+		if r.Door, err = r.enqueue(ctx, dir, "door", doorStores, connections, p.Rounds, p.Seconds); err != nil {
 			return err
 		}
 	}
@@ -184,15 +191,15 @@ func (p plan) lasting() []string {
 
 // enqueue runs every store once in each round, each round beginning with another,
 // so that what the machine does beside falls on all alike.
-func (r *result) enqueue(ctx context.Context, dir, do string, stores []string, producers int, seconds float64) (runs []enqueueRun, err error) {
-	for round := range r.Plan.Rounds {
+func (r *result) enqueue(ctx context.Context, dir, do string, stores []string, producers, rounds int, seconds float64) (runs []enqueueRun, err error) {
+	for round := range rounds {
 		for i := range stores {
 			name := stores[(i+round)%len(stores)]
-			fmt.Fprintf(os.Stderr, "\r\033[K%s, %d producers, round %d of %d: %s", do, producers, round+1, r.Plan.Rounds, name)
+			fmt.Fprintf(os.Stderr, "\r\033[K%s, %d producers, round %d of %d: %s", do, producers, round+1, rounds, name)
 			run := enqueueRun{Store: name, Producers: producers, Round: round + 1}
 			err := in(dir, func(dir string) error {
 				load, wrote := watchLoad(), device(dir)
-				err := ask(ctx, order{Do: do, Store: name, Dir: dir, Producers: producers, Seconds: seconds}, &run.enqueued)
+				err := ask(ctx, order{Do: do, Store: name, Dir: dir, Producers: producers, Seconds: seconds, Profile: r.Plan.profile}, &run.enqueued)
 				run.OtherCPU = load()
 				if run.Device = device(dir); run.Device >= 0 {
 					run.Device -= wrote
@@ -223,12 +230,15 @@ func in(dir string, f func(dir string) error) error {
 // cache, opens it again, and drains it where that is known how.
 func (r *result) life(ctx context.Context, dir string) error {
 	for _, name := range r.Plan.Life {
-		fmt.Fprintf(os.Stderr, "\r\033[Krecovery with %d waiting: %s", r.Plan.Waiting, name)
-		run := lifeRun{Store: name}
+		run := lifeRun{Store: name, Waiting: r.Plan.Others}
+		if ours(name) {
+			run.Waiting = r.Plan.Waiting
+		}
+		fmt.Fprintf(os.Stderr, "\r\033[Krecovery with %d waiting: %s", run.Waiting, name)
 		err := in(dir, func(dir string) error {
 			load := watchLoad()
 			defer func() { run.OtherCPU = load() }()
-			if err := fillAndKill(ctx, order{Do: "fill", Store: name, Dir: dir, Producers: 64, N: r.Plan.Waiting}, &run.filled); err != nil {
+			if err := fillAndKill(ctx, order{Do: "fill", Store: name, Dir: dir, Producers: 64, N: run.Waiting}, &run.filled); err != nil {
 				return err
 			}
 			var err error
@@ -238,13 +248,13 @@ func (r *result) life(ctx context.Context, dir string) error {
 			if err := forget(dir); err != nil {
 				return fmt.Errorf("drop %s from the page cache: %w", filepath.Base(dir), err)
 			}
-			return ask(ctx, order{Do: "recover", Store: name, Dir: dir, N: r.Plan.Waiting}, &run.recovered)
+			return ask(ctx, order{Do: "recover", Store: name, Dir: dir, N: run.Waiting, Retention: r.Plan.Retention, Profile: r.Plan.profile}, &run.recovered)
 		})
 		if err != nil {
 			return err
 		}
-		if run.Found != r.Plan.Waiting {
-			r.Notes = append(r.Notes, fmt.Sprintf("%s: %d were acknowledged, %d were found after SIGKILL", name, r.Plan.Waiting, run.Found))
+		if run.Found != run.Waiting {
+			r.Notes = append(r.Notes, fmt.Sprintf("%s: %d were acknowledged, %d were found after SIGKILL", name, run.Waiting, run.Found))
 		}
 		r.Life = append(r.Life, run)
 	}

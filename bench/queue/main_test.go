@@ -287,15 +287,15 @@ func TestQuantiles(t *testing.T) {
 // TestTableGolden shows a run with everything that may be said of it.
 func TestTableGolden(t *testing.T) {
 	r := result{
-		Plan:    plan{Stores: []string{"file", "queue"}, Producers: []int{1, 64}, Seconds: 2, Rounds: 3, Life: []string{"file", "queue"}, Waiting: 1000},
+		Plan:    plan{Stores: []string{"file", "queue"}, Producers: []int{1, 64}, Seconds: 2, Rounds: 3, Life: []string{"file", "queue"}},
 		Began:   time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC),
 		Machine: machine{Machine: proc.Machine{CPUs: 2, CPU: "Example 9000", Kernel: "6.1", Go: "go1.26.0"}},
 		Life: []lifeRun{
-			{Store: "file", filled: filled{PerSecond: 5000, RssAnon: 5 << 20, RssIdle: 4 << 20}, Disk: 1 << 20,
+			{Store: "file", Waiting: 1000, filled: filled{PerSecond: 5000, RssAnon: 5 << 20, RssIdle: 4 << 20}, Disk: 1 << 20,
 				recovered: recovered{OpenMS: 1, FirstMS: 2, RssOpen: -1, Found: 1000}, OtherCPU: 0.1},
-			{Store: "queue", filled: filled{PerSecond: 4000, RssAnon: 15 << 20, RssIdle: 14 << 20}, Disk: 2 << 20,
-				recovered: recovered{OpenMS: 11, FirstMS: 12, RssOpen: 9 << 20, Found: 1000, DiskDrained: 3 << 20, DiskClosed: 1 << 20,
-					Drain: &drained{PerSecond: 80000, Begin: 90000, End: 70000}}, OtherCPU: -1},
+			{Store: "queue", Waiting: 1000, filled: filled{PerSecond: 4000, RssAnon: 15 << 20, RssIdle: 14 << 20}, Disk: 2 << 20,
+				recovered: recovered{OpenMS: 11, FirstMS: 12, RssOpen: 9 << 20, Found: 1000, DiskDrained: 3 << 20, DiskRetained: 2 << 20, DiskClosed: 1 << 20,
+					Drain: &drained{PerSecond: 80000, Begin: 90000, End: 70000, CPUus: 20}}, OtherCPU: -1},
 		},
 	}
 	for round := 1; round <= 3; round++ {
@@ -335,13 +335,13 @@ func TestTableGolden(t *testing.T) {
 
 // TestPlan refuses what cannot be measured.
 func TestPlan(t *testing.T) {
-	for _, args := range []string{"-stores=file,rust", "-producers=0", "-producers=", "-rounds=0", "-seconds=0", "-waiting=1", "extra"} {
+	for _, args := range []string{"-stores=file,rust", "-producers=0", "-producers=", "-rounds=0", "-seconds=0", "-waiting=1", "-others-waiting=1", "extra"} {
 		if _, err := parse(strings.Fields(args)); err == nil {
 			t.Errorf("%s: accepted", args)
 		}
 	}
 	p, err := parse([]string{"-life", "none"})
-	if err != nil || len(p.Stores) != len(contestants) || p.Life != nil || p.Rounds != 5 || p.Seconds != 2 {
+	if err != nil || len(p.Stores) != len(contestants) || p.Life != nil || p.Rounds != 5 || p.Seconds != 2 || !p.Door || !p.Retention || p.Sustained != 60 {
 		t.Errorf("defaults: %+v, %v", p, err)
 	}
 }

@@ -74,6 +74,7 @@ func (r *result) render(w io.Writer) error {
 	if len(r.Life) > 0 {
 		r.renderLife(&b)
 	}
+	r.renderAims(&b)
 	_, err := w.Write(b.Bytes())
 	return err
 }
@@ -116,10 +117,9 @@ func renderEnqueue(b *bytes.Buffer, title string, runs []enqueueRun, producers i
 }
 
 func (r *result) renderLife(b *bytes.Buffer) {
-	fmt.Fprintf(b, "\n### Recovery after SIGKILL, %d waiting\n\n", r.Plan.Waiting)
-	b.WriteString("| store | fill ops/s | RssAnon MiB filling, idle, opened | disk MiB | open ms | first payload ms | found |\n|---|--:|--:|--:|--:|--:|--:|\n")
+	b.WriteString("\n### Recovery after SIGKILL\n\n| store | waiting | fill ops/s | RssAnon MiB filling, idle, opened | disk MiB | open ms | first payload ms | found |\n|---|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, l := range r.Life {
-		fmt.Fprintf(b, "| %s | %.0f | %s, %s, %s | %.0f | %.0f | %.0f | %d |\n", rowOf(l.Store), l.PerSecond,
+		fmt.Fprintf(b, "| %s | %d | %.0f | %s, %s, %s | %.0f | %.0f | %.0f | %d |\n", rowOf(l.Store), l.Waiting, l.PerSecond,
 			size(l.RssAnon), size(l.RssIdle), size(l.RssOpen), mib(l.Disk), l.OpenMS, l.FirstMS, l.Found)
 	}
 	begun := false
@@ -128,12 +128,16 @@ func (r *result) renderLife(b *bytes.Buffer) {
 		if d == nil {
 			continue
 		}
+		retained := "–"
+		if l.DiskRetained > 0 {
+			retained = size(l.DiskRetained)
+		}
 		if !begun {
 			fmt.Fprintf(b, "\n### Drain\n\n")
-			b.WriteString("| store | ops/s | first tenth | last tenth | disk MiB drained | disk MiB closed |\n|---|--:|--:|--:|--:|--:|\n")
+			b.WriteString("| store | ops/s | first tenth | last tenth | CPU µs | disk MiB drained, after retention, closed |\n|---|--:|--:|--:|--:|--:|\n")
 			begun = true
 		}
-		fmt.Fprintf(b, "| %s | %.0f | %.0f | %.0f | %.0f | %.0f |\n", rowOf(l.Store), d.PerSecond, d.Begin, d.End, mib(l.DiskDrained), mib(l.DiskClosed))
+		fmt.Fprintf(b, "| %s | %.0f | %.0f | %.0f | %.1f | %.0f, %s, %.0f |\n", rowOf(l.Store), d.PerSecond, d.Begin, d.End, d.CPUus, mib(l.DiskDrained), retained, mib(l.DiskClosed))
 	}
 }
 

@@ -14,6 +14,12 @@ type ReceiptFields struct {
 	Last4         string          `json:"last4,omitempty"`
 	ReadMethod    string          `json:"read_method,omitempty"`
 	Receipt       json.RawMessage `json:"receipt,omitempty"` // Stripe's receipt hash; absent for swipes
+	// Missing are fields that card schemes want on paper and Stripe has not told.
+	Missing []string `json:"missing,omitempty"`
+	// The card's part of the receipt, ready for paper of 42 characters: as text, and for
+	// a printer of the ESC/POS family (base64).
+	Text   string `json:"text"`
+	ESCPOS []byte `json:"escpos"`
 }
 
 // ReceiptOf reads what a receipt shows out of a PaymentIntent with its charge
@@ -24,6 +30,9 @@ func ReceiptOf(intent json.RawMessage) (ReceiptFields, bool) {
 		Last4      string          `json:"last4"`
 		ReadMethod string          `json:"read_method"`
 		Receipt    json.RawMessage `json:"receipt"`
+		Offline    struct {
+			StoredAt *int64 `json:"stored_at"`
+		} `json:"offline"`
 	}
 	var pi struct {
 		ID     string          `json:"id"`
@@ -56,5 +65,7 @@ func ReceiptOf(intent json.RawMessage) (ReceiptFields, bool) {
 	if string(p.Receipt) != "null" {
 		out.Receipt = p.Receipt
 	}
+	out.Missing = out.lacks(p.Offline.StoredAt != nil)
+	out.Text, out.ESCPOS = out.text(), out.escpos()
 	return out, true
 }

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"sync"
 
@@ -26,8 +27,21 @@ func (h *Hub) Receipt(ctx context.Context, t doors.Till, paymentIntent string) (
 	}
 	if t.Name != rehearsalTill {
 		h.marks.set(markReceipt, h.now())
+		h.keepReceipt(ctx, t, r)
 	}
 	return r, nil
+}
+
+// keepReceipt keeps a copy of what was given out, once for each payment: it goes to
+// headquarters like all that is promised.
+func (h *Hub) keepReceipt(ctx context.Context, t doors.Till, r doors.ReceiptFields) {
+	op, err := r.Copy()
+	if err == nil {
+		_, err = h.Put(ctx, t, "receipt-copy:"+r.PaymentIntent, op)
+	}
+	if err != nil && !errors.Is(err, doors.ErrKeyReused) { // reused: Stripe knows more by now, and the first copy is what was printed
+		h.log.Warn("keep a copy of a receipt", "payment", r.PaymentIntent, "err", err)
+	}
 }
 
 // owns: the till created the intent here, or has an operation on it.

@@ -32,6 +32,8 @@ APT := gcc:gcc ip:iproute2 unshare:util-linux nft:nftables dnsmasq:dnsmasq-base 
        node:nodejs npm:npm chromium:chromium \
        prometheus-blackbox-exporter:prometheus-blackbox-exporter dig:bind9-dnsutils curl:curl ping:iputils-ping named:bind9
 
+MSIAPT := wixl:wixl msiinfo:msitools osslsigncode:osslsigncode
+
 .PHONY: help
 help: ## list these targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -175,6 +177,16 @@ js: apt ## the tills' TypeScript client: types, that dist is what src builds, it
 	diff -r $$fresh dist || { echo "js: dist is old; run npm run build in packaging/js"; exit 1; }
 	npm test --silent
 	HUB=$$hub npm run test:browser --silent
+
+.PHONY: msi
+msi: platforms ## the installer for Windows, into dist/; signed with SIGN_KEY and SIGN_CERT, if they are set
+	$(MAKE) --no-print-directory apt APT="$(MSIAPT)"
+	VERSION=$(VERSION) SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) packaging/windows/build.sh dist
+
+.PHONY: test-windows
+test-windows: platforms ## the installer's tables and signatures, and the service under wine (Debian, as root)
+	$(MAKE) --no-print-directory apt APT="$(MSIAPT) wine:wine /usr/lib/wine/wine64:wine64 x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64-win32 curl:curl"
+	go test ./packaging/windows -count=1 -v -args -exe $(CURDIR)/dist/hub-windows-amd64.exe
 
 .PHONY: dist
 dist: platforms $(NFPM) ## platforms, the Debian package, and checksums, into dist/

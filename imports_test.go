@@ -63,6 +63,7 @@ var rooms = map[string][]string{
 	"bench/proc": {}, // what the benchmarks ask of /proc; they are modules of their own
 
 	"packaging/js":         {}, // the tills' TypeScript client, embedded for the demo till
+	"packaging/windows":    {}, // the installer; its tests alone are Go
 	"packaging/monitoring": {}, // files for Prometheus and Grafana; its tests alone are Go
 }
 

@@ -21,6 +21,7 @@ NFPM_VERSION := v2.45.2
 PEBBLE   := $(TOOLS)/pebble
 PEBBLE_VERSION := v2.10.3
 PLATFORMS := linux/amd64 linux/arm64 linux/arm/7 windows/amd64 darwin/arm64
+DEBIAN := $(TOOLS)/debian
 FUZZTIME ?= 10s
 RACEFLAGS ?= -shuffle=on
 PATH := $(PATH):/usr/sbin:/sbin
@@ -29,7 +30,7 @@ PATH := $(PATH):/usr/sbin:/sbin
 APT := gcc:gcc ip:iproute2 unshare:util-linux nft:nftables dnsmasq:dnsmasq-base systemd-analyze:systemd \
        busybox:busybox-static ethtool:ethtool strace:strace mkfs.ext4:e2fsprogs mount:mount pg_ctlcluster:postgresql pdftotext:poppler-utils promtool:prometheus \
        dbus-daemon:dbus-daemon avahi-daemon:avahi-daemon avahi-browse:avahi-utils \
-       node:nodejs npm:npm chromium:chromium \
+       node:nodejs npm:npm chromium:chromium lintian:lintian debootstrap:debootstrap systemd-nspawn:systemd-container rpm:rpm \
        prometheus-blackbox-exporter:prometheus-blackbox-exporter dig:bind9-dnsutils curl:curl ping:iputils-ping named:bind9
 
 MSIAPT := wixl:wixl msiinfo:msitools osslsigncode:osslsigncode
@@ -62,7 +63,7 @@ check: $(LINT) ## formatting, vet on three systems, lint, tidy modules, the arch
 	go test -count=1 .
 
 .PHONY: race
-race: apt $(PEBBLE) ## all tests with the race detector, in random order
+race: apt $(PEBBLE) $(NFPM) $(DEBIAN).made ## all tests with the race detector, in random order
 	CGO_ENABLED=1 go test -race -timeout 20m $(RACEFLAGS) ./...
 	go -C bench/queue test ./...
 	go -C bench/hq test ./...
@@ -189,8 +190,8 @@ test-windows: platforms ## the installer's tables and signatures, and the servic
 	go test ./packaging/windows -count=1 -v -args -exe $(CURDIR)/dist/hub-windows-amd64.exe
 
 .PHONY: dist
-dist: platforms $(NFPM) ## platforms, the Debian package, and checksums, into dist/
-	VERSION=$(DEBVERSION) $(NFPM) package --config packaging/nfpm.yaml --packager deb --target dist/
+dist: platforms $(NFPM) ## platforms, packages for Debian and rpm, archives, and checksums, into dist/
+	VERSION=$(DEBVERSION) NFPM=$(NFPM) SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) packaging/build.sh dist
 	cd dist && sha256sum $$(ls | grep -v SHA256SUMS) > SHA256SUMS
 
 .PHONY: apt
@@ -206,11 +207,6 @@ apt: ## install what the tests need of the system, if it is missing (Debian, as 
 	  trap "rm -f $$policy" EXIT
 	  printf '#!/bin/sh\nexit 101\n' > $$policy && chmod +x $$policy
 	fi
-	if [ ! -e /usr/sbin/policy-rc.d ]; then # what is installed must not start as a service
-	  printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
-	  chmod 755 /usr/sbin/policy-rc.d
-	  trap 'rm -f /usr/sbin/policy-rc.d' EXIT
-	fi
 	apt-get update -qq
 	apt-get install -y -qq --no-install-recommends "$${need[@]}" >/dev/null
 
@@ -222,6 +218,12 @@ $(NFPM):
 
 $(PEBBLE):
 	GOBIN=$(TOOLS) go install github.com/letsencrypt/pebble/v2/cmd/pebble@$(PEBBLE_VERSION)
+
+# The tree of a Debian with systemd, for the tests of the packages.
+$(DEBIAN).made: | apt
+	rm -rf $(DEBIAN)
+	debootstrap --variant=minbase --include=systemd,systemd-sysv,init-system-helpers,dbus bookworm $(DEBIAN) >/dev/null
+	touch $@
 
 .PHONY: clean
 clean: ## remove what was built

@@ -62,6 +62,7 @@ var rooms = map[string][]string{
 
 	"bench/proc": {}, // what the benchmarks ask of /proc; they are modules of their own
 
+	"packaging":            {}, // scripts for packages; its tests alone are Go
 	"packaging/js":         {}, // the tills' TypeScript client, embedded for the demo till
 	"packaging/windows":    {}, // the installer; its tests alone are Go
 	"packaging/monitoring": {}, // files for Prometheus and Grafana; its tests alone are Go
@@ -79,6 +80,7 @@ var testsMay = map[string][]string{
 	"internal/storesim":    {"diagnostics", "hq/acme", "internal/acmelab", "internal/rehearsal", "internal/sandbox/stripemock", "netcheck", "offlinequeue"},
 	"internal/try":         {"internal/sandbox/stripemock"},
 	"hub":                  {"internal/mdns"},
+	"packaging":            {"internal/storesim"},
 	"packaging/monitoring": {"internal/freeport", "internal/sandbox", "internal/storesim"},
 	"diagnostics":          {},
 }

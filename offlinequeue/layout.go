@@ -34,6 +34,10 @@ const (
 	formatSealed = 3 // the same, encrypted: of an older program it would look damaged
 )
 
+// Format is the newest version of a directory that this program reads. A package
+// looks before it puts an older program in the place of a newer one.
+const Format = formatSealed
+
 // readFormat is the version of a directory, 0 if it is new. ErrTooNew: a newer
 // program wrote it.
 func readFormat(dir string) (int, error) {
@@ -49,8 +53,8 @@ func readFormat(dir string) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("read %s: %q is no version", path, b)
 	}
-	if n > formatSealed {
-		return 0, fmt.Errorf("%w: it has format %d, this program knows %d", ErrTooNew, n, formatSealed)
+	if n > Format {
+		return 0, fmt.Errorf("%w: it has format %d, this program knows %d", ErrTooNew, n, Format)
 	}
 	return n, nil
 }

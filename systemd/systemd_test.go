@@ -31,6 +31,7 @@ func TestUnitsHaveWhatTheProgramsRelyOn(t *testing.T) {
 			"RestartSec":               "2",
 			"RestartPreventExitStatus": "2", // the exit code for a wrong configuration
 			"WatchdogSec":              "60",
+			"LimitCORE":                "0",
 			"DynamicUser":              "yes",
 			"StateDirectory":           map[string]string{"hub": "storehub storehub-keys", "hq": "storehub-hq"}[name],
 			"UMask":                    "0077",
@@ -46,8 +47,11 @@ func TestUnitsHaveWhatTheProgramsRelyOn(t *testing.T) {
 		if len(d["LoadCredential"]) == 0 || slices.ContainsFunc(d["LoadCredential"], func(v string) bool { return strings.Contains(v, ":") }) {
 			t.Errorf("%s.service: LoadCredential is %q: want names alone, since a missing path would stop the unit", name, d["LoadCredential"])
 		}
-		if !strings.HasPrefix(strings.Join(d["Environment"], " "), "GOMEMLIMIT=") {
-			t.Errorf("%s.service: no GOMEMLIMIT", name)
+		// Without the traceback a panic would look like a wrong configuration: exit code 2.
+		for _, want := range []string{"GOMEMLIMIT=", "GOTRACEBACK=crash"} {
+			if !slices.ContainsFunc(d["Environment"], func(v string) bool { return strings.HasPrefix(v, want) }) {
+				t.Errorf("%s.service: Environment has no %s", name, want)
+			}
 		}
 	}
 }

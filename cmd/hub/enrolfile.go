@@ -15,6 +15,7 @@ var enrolFileKeys = yamlfile.Keys[enrollCmd]{
 	"hq":      yamlfile.Text(func(c *enrollCmd, s string) error { c.HQ = s; return nil }),
 	"code":    yamlfile.Text(func(c *enrollCmd, s string) error { c.Code = s; return nil }),
 	"ca_file": yamlfile.Path(func(c *enrollCmd) *string { return &c.CAFile }),
+	"replace": yamlfile.Choice(func(c *enrollCmd, s string) { c.Replace = s == "yes" }, "yes", "no"),
 }
 
 // readFrom fills in what the file says; what the command line says goes first.
@@ -26,13 +27,14 @@ func (c *enrollCmd) readFrom() error {
 	defer f.Close()
 	var said enrollCmd
 	if err := enrolFileKeys.Read(f, c.From, &said, func(enrollCmd) (string, error) { return "", nil }); err != nil {
-		return cli.Usage("its keys are hq, code and ca_file", "%w", err)
+		return cli.Usage("its keys are hq, code, ca_file and replace", "%w", err)
 	}
 	for _, v := range []struct{ mine, said *string }{{&c.HQ, &said.HQ}, {&c.Code, &said.Code}, {&c.CAFile, &said.CAFile}} {
 		if *v.mine == "" {
 			*v.mine = *v.said
 		}
 	}
+	c.Replace = c.Replace || said.Replace
 	return nil
 }
 

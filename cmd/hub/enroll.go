@@ -24,7 +24,7 @@ type enrollCmd struct {
 	HQ     string `name:"hq" placeholder:"URL" help:"Headquarters' address."`
 	Code   string `placeholder:"CODE" help:"The one-time code that \"hq store add\" printed."`
 	CAFile string `name:"ca-file" placeholder:"FILE" help:"A CA to trust for headquarters alone."`
-	From   string `placeholder:"FILE" help:"Read hq, code and ca_file from this YAML file, and remove it once the code is used."`
+	From   string `placeholder:"FILE" help:"Read hq, code, ca_file and replace from this YAML file, and remove it once the code is used."`
 
 	Replace bool `help:"Take the place of the hub on another machine: its credential ends."`
 }
@@ -40,7 +40,8 @@ Example:
 
   hub enroll --hq https://hq.example.com --code 7Q4K-2M9X --config /etc/storehub/hub.yaml
 
-Without a person: a file with the keys hq, code and perhaps ca_file, readable by root alone.
+Without a person: a file with the keys hq and code, perhaps ca_file and replace (yes),
+readable by root alone.
 
   hub enroll --from /etc/storehub/enrol.yaml`
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -137,7 +136,7 @@ func TestMoney_4_1_LedgerSetBackInMidTraffic(t *testing.T) {
 			s.StopHQ()
 			// In the shop.
 			s.MendStripe()
-			waits := s.authoriseAtStripe(2100)
+			waits := s.AuthoriseAtStripe(2100)
 			pos.WantCapture(waits, http.StatusAccepted)
 			database := filepath.Join(filepath.Dir(s.sys.ConfigFile), "hq.db")
 			b, err := os.ReadFile(backup)
@@ -171,18 +170,6 @@ func TestMoney_4_1_LedgerSetBackInMidTraffic(t *testing.T) {
 			}
 		})
 	}
-}
-
-// authoriseAtStripe is a sale whose intent is there and whose till sees no
-// headquarters.
-func (s *Store) authoriseAtStripe(amount int64) string {
-	s.t.Helper()
-	pi := s.AtStripe(http.MethodPost, "/v1/payment_intents", url.Values{"amount": {fmt.Sprint(amount)}, "currency": {"usd"},
-		"capture_method": {"manual"}, "payment_method_types[]": {"card_present"}})["id"].(string)
-	reader := s.sys.Readers()[0]
-	s.AtStripe(http.MethodPost, "/v1/terminal/readers/"+reader+"/process_payment_intent", form("payment_intent", pi))
-	s.AtStripe(http.MethodPost, "/v1/test_helpers/terminal/readers/"+reader+"/present_payment_method", nil)
-	return pi
 }
 
 // Of a hub that does not run, damaged or not, the proof is made from a copy of its

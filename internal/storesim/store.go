@@ -184,6 +184,18 @@ func (s *Store) atStripe(version, method, path string, form url.Values) map[stri
 	return v
 }
 
+// AuthoriseAtStripe is a sale whose intent is there and whose till sees no
+// headquarters.
+func (s *Store) AuthoriseAtStripe(amount int64) string {
+	s.t.Helper()
+	pi := s.AtStripe(http.MethodPost, "/v1/payment_intents", url.Values{"amount": {fmt.Sprint(amount)}, "currency": {"usd"},
+		"capture_method": {"manual"}, "payment_method_types[]": {"card_present"}})["id"].(string)
+	reader := s.sys.Readers()[0]
+	s.AtStripe(http.MethodPost, "/v1/terminal/readers/"+reader+"/process_payment_intent", form("payment_intent", pi))
+	s.AtStripe(http.MethodPost, "/v1/test_helpers/terminal/readers/"+reader+"/present_payment_method", nil)
+	return pi
+}
+
 func (s *Store) must(step string, err error) {
 	s.t.Helper()
 	if err != nil {
@@ -276,3 +288,5 @@ func (s *Store) CutStripeAfter(happened func() bool) {
 	}()
 	s.t.Cleanup(func() { stop(); <-done })
 }
+
+func form(key, value string) url.Values { return url.Values{key: {value}} }

@@ -280,8 +280,7 @@ func (s *System) enrolOnce(ctx context.Context) error {
 // new credential where the next BootHub finds it, as for a hub that replaces another
 // (docs/operations.md). The one before ends.
 func (s *System) Enrol(ctx context.Context) error {
-	code, _, err := s.server.AddStore(ctx, hq.Store{ID: store, Location: s.account.Location, Mode: doors.Test,
-		Name: "Demo shop", TimeZone: "UTC", DayEnds: "04:00"})
+	code, err := s.Code(ctx)
 	if err != nil {
 		return err
 	}
@@ -292,6 +291,13 @@ func (s *System) Enrol(ctx context.Context) error {
 		return err
 	}
 	return writeSecret(s.credential(), []byte(got.Credential+"\n"))
+}
+
+// Code is what enrols a hub of the store, once. Headquarters is at [System.Internet].
+func (s *System) Code(ctx context.Context) (string, error) {
+	code, _, err := s.server.AddStore(ctx, hq.Store{ID: store, Location: s.account.Location, Mode: doors.Test,
+		Name: "Demo shop", TimeZone: "UTC", DayEnds: "04:00"})
+	return code, err
 }
 
 func (s *System) credential() string { return filepath.Join(s.dir, "hq.credential") }

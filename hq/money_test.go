@@ -336,8 +336,11 @@ func TestMoney_2_4_PatienceEnds(t *testing.T) {
 	s.down()
 	s.shift.Store(int64(31 * 24 * time.Hour))
 	s.up()
-	s.want("op_2", doors.Failed, "not_forwarded")
-	s.want("op_3", doors.Failed, "never_authorised")
+	for id, reason := range map[string]string{"op_2": "not_forwarded", "op_3": "never_authorised"} {
+		if it := s.want(id, doors.Failed, reason); time.Until(it.At) < 30*24*time.Hour {
+			t.Errorf("%s ended at %s: an offline payment has 30 days", id, it.At)
+		}
+	}
 }
 
 func TestMoney_2_4_AnOfflinePaymentIsFoundByItsReference(t *testing.T) {
@@ -395,6 +398,20 @@ func TestMoney_2_5_TheSameRefundTwiceWaitsForAManager(t *testing.T) {
 	s.want("op_2", doors.Succeeded, "")
 	s.waits("op_3", "twin_refund")
 	s.exactly(pi, "refunded", 300)
+}
+
+// Ten minutes later the same amount is a refund like others.
+func TestMoney_2_5_TheSameRefundLaterIsAnotherOne(t *testing.T) {
+	s := newShop(t)
+	pi := s.captured("op_1", "1000", 1000)
+	s.submit(op(doors.Refund, "op_2", pi, 300))
+	s.want("op_2", doors.Succeeded, "")
+	s.shift.Add(int64(11 * time.Minute))
+	s.submit(op(doors.Refund, "op_3", pi, 300))
+	s.want("op_3", doors.Succeeded, "")
+	if n, amount := s.effects(pi, "refunded"); n != 2 || amount != 600 {
+		t.Errorf("refunded %d times, %d in all", n, amount)
+	}
 }
 
 func TestMoney_2_5_TooMuchIsRefusedInStripesWords(t *testing.T) {

@@ -75,8 +75,8 @@ const (
 )
 
 const (
-	// evidenceFor is how long the evidence is taken to hold: who reloads a page costs
-	// Stripe nothing.
+	// evidenceFor is how long Stripe's word is taken to hold: who reloads a page costs no
+	// read.
 	evidenceFor = 30 * time.Second
 	// deliveredWithin is how long Stripe has for a delivery before its absence counts.
 	deliveredWithin = 10 * time.Minute
@@ -115,14 +115,19 @@ func (e *evidences) of(store string) *evidenceEntry {
 	return e.m[store]
 }
 
-// evidence looks at Stripe and into the books, unless that was just done.
+// evidence looks into the books, and at Stripe unless that was just done.
 func (s *Server) evidence(ctx context.Context, rec record) (Evidence, error) {
 	entry := s.evidences.of(rec.ID)
 	entry.mu.Lock()
 	defer entry.mu.Unlock()
 	fresh := max(evidenceFor, s.paced(rec.Mode, rec.Account))
 	if age := s.now().Sub(entry.have.At); !entry.have.At.IsZero() && age >= 0 && age < fresh {
-		return entry.have, nil
+		e := entry.have
+		err := s.bookEvidence(ctx, rec, &e)
+		if e.Delivered.After(entry.have.Delivered) {
+			e.Undelivered = 0 // of those since then nothing is known yet
+		}
+		return e, err
 	}
 	e := Evidence{At: s.now().UTC(), CopiesKept: len(s.db.personal) > 0, Untold: map[string]string{}}
 	if err := s.bookEvidence(ctx, rec, &e); err != nil {
@@ -286,6 +291,7 @@ func (s *Server) bookEvidence(ctx context.Context, rec record, e *Evidence) erro
 		return fmt.Errorf("read evidence: %w", err)
 	}
 	var since int64
+	e.UncapturedSince = time.Time{}
 	if err := q.QueryRow(`SELECT count(*), COALESCE(min(authorised_at), 0) FROM intents WHERE store = ? AND next_look IS NOT NULL AND authorised_at > 0`, rec.ID).
 		Scan(&e.Uncaptured, &since); err != nil {
 		return fmt.Errorf("read evidence: %w", err)

@@ -72,6 +72,9 @@ func (r Report) Of(item string) (State, string) {
 	case played < scenesThatProve(item):
 		return Unknown, "it was not played to its end"
 	}
+	if played == 1 {
+		return Pass, "1 scene on a simulated reader"
+	}
 	return Pass, fmt.Sprintf("%d scenes on a simulated reader", played)
 }
 

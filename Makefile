@@ -53,7 +53,7 @@ check: $(LINT) ## formatting, vet on three systems, lint, tidy modules, the arch
 	go mod verify >/dev/null
 	go mod tidy -diff
 	go vet ./...
-	for bench in queue hq; do
+	for bench in queue hq till; do
 	  go -C bench/$$bench mod tidy -diff
 	  go -C bench/$$bench vet ./...
 	done
@@ -67,6 +67,7 @@ race: apt $(PEBBLE) $(NFPM) $(DEBIAN).made ## all tests with the race detector, 
 	CGO_ENABLED=1 go test -race -timeout 20m $(RACEFLAGS) ./...
 	go -C bench/queue test ./...
 	go -C bench/hq test ./...
+	go -C bench/till test ./...
 
 .PHONY: quick
 quick: $(PEBBLE) ## all tests without the race detector, results cached
@@ -127,6 +128,15 @@ bench-queue: ## durable enqueue beside five other stores and a bare file; recove
 bench-hq: apt ## headquarters for a fleet: hubs held, tokens beside nginx, operations into PostgreSQL, fan-out, the opening hour (docs/scale.md)
 	$(MAKE) --no-print-directory apt APT="nginx:nginx-light"
 	go -C bench/hq run . $(BENCHFLAGS)
+
+.PHONY: bench-token
+bench-token: apt ## a connection token through the hub beside nginx and Caddy, with 1, 8 and 64 connections (docs/benchmarks.md)
+	$(MAKE) --no-print-directory apt APT="nginx:nginx-light caddy:caddy wrk:wrk"
+	go -C bench/till run . $(BENCHFLAGS)
+
+.PHONY: bench-abuse
+bench-abuse: ## a till's token while 2,000 connections abuse the hub for a minute, on loopback (docs/benchmarks.md)
+	go -C bench/till run . -part abuse $(BENCHFLAGS)
 
 .PHONY: bench-scrape
 bench-scrape: apt ## scrape a hub with 500 readers beside Debian's node_exporter; prints a table of docs/benchmarks.md

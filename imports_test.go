@@ -60,7 +60,8 @@ var rooms = map[string][]string{
 	"internal/lab":                {"diagnostics", "internal/sandbox", "netcheck", "readers"},
 	"internal/storesim":           {"doors", "hq", "hub", "internal/sandbox", "internal/try"},
 
-	"bench/proc": {}, // what the benchmarks ask of /proc; they are modules of their own
+	"bench/peers": {"internal/freeport"},
+	"bench/proc":  {}, // what the benchmarks ask of /proc; they are modules of their own
 
 	"packaging":            {}, // scripts for packages; its tests alone are Go
 	"packaging/js":         {}, // the tills' TypeScript client, embedded for the demo till

@@ -43,6 +43,11 @@ type Options struct {
 	// Log gets one line per refusal. Nil: no log.
 	Log *slog.Logger
 
+	// StrangersWait is how long an address waits for each further 401 once it has shown
+	// many credentials that nobody knows: what guesses at full speed takes the processor
+	// from those who pay. Zero: it does not.
+	StrangersWait time.Duration
+
 	// OnSeen is told of each request of a till, after it was answered but for streams.
 	OnSeen func(Seen)
 
@@ -141,7 +146,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case err != nil:
-		d.refuse(q, err, time.Since(started))
+		d.refuse(r.Context(), q, err, time.Since(started))
 	case out.sent:
 	case out.body == nil:
 		w.WriteHeader(out.status)
@@ -271,7 +276,7 @@ func (d *door) language(q *ask) string {
 }
 
 // refuse answers in the encoding that the surface's clients read.
-func (d *door) refuse(q *ask, err error, took time.Duration) {
+func (d *door) refuse(ctx context.Context, q *ask, err error, took time.Duration) {
 	e := forTill(d.refusal(err))
 	if said := words.In(d.language(q), e.OperatorMessage); said != e.OperatorMessage {
 		e = e.Operator(said)
@@ -291,6 +296,8 @@ func (d *door) refuse(q *ask, err error, took time.Duration) {
 	}
 	if e.Code != ErrUnauthorized.Code || d.limits.worthALine(q.from(), time.Now()) {
 		d.o.Log.Log(q.Context(), level, "till refused", attrs...)
+	} else if d.o.StrangersWait > 0 {
+		pause(ctx, d.o.StrangersWait) // the request's own has ended
 	}
 
 	refusalHeaders(q.w, e)

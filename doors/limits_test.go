@@ -124,3 +124,30 @@ func TestTheHubIsToldHowTillsUseTheirDoors(t *testing.T) {
 		t.Errorf("told\n%s\nwant\n%s", strings.Join(told, "\n"), strings.Join(want, "\n"))
 	}
 }
+
+// TestWhoeverGuessesWaits: an address that has shown many credentials that nobody knows
+// waits for its next 401, and no till waits with it.
+func TestWhoeverGuessesWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := Handler(newShop(), Options{StrangersWait: time.Second})
+		guess := func() time.Duration {
+			began := time.Now()
+			if w := call(h, post, "/connection_token", "", "Authorization: Bearer nobody"); w.Code != http.StatusUnauthorized {
+				t.Fatalf("a guess got %d", w.Code)
+			}
+			return time.Since(began)
+		}
+		for range strangerLines {
+			if took := guess(); took != 0 {
+				t.Fatalf("one of the first guesses took %s", took)
+			}
+		}
+		if took := guess(); took != time.Second {
+			t.Errorf("a guess after many took %s", took)
+		}
+		began := time.Now()
+		if w := call(h, post, "/connection_token", "", asPOS); w.Code != http.StatusOK || time.Since(began) != 0 {
+			t.Errorf("a till of the same address got %d after %s", w.Code, time.Since(began))
+		}
+	})
+}

@@ -51,7 +51,7 @@ var defaultHTTP = &http.Client{
 		TLSHandshakeTimeout:   4 * time.Second,
 		ResponseHeaderTimeout: maxWait + 10*time.Second,
 		IdleConnTimeout:       90 * time.Second,
-		MaxIdleConnsPerHost:   8,
+		MaxIdleConnsPerHost:   256, // as many as tills may ask at once
 	},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }

@@ -386,28 +386,18 @@ func (h *Hub) underWay() string {
 	return ""
 }
 
-// identity reads a hub's credential and the key it signs with. Where the file cannot be
-// read there is none: headquarters says 401, and the diagnosis says so.
-func identity(file string) (secret string, key ed25519.PrivateKey) {
-	text, err := readSecret(file)
-	if err != nil {
-		return "", nil
-	}
-	return hq.ParseCredential(text)
-}
-
 func newClient(cfg Config, version, machine string) (*hq.Client, error) {
 	transport, err := hqTransport(cfg.HQ.CAFile)
 	if err != nil {
 		return nil, err
 	}
-	file := cfg.CredentialFile()
-	if _, err := readSecret(file); err != nil {
+	file := &credentialFile{path: cfg.CredentialFile()}
+	if _, err := readSecret(file.path); err != nil {
 		return nil, fmt.Errorf("read hq.credential_file: %w", err)
 	}
 	return &hq.Client{
 		URL: cfg.HQ.URL, HTTP: transport, Version: version, Machine: machine, Run: rand.Text(),
-		Credential: func() string { secret, _ := identity(file); return secret },
-		Key:        func() ed25519.PrivateKey { _, key := identity(file); return key },
+		Credential: func() string { secret, _ := file.identity(); return secret },
+		Key:        func() ed25519.PrivateKey { _, key := file.identity(); return key },
 	}, nil
 }

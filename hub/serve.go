@@ -25,6 +25,9 @@ const (
 	idleTimeout   = 2 * time.Minute
 	headerBytes   = 16 << 10
 
+	// strangersWait: a connection that guesses credentials has one try a second.
+	strangersWait = time.Second
+
 	// A stop takes under 5 s: captures that wait for their outcome have a second
 	// to see it, then they get their 202; what is left is cut after three more.
 	stopWaiting = time.Second
@@ -113,6 +116,8 @@ func (h *Hub) handler(s *servers) http.Handler {
 		Log:      h.log,
 		OnToken:  h.metrics.token,
 		OnSeen:   h.seen,
+
+		StrangersWait: strangersWait,
 	})
 	own := http.NewServeMux()
 	own.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
@@ -268,7 +273,9 @@ func hqTransport(caFile string) (*http.Client, error) {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.DialContext = (&net.Dialer{Timeout: 4 * time.Second, KeepAlive: 15 * time.Second}).DialContext
 	t.TLSHandshakeTimeout = 4 * time.Second
-	t.MaxIdleConnsPerHost = 8
+	// As many as tills may ask at once: one that is closed after its answer costs the
+	// next till a connection, and with TLS two more round trips.
+	t.MaxIdleConns, t.MaxIdleConnsPerHost = 256, 256
 	if caFile != "" {
 		pem, err := os.ReadFile(caFile)
 		if err != nil {

@@ -12,12 +12,14 @@ import (
 	"math"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"storehub/bench/peers"
 	"storehub/bench/proc"
 	"storehub/doors"
 	"storehub/hq"
@@ -72,12 +74,16 @@ func (b *bench) tokens(ctx context.Context, r *result) error {
 	}
 	ways := []way{{byStripe, direct(b.stripe.URL)}}
 	if b.Nginx {
-		proxy, err := startNginx(b.dir, b.stripe.URL)
+		dir := filepath.Join(b.dir, "nginx")
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+		proxy, err := peers.Nginx(dir, b.stripe.URL)
 		if err != nil {
 			return err
 		}
-		defer proxy.end()
-		ways = append(ways, way{byNginx, direct(proxy.url)})
+		defer proxy.End()
+		ways = append(ways, way{byNginx, direct(proxy.URL)})
 	}
 	ways = append(ways, way{byOne, through(list[:1])}, way{byTwo, through(list)})
 	r.Tokens, err = b.alternate(ctx, "tokens", list, ways)
@@ -222,7 +228,7 @@ func again(ctx context.Context, list []*child) (sum float64, err error) {
 // drive lets all callers do one thing after the other for as long as was asked.
 func (b *bench) drive(ctx context.Context, do func(context.Context, int) error) (run, error) {
 	v := run{Load: proc.LoadAverage()}
-	others := watchOthers()
+	others := proc.WatchOthers()
 	took := make([][]time.Duration, b.Callers)
 	errs := make([]error, b.Callers)
 	began := time.Now()

@@ -3,7 +3,6 @@ package main
 import (
 	"os"
 	"strconv"
-	"time"
 
 	"storehub/bench/proc"
 )
@@ -16,20 +15,6 @@ func rssAnon(pid int) int64 { return proc.RSSAnon(strconv.Itoa(pid)) }
 func cpuOf(pid int) float64 {
 	s, _ := proc.ReadStat(strconv.Itoa(pid))
 	return s.Own + s.Children
-}
-
-// watchOthers begins to watch; the function it returns says how many cores programs
-// outside this session have used since on average; -1: not known.
-func watchOthers() func() float64 {
-	began := time.Now()
-	before, ok := others()
-	return func() float64 {
-		now, still := others()
-		if !ok || !still {
-			return -1
-		}
-		return max(0, now-before) / time.Since(began).Seconds()
-	}
 }
 
 // cost is the processor's time by who took it, in seconds, or in µs a request.
@@ -70,18 +55,4 @@ func (c cost) each(before cost, requests int) cost {
 	per := func(now, then float64) float64 { return 1e6 * (now - then) / float64(max(1, requests)) }
 	return cost{per(c.Headquarters, before.Headquarters), per(c.PostgreSQL, before.PostgreSQL), per(c.Nginx, before.Nginx),
 		per(c.Sandbox, before.Sandbox), per(c.Callers, before.Callers)}
-}
-
-// others is the processor time in seconds of everything outside this session.
-func others() (seconds float64, ok bool) {
-	own, ok := proc.ReadStat("self")
-	if !ok {
-		return 0, false
-	}
-	return proc.Others(func(s proc.Stat) float64 {
-		if !s.In(own.Session) {
-			return 0
-		}
-		return s.Own + s.Children
-	})
 }

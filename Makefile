@@ -20,6 +20,9 @@ NFPM     := $(TOOLS)/nfpm
 NFPM_VERSION := v2.45.2
 PEBBLE   := $(TOOLS)/pebble
 PEBBLE_VERSION := v2.10.3
+CYCLONEDX := $(TOOLS)/cyclonedx-gomod
+CYCLONEDX_VERSION := v1.10.0
+GOVULNCHECK_VERSION := v1.9.0
 PLATFORMS := linux/amd64 linux/arm64 linux/arm/7 windows/amd64 darwin/arm64
 DEBIAN := $(TOOLS)/debian
 FUZZTIME ?= 10s
@@ -234,6 +237,22 @@ $(DEBIAN).made: | apt
 	rm -rf $(DEBIAN)
 	debootstrap --variant=minbase --include=systemd,systemd-sysv,init-system-helpers,dbus bookworm $(DEBIAN) >/dev/null
 	touch $@
+
+$(CYCLONEDX):
+	GOBIN=$(TOOLS) go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX_VERSION)
+
+.PHONY: sbom
+sbom: $(CYCLONEDX) ## what hub and hq are built of, with hashes and licences (CycloneDX), into dist/
+	mkdir -p dist
+	for cmd in hub hq; do
+	  $(CYCLONEDX) app -json -licenses -main ./cmd/$$cmd -output dist/$$cmd.cdx.json . 2>/dev/null
+	  printf '%-20s %s modules\n' dist/$$cmd.cdx.json $$(grep -c '"purl": "pkg:golang' dist/$$cmd.cdx.json)
+	done
+
+.PHONY: vuln
+vuln: ## known vulnerabilities in what is called (govulncheck); needs its database on the internet, or a copy: VULNDB=file:///path
+	@if ! command -v $(TOOLS)/govulncheck >/dev/null; then GOBIN=$(TOOLS) go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION); fi
+	$(TOOLS)/govulncheck $(if $(VULNDB),-db $(VULNDB)) ./... || { rc=$$?; [ $$rc = 3 ] || echo "make vuln: NOT CHECKED: the database of vulnerabilities was not reached; name a copy with VULNDB=file:///path"; exit $$rc; }
 
 .PHONY: clean
 clean: ## remove what was built

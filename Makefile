@@ -254,6 +254,12 @@ vuln: ## known vulnerabilities in what is called (govulncheck); needs its databa
 	@if ! command -v $(TOOLS)/govulncheck >/dev/null; then GOBIN=$(TOOLS) go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION); fi
 	$(TOOLS)/govulncheck $(if $(VULNDB),-db $(VULNDB)) ./... || { rc=$$?; [ $$rc = 3 ] || echo "make vuln: NOT CHECKED: the database of vulnerabilities was not reached; name a copy with VULNDB=file:///path"; exit $$rc; }
 
+.PHONY: scan
+scan: apt ## look at the hub's port as a tester would, in a sealed namespace (nmap, testssl; as root; docs/scan.md)
+	$(MAKE) --no-print-directory apt APT="nmap:nmap testssl:testssl.sh"
+	mkdir -p dist && go build -o dist/hub-scan ./cmd/hub
+	unshare -n packaging/scan.sh dist/hub-scan dist
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf dist .tools

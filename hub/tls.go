@@ -44,10 +44,17 @@ type certificate struct {
 	leaf   atomic.Pointer[tls.Certificate]
 }
 
+// suites are those of TLS 1.2 that encrypt and authenticate in one: what is older than
+// these cannot run a till's app.
+var suites = []uint16{
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+	tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+}
+
 // tlsConfig serves the shop's own certificate if it has one, else the hub's.
 func (s *servers) tlsConfig() (*tls.Config, error) {
 	c := s.hub.cfg.TLS
-	conf := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+	conf := &tls.Config{MinVersion: tls.VersionTLS12, CipherSuites: suites, NextProtos: []string{"h2", "http/1.1"}}
 	if c.CertFile != "" {
 		files, err := openCertFiles(c, s.hub.log)
 		if err != nil {

@@ -199,3 +199,20 @@ func TestALocalNameIsPlainHTTP(t *testing.T) {
 		}
 	}
 }
+
+func TestATillOfTLS12IsOfferedNothingWithCBC(t *testing.T) {
+	s := open(t, newFakeHQ(), t.TempDir(), func(c *Config, _ *Parts) { c.Listen = "0.0.0.0:0" })
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(s.addr.URL, "https://"))
+	for suite, want := range map[uint16]bool{
+		tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: true, tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256: true,
+		tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA: false, tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA: false,
+	} {
+		c, err := tls.Dial("tcp", "127.0.0.1:"+port, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite}})
+		if (err == nil) != want {
+			t.Errorf("%s: %v", tls.CipherSuiteName(suite), err)
+		}
+		if err == nil {
+			_ = c.Close()
+		}
+	}
+}

@@ -147,6 +147,14 @@ bench-scrape: apt ## scrape a hub with 500 readers beside Debian's node_exporter
 	mkdir -p dist
 	go test ./hub -count=1 -v -run '^TestAScrapeOfManyReaders' -args -scrape-table $(CURDIR)/dist/bench-scrape.md
 
+FOOTPRINTTIME ?= 600
+.PHONY: bench-footprint
+bench-footprint: apt ## start, size and what an idle hub takes in FOOTPRINTTIME seconds (default 600), beside node_exporter and avahi (as root)
+	$(MAKE) --no-print-directory apt APT="prometheus-node-exporter:prometheus-node-exporter avahi-daemon:avahi-daemon unshare:util-linux"
+	mkdir -p dist
+	go build -trimpath -ldflags '$(LDFLAGS)' -o dist/hub-footprint ./cmd/hub
+	bench/footprint.sh dist/hub-footprint $(FOOTPRINTTIME)
+
 .PHONY: bench-traffic
 bench-traffic: apt ## count the bytes of one look at a healthy network, in a shop of namespaces (as root)
 	go test ./internal/lab -count=1 -timeout 15m -v -run '^TestExam$$' -args -exam healthy

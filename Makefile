@@ -47,7 +47,7 @@ run: ## the whole system on this machine: sandbox, headquarters, hub, three read
 	go run ./cmd/hub try
 
 .PHONY: test
-test: apt check race platforms js ## everything CI runs: checks, all tests with the race detector, builds for every platform, the tills' client
+test: apt check race platforms js test-windows ## everything CI runs: checks, all tests with the race detector, builds for every platform, the tills' client, the service under wine
 	@echo "make test: all passed"
 
 .PHONY: check
@@ -211,7 +211,7 @@ test-windows: platforms ## the installer's tables and signatures, and the servic
 	go test ./packaging/windows -count=1 -v -args -exe $(CURDIR)/dist/hub-windows-amd64.exe
 
 .PHONY: dist
-dist: platforms $(NFPM) ## platforms, packages for Debian and rpm, archives, and checksums, into dist/
+dist: platforms msi sbom $(NFPM) ## platforms, packages for Debian and rpm, archives, the installer for Windows, and checksums, into dist/
 	VERSION=$(DEBVERSION) NFPM=$(NFPM) SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) packaging/build.sh dist
 	cd dist && sha256sum $$(ls | grep -v SHA256SUMS) > SHA256SUMS
 

@@ -146,8 +146,10 @@ func TestLifeOfTheDebianPackage(t *testing.T) {
 	m.refused("nobody has said that it holds no payments", "dpkg", "--purge", "storehub")
 	m.write("/var/lib/private/storehub/released", released)
 	m.must("dpkg", "--purge", "storehub")
-	if m.has("/var/lib/private/storehub") || m.has("/var/lib/storehub") || m.has("/etc/storehub") {
-		t.Error("a purge leaves something")
+	for _, dir := range []string{"/var/lib/private/storehub", "/var/lib/storehub", "/var/lib/private/storehub-keys", "/var/lib/storehub-keys", "/etc/storehub"} {
+		if m.has(dir) {
+			t.Errorf("a purge leaves %s", dir)
+		}
 	}
 }
 

@@ -194,6 +194,9 @@ func TestAHubHearsWhatItsReadersAreTold(t *testing.T) {
 	s.stripe("POST", "/v1/terminal/locations/"+s.loc, "configuration_overrides="+id)
 	s.pass(30 * time.Hour)
 	waitFor(t, "the hub to hear of it", func() bool { return hears() == "on 23-04" })
+	idle := ready() // its readers take payments offline: only a hub that speaks can say that none waits
+	idle.Queue.Pending = 0
+	s.report(idle)
 	if err := s.server.MoveStore(t.Context(), hq.Store{ID: "0412", Location: s.place()}); err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,9 +61,9 @@ func TestWhatIsAskedForWhileOthersAreReadIsReadTogether(t *testing.T) {
 // A statement that hangs holds up nobody who comes later.
 func TestAReadThatHangsHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := 0
+		var reads atomic.Int64
 		g := gather[int]{read: func(ctx context.Context, keys []string) (map[string]int, error) {
-			if n++; n == 1 {
+			if reads.Add(1) == 1 {
 				<-ctx.Done()
 				return nil, ctx.Err()
 			}

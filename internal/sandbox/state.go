@@ -164,8 +164,13 @@ type keeper struct {
 	done     chan struct{}
 }
 
-// keepPause joins a burst of changes to one write; a kill loses that much at most.
-const keepPause = 100 * time.Millisecond
+// keepPause joins a burst of changes to one write; a kill loses that much at most, or,
+// of a large account, keepShare times what a write takes: so writing, which holds up
+// requests, never takes more than that share of the time.
+const (
+	keepPause = 100 * time.Millisecond
+	keepShare = 10
+)
 
 // newKeeper returns nil, which does nothing, when there is no file to keep.
 func newKeeper(path string, snapshot func() ([]byte, error), log *slog.Logger) *keeper {
@@ -193,6 +198,7 @@ func (k *keeper) changed() {
 
 func (k *keeper) run() {
 	defer close(k.done)
+	pause := keepPause
 	for {
 		select {
 		case <-k.stop:
@@ -202,11 +208,13 @@ func (k *keeper) run() {
 		select {
 		case <-k.stop:
 			return
-		case <-time.After(keepPause):
+		case <-time.After(pause):
 		}
+		began := time.Now()
 		if err := k.write(); err != nil {
 			k.log.Warn("the sandbox's books are not on disk", "error", err)
 		}
+		pause = max(keepPause, keepShare*time.Since(began))
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -88,7 +89,7 @@ func (a *app) guard(act string, flags guardFlags) error {
 	if e != nil {
 		return e
 	}
-	why := "nothing waits"
+	var why string
 	switch {
 	case by != "" && err != nil:
 		why = fmt.Sprintf("by %s, although it could not be told what waits: %v", by, err)
@@ -101,13 +102,13 @@ func (a *app) guard(act string, flags guardFlags) error {
 		return cli.Wrong("bring up the line and try again, or carry them: `hub queue export --to age1… --output FILE`; "+
 			"then --despite-money NAME, or that name in "+a.despiteFile(), "%s: %s", act, waits)
 	}
-	if why != "nothing waits" {
+	if why != "" {
 		fmt.Fprintln(a.stderr, why)
 	}
 	if running {
 		return nil
 	}
-	return hub.Release(cfg.StateDir, why)
+	return hub.Release(cfg.StateDir, cmp.Or(why, "nothing waits"))
 }
 
 // flush waits until the running hub has handed everything over, or the time is up,

@@ -28,7 +28,9 @@ func (e *entry) move(o Observation) {
 		e.PreviousAddr, e.AddressChangedAt = e.Addr, o.At
 		e.AddressChanges++
 	}
-	e.Addr, e.MAC = o.Addr, o.MAC
+	if e.Addr, e.MAC = o.Addr, o.MAC; e.Addr == e.StripeAddr {
+		e.StripeAddr = netip.Addr{} // it is back where Stripe says it is
+	}
 	e.lose()
 }
 

@@ -105,7 +105,16 @@ func TestAReaderIsWhereItsHardwareAddressIs(t *testing.T) {
 	if x = only(t, r); x.Addr != addr(placeA) || x.StripeAddr.IsValid() {
 		t.Errorf("lost where it was found: %+v", x)
 	}
-	r.Observe(met(80, placeB, "02:00:00:00:00:99")) // somebody else
+	r.Observe(met(76, placeA, macS1))
+	if r.Observe(met(77, placeB, macS1)); only(t, r).StripeAddr != addr(placeA) {
+		t.Errorf("not found: %+v", only(t, r))
+	}
+	r.Observe(Observation{Source: FromTill, Serial: "S1", Addr: addr(placeA), At: at(300)}) // Stripe is silent, and a till sees it where Stripe had said
+	if x = only(t, r); x.Addr != addr(placeA) || x.StripeAddr.IsValid() {
+		t.Errorf("back where Stripe had said: %+v", x)
+	}
+	r.Observe(told(310, Yes, placeA))
+	r.Observe(met(311, placeB, "02:00:00:00:00:99")) // somebody else
 	if x = only(t, r); x.Addr != addr(placeA) {
 		t.Errorf("a stranger's address was taken: %+v", x)
 	}

@@ -27,14 +27,14 @@ var rooms = map[string][]string{
 	"diagnostics": {"netcheck", "offlinequeue", "readers"},
 
 	// The conversation with headquarters; Stripe stands behind one package.
-	"hq":             {"doors", "doors/words", "internal/yamlfile"},
+	"hq":             {"doors", "doors/words", "internal/web", "internal/yamlfile"},
 	"hq/stripeapi":   {"doors", "hq"},
 	"hq/conformance": {"doors", "hq"}, // asks what any headquarters must answer
 	"hq/postgres":    {},              // heavy: cmd/hq alone knows it
 	"hq/acme":        {"hq"},          // the same
 
 	// The hub joins the roads.
-	"hub": {"diagnostics", "doors", "doors/words", "hq", "netcheck", "offlinequeue", "readers", "internal/localdns", "internal/mdns", "internal/rehearsal", "internal/yamlfile"},
+	"hub": {"diagnostics", "doors", "doors/words", "hq", "netcheck", "offlinequeue", "readers", "internal/localdns", "internal/mdns", "internal/rehearsal", "internal/web", "internal/yamlfile"},
 
 	// The mains pick a command and wire the parts.
 	"cmd/hub": {"diagnostics", "doors", "hq", "hq/stripeapi", "hub", "netcheck", "offlinequeue", "readers",
@@ -48,6 +48,7 @@ var rooms = map[string][]string{
 	"internal/mdns":      {},
 	"internal/rehearsal": {"doors"}, // a till's day, played through any backend of the doors
 	"internal/service":   {"systemd"},
+	"internal/web":       {}, // what both consoles' pages are made of
 	"internal/yamlfile":  {},
 	"systemd":            {},
 

@@ -45,7 +45,7 @@ const (
 func (s *Server) CompareConfiguration(ctx context.Context, store string, w Wanted) (ConfigurationDiff, error) {
 	rec, err := readStore(queryer(ctx, s.db.r), `id = ?`, store)
 	if isNoRows(err) || err == nil && rec.standing == storeRemoved {
-		err = errNoStore
+		err = ErrNoStore
 	}
 	if err != nil {
 		return ConfigurationDiff{}, fmt.Errorf("compare configuration of store %q: %w", store, err)

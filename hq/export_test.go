@@ -33,7 +33,7 @@ func (s *Server) PretendSchema(t *testing.T, version int) {
 func (s *Server) Everything(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
-	for _, table := range []string{"stores", "locations", "codes", "chain", "operations", "attempts", "intents", "feed", "stripe_events", "cursors", "actions", "findings", "leases", "buckets", "reader_lists", "reports", "report_changes", "audit", "configurations", "policies", "personal"} {
+	for _, table := range []string{"stores", "locations", "codes", "chain", "operations", "attempts", "intents", "feed", "stripe_events", "cursors", "actions", "findings", "leases", "buckets", "reader_lists", "reports", "report_changes", "audit", "configurations", "policies", "personal", "console_links", "console_sessions", "console_views"} {
 		rows, err := s.db.r.Query(`SELECT * FROM ` + table)
 		if err != nil {
 			t.Fatal(err)
@@ -117,7 +117,15 @@ func FillFleet(t testing.TB, s *Server, n int, r Report) {
 		if _, _, err := s.AddStore(t.Context(), Store{ID: id, Location: "tml_" + id, Mode: "live"}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.keepReport(t.Context(), id, r, "203.0.113.0/24"); err != nil {
+	}
+	ReportAgain(t, s, n, r)
+}
+
+// ReportAgain has the first so many of them report.
+func ReportAgain(t testing.TB, s *Server, n int, r Report) {
+	t.Helper()
+	for i := range n {
+		if _, err := s.keepReport(t.Context(), fmt.Sprintf("%05d", i), r, "203.0.113.0/24"); err != nil {
 			t.Fatal(err)
 		}
 	}

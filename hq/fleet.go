@@ -37,16 +37,84 @@ const silentAfter = 10 * time.Minute
 // Fleet is every store in service with its hub's last report, by id, and the faults
 // that at least so many of them share; 0: the default.
 func (s *Server) Fleet(ctx context.Context, atLeast int) ([]StoreView, []SharedFault, error) {
-	records, err := s.Stores(ctx)
+	list, _, err := s.views(ctx, "", reports{})
 	if err != nil {
 		return nil, nil, err
 	}
-	wanted, err := s.configurations(ctx, "")
-	if err != nil {
-		return nil, nil, err
+	return list, s.share(list, atLeast), nil
+}
+
+// View is one store as Fleet has it, but for what it shares with others.
+func (s *Server) View(ctx context.Context, store string) (StoreView, error) {
+	list, _, err := s.views(ctx, store, reports{})
+	if err == nil && len(list) == 0 {
+		err = fmt.Errorf("look at store %q: %w", store, ErrNoStore)
 	}
-	list := make([]StoreView, 0, len(records))
-	at := map[string]int{}
+	if err != nil {
+		return StoreView{}, err
+	}
+	return list[0], nil
+}
+
+// share finds what the stores share, and writes it to each.
+func (s *Server) share(list []StoreView, atLeast int) []SharedFault {
+	faults := Shared(list, cmp.Or(atLeast, s.sharedStores))
+	for _, f := range faults {
+		for _, id := range f.Stores {
+			// The list is by id.
+			i, _ := slices.BinarySearchFunc(list, id, func(v StoreView, id string) int { return cmp.Compare(v.ID, id) })
+			list[i].Shared = append(list[i].Shared, f)
+		}
+	}
+	return faults
+}
+
+// reports are what is held of those that were read before; the zero value holds none and
+// reads all. Only what came since from is read anew.
+type reports struct {
+	from int64
+	held map[string]heldReport
+	hold func(store string, r heldReport) // nil: none is held
+}
+
+type heldReport struct {
+	at int64
+	*Report
+}
+
+// take is the report as it is held, or as it was just read. A report that is held is
+// shared: nobody changes it.
+func (r reports) take(store string, at int64, body []byte) (*Report, error) {
+	h, ok := r.held[store]
+	if !ok || h.at != at {
+		if body == nil {
+			return nil, nil
+		}
+		h = heldReport{at, &Report{}}
+		if err := json.Unmarshal(body, h.Report); err != nil {
+			return nil, fmt.Errorf("read report of store %q: %w", store, err)
+		}
+	}
+	if r.hold != nil {
+		r.hold(store, h)
+	}
+	mine := *h.Report
+	return &mine, nil
+}
+
+// views is one store, or all by id if only is "". late: a report came that is not held
+// and older than from, and is missing.
+func (s *Server) views(ctx context.Context, only string, known reports) (list []StoreView, late bool, err error) {
+	records, err := s.stores(ctx, only)
+	if err != nil {
+		return nil, false, err
+	}
+	wanted, err := s.configurations(ctx, only)
+	if err != nil {
+		return nil, false, err
+	}
+	list = make([]StoreView, 0, len(records))
+	at := make(map[string]int, len(records))
 	for i, rec := range records {
 		list = append(list, StoreView{StoreRecord: rec, Verdict: VerdictUnknown})
 		at[rec.ID] = i
@@ -55,12 +123,12 @@ func (s *Server) Fleet(ctx context.Context, atLeast int) ([]StoreView, []SharedF
 		}
 	}
 	// The submit chain's last operation is the last that was taken from the store.
-	rows, err := s.db.r.QueryContext(ctx, `SELECT s.id, coalesce(o.recorded_at, 0), coalesce(r.at, 0), coalesce(r.network, ''), r.body FROM stores s
+	rows, err := s.db.r.QueryContext(ctx, `SELECT s.id, coalesce(o.recorded_at, 0), coalesce(r.at, 0), coalesce(r.network, ''), CASE WHEN r.at >= ?2 THEN r.body END FROM stores s
 		LEFT JOIN reports r ON r.store = s.id
 		LEFT JOIN chain c ON c.store = s.id AND c.epoch = s.epoch AND c.number = s.accepted_through
-		LEFT JOIN operations o ON o.store = s.id AND o.id = c.id`)
+		LEFT JOIN operations o ON o.store = s.id AND o.id = c.id WHERE ?1 = '' OR s.id = ?1`, only, known.from)
 	if err != nil {
-		return nil, nil, fmt.Errorf("look at the fleet: %w", err)
+		return nil, false, fmt.Errorf("look at the fleet: %w", err)
 	}
 	defer rows.Close()
 	now := s.now()
@@ -69,10 +137,10 @@ func (s *Server) Fleet(ctx context.Context, atLeast int) ([]StoreView, []SharedF
 		var operation, report int64
 		var body []byte
 		if err := rows.Scan(&id, &operation, &report, &network, &body); err != nil {
-			return nil, nil, fmt.Errorf("look at the fleet: %w", err)
+			return nil, false, fmt.Errorf("look at the fleet: %w", err)
 		}
-		i, known := at[id]
-		if !known {
+		i, inService := at[id]
+		if !inService {
 			continue // removed
 		}
 		v := &list[i]
@@ -82,26 +150,24 @@ func (s *Server) Fleet(ctx context.Context, atLeast int) ([]StoreView, []SharedF
 		if report == 0 {
 			continue
 		}
-		when := fromMS(report)
-		v.ReportedAt, v.Network, v.Report = &when, network, &Report{}
-		if err := json.Unmarshal(body, v.Report); err != nil {
-			return nil, nil, fmt.Errorf("read report of store %q: %w", id, err)
+		if v.Report, err = known.take(id, report, body); err != nil {
+			return nil, false, err
 		}
+		if v.Report == nil {
+			late = true
+			continue
+		}
+		when := fromMS(report)
+		v.ReportedAt, v.Network = &when, network
 		v.Report.Checklist = v.Configuration.amend(v.Report.Checklist)
 		if v.Verdict = v.Report.Verdict; now.Sub(when) > silentAfter {
 			v.Verdict = VerdictSilent
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return nil, nil, fmt.Errorf("look at the fleet: %w", err)
+		return nil, false, fmt.Errorf("look at the fleet: %w", err)
 	}
-	faults := Shared(list, cmp.Or(atLeast, s.sharedStores))
-	for _, f := range faults {
-		for _, id := range f.Stores {
-			list[at[id]].Shared = append(list[at[id]].Shared, f)
-		}
-	}
-	return list, faults, nil
+	return list, late, nil
 }
 
 const (

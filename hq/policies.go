@@ -190,7 +190,7 @@ func (s *Server) Policies(ctx context.Context, store string) ([]PolicyState, err
 	}
 	if len(list) == 0 && store != "" {
 		if _, err := readStore(queryer(ctx, s.db.r), `id = ?`, store); isNoRows(err) {
-			return nil, fmt.Errorf("list policies of store %q: %w", store, errNoStore)
+			return nil, fmt.Errorf("list policies of store %q: %w", store, ErrNoStore)
 		} else if err != nil {
 			return nil, errors.Join(errors.New("list policies"), err)
 		}

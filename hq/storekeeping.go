@@ -20,8 +20,11 @@ type StoreRecord struct {
 }
 
 // Stores lists, by id, without those that were removed.
-func (s *Server) Stores(ctx context.Context) ([]StoreRecord, error) {
-	rows, err := s.db.r.QueryContext(ctx, `SELECT `+storeColumns+` FROM stores WHERE standing <> ? ORDER BY id`, storeRemoved)
+func (s *Server) Stores(ctx context.Context) ([]StoreRecord, error) { return s.stores(ctx, "") }
+
+// stores are one store, or all if only is "".
+func (s *Server) stores(ctx context.Context, only string) ([]StoreRecord, error) {
+	rows, err := s.db.r.QueryContext(ctx, `SELECT `+storeColumns+` FROM stores WHERE standing <> ?1 AND (?2 = '' OR id = ?2) ORDER BY id`, storeRemoved, only)
 	if err != nil {
 		return nil, fmt.Errorf("list stores: %w", err)
 	}
@@ -221,13 +224,14 @@ func (s *Server) RemoveStore(ctx context.Context, id string) error {
 	return nil
 }
 
-var errNoStore = errors.New("there is no such store")
+// ErrNoStore: nobody recorded it, or it was taken out of service.
+var ErrNoStore = errors.New("there is no such store")
 
 // store reads a store that was not removed.
 func (t *tx) store(id string) (record, error) {
 	rec, err := readStore(t, `id = ?`, id)
 	if isNoRows(err) || err == nil && rec.standing == storeRemoved {
-		return rec, errNoStore
+		return rec, ErrNoStore
 	}
 	return rec, err
 }

@@ -135,6 +135,14 @@ func TestASharedFaultIsRaisedAsOne(t *testing.T) {
 	}
 }
 
+// ordinary is as much as an ordinary store reports.
+func ordinary() hq.Report {
+	r := ready()
+	r.Checklist = slices.Repeat([]hq.ReportItem{{Number: 1, ID: "item", Title: strings.Repeat("t", 40), State: "pass", Evidence: []string{strings.Repeat("e", 80)}}}, 15)
+	r.Causes = blocked("wan_slow", nine).Causes
+	return r
+}
+
 // BenchmarkFleet is one look at ten thousand stores that report what an ordinary store
 // reports, on SQLite.
 func BenchmarkFleet(b *testing.B) {
@@ -143,10 +151,7 @@ func BenchmarkFleet(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer s.Close()
-	r := ready()
-	r.Checklist = slices.Repeat([]hq.ReportItem{{Number: 1, ID: "item", Title: strings.Repeat("t", 40), State: "pass", Evidence: []string{strings.Repeat("e", 80)}}}, 15)
-	r.Causes = blocked("wan_slow", nine).Causes
-	hq.FillFleet(b, s, 10_000, r)
+	hq.FillFleet(b, s, 10_000, ordinary())
 	for b.Loop() {
 		list, _, err := s.Fleet(b.Context(), 3)
 		if err != nil || len(list) != 10_000 {

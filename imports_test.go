@@ -27,7 +27,8 @@ var rooms = map[string][]string{
 	"diagnostics": {"netcheck", "offlinequeue", "readers"},
 
 	// The conversation with headquarters; Stripe stands behind one package.
-	"hq":             {"doors", "doors/words", "internal/web", "internal/yamlfile"},
+	"hq":             {"doors", "doors/words", "internal/yamlfile"},
+	"hq/console":     {"doors", "hq", "internal/web"}, // headquarters for people at a screen
 	"hq/stripeapi":   {"doors", "hq"},
 	"hq/conformance": {"doors", "hq"}, // asks what any headquarters must answer
 	"hq/postgres":    {},              // heavy: cmd/hq alone knows it
@@ -39,7 +40,7 @@ var rooms = map[string][]string{
 	// The mains pick a command and wire the parts.
 	"cmd/hub": {"diagnostics", "doors", "hq", "hq/stripeapi", "hub", "netcheck", "offlinequeue", "readers",
 		"internal/buildinfo", "internal/cli", "internal/rehearsal", "internal/service", "internal/try", "internal/yamlfile"},
-	"cmd/hq": {"doors", "hq", "hq/acme", "hq/conformance", "hq/postgres", "hq/stripeapi", "internal/buildinfo", "internal/cli", "internal/service", "internal/yamlfile"},
+	"cmd/hq": {"doors", "hq", "hq/acme", "hq/conformance", "hq/console", "hq/postgres", "hq/stripeapi", "internal/buildinfo", "internal/cli", "internal/service", "internal/yamlfile"},
 
 	"internal/buildinfo": {},
 	"internal/cli":       {},

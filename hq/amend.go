@@ -54,7 +54,7 @@ func (s *Server) amend(ctx context.Context, mode doors.Mode, account, intent str
 			if told, err := t.ever(o.store, reasonOrderPaid, was.ID); err != nil || told {
 				return err // it is being decided, or was
 			}
-			proposal, err := json.Marshal(proposal{Amend: was.ID, Result: end.result})
+			proposal, err := json.Marshal(Proposal{Amend: was.ID, Result: end.result})
 			if err != nil {
 				return err
 			}
@@ -98,7 +98,7 @@ func (t *tx) succeedAfterAll(o operation, result json.RawMessage) error {
 }
 
 // amendAsDecided is what follows when a person confirms that both payments are owed.
-func (t *tx) amendAsDecided(store string, p proposal) error {
+func (t *tx) amendAsDecided(store string, p Proposal) error {
 	o, err := t.operation(store, p.Amend)
 	switch {
 	case isNoRows(err):

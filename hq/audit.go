@@ -82,6 +82,10 @@ type AuditQuery struct {
 	Store string
 	Since time.Time
 	Last  int // the newest so many; 0: all
+	// Text stands in who did it, in what, in the store or in the detail; capitals of A to Z
+	// count for nothing.
+	Text   string
+	Before int64 // acts of a lower number; 0: all
 }
 
 // Audit lists acts, oldest first.
@@ -90,8 +94,9 @@ func (s *Server) Audit(ctx context.Context, q AuditQuery) ([]Act, error) {
 	if last <= 0 {
 		last = 1 << 62
 	}
-	rows, err := s.db.r.QueryContext(ctx, `SELECT seq, at, by_whom, act, store, detail FROM audit WHERE (?1 = '' OR store = ?1) AND at >= ?2 ORDER BY seq DESC LIMIT ?3`,
-		q.Store, ms(q.Since), last)
+	rows, err := s.db.r.QueryContext(ctx, `SELECT seq, at, by_whom, act, store, detail FROM audit WHERE (?1 = '' OR store = ?1) AND at >= ?2
+		AND (?4 = 0 OR seq < ?4) AND (?5 = '' OR lower(by_whom || ' ' || act || ' ' || store || ' ' || detail) LIKE ?5 ESCAPE '!') ORDER BY seq DESC LIMIT ?3`,
+		q.Store, ms(q.Since), last, q.Before, contains(q.Text))
 	if err != nil {
 		return nil, fmt.Errorf("read audit log: %w", err)
 	}
@@ -111,6 +116,14 @@ func (s *Server) Audit(ctx context.Context, q AuditQuery) ([]Act, error) {
 	}
 	slices.Reverse(list)
 	return list, nil
+}
+
+// contains is a pattern for what has the text in it, in lower case; "" stays "".
+func contains(text string) string {
+	if text = strings.TrimSpace(text); text == "" {
+		return ""
+	}
+	return "%" + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(strings.ToLower(text)) + "%"
 }
 
 // place is where a store's money goes, in a line.

@@ -206,7 +206,7 @@ func judgeTwins(byOrder map[string][]*payment, orders []operation) (cases []Case
 				continue
 			}
 			twin[p.ID] = true
-			b, _ := json.Marshal(proposal{Kind: doors.Refund, Ref: p.ID, Amount: p.kept(), Currency: p.Currency, Order: order}) // always encodes
+			b, _ := json.Marshal(Proposal{Kind: doors.Refund, Ref: p.ID, Amount: p.kept(), Currency: p.Currency, Order: order}) // always encodes
 			cases = append(cases, Case{Kind: caseTwin, Ref: p.ID, Order: order, Amount: p.kept(), Currency: p.Currency, Proposal: b,
 				Note: "the order was paid by " + list[first].ID + " before; confirm to refund this one"})
 		}

@@ -121,6 +121,11 @@ func FillFleet(t testing.TB, s *Server, n int, r Report) {
 	ReportAgain(t, s, n, r)
 }
 
+// SaveAct writes a line of the audit log.
+func (s *Server) SaveAct(ctx context.Context, act, store, detail string) error {
+	return s.db.tx(ctx, func(t *tx) error { return t.act(actor(ctx), act, store, detail) })
+}
+
 // ReportAgain has the first so many of them report.
 func ReportAgain(t testing.TB, s *Server, n int, r Report) {
 	t.Helper()

@@ -84,6 +84,21 @@ func (s *Server) Findings(ctx context.Context, store string) ([]Finding, error) 
 	return list, rows.Err()
 }
 
+// Finding is the open one of that number; [ErrDecided]: there is none.
+func (s *Server) Finding(ctx context.Context, number int64) (Finding, error) {
+	f, err := scanFinding(s.db.r.QueryRowContext(ctx, `SELECT seq, store, code, ref, note, at, proposal FROM findings WHERE seq = ? AND decision = ''`, number))
+	if isNoRows(err) {
+		return f, fmt.Errorf("finding %d: %w", number, ErrDecided)
+	}
+	if err != nil {
+		return f, fmt.Errorf("read finding: %w", err)
+	}
+	return f, nil
+}
+
+// ErrDecided: no open finding has the number. Somebody decided it, or it settled.
+var ErrDecided = errors.New("no open finding has the number")
+
 func scanFinding(row interface{ Scan(...any) error }) (Finding, error) {
 	var f Finding
 	var at int64
@@ -105,7 +120,7 @@ func (s *Server) Decide(ctx context.Context, d Decision) error {
 	err := s.db.tx(ctx, func(t *tx) error {
 		f, err := scanFinding(t.QueryRow(`SELECT seq, store, code, ref, note, at, proposal FROM findings WHERE seq = ? AND decision = ''`, d.Finding))
 		if isNoRows(err) {
-			return fmt.Errorf("no open finding has the number %d", d.Finding)
+			return fmt.Errorf("%w %d", ErrDecided, d.Finding)
 		}
 		if err != nil {
 			return err
@@ -150,8 +165,8 @@ func (s *Server) Decide(ctx context.Context, d Decision) error {
 	return nil
 }
 
-// proposal is an operation that a person can have made by confirming a finding.
-type proposal struct {
+// Proposal is an operation that a person can have made by confirming a finding.
+type Proposal struct {
 	Kind     doors.Kind `json:"kind,omitempty"`
 	Ref      string     `json:"ref,omitempty"`
 	Amount   int64      `json:"amount,omitempty"`
@@ -162,13 +177,33 @@ type proposal struct {
 	Result json.RawMessage `json:"result,omitempty"`
 }
 
+// String is what confirming does, in a line.
+func (p Proposal) String() string {
+	switch {
+	case p.Amend != "":
+		return "count the failed capture " + p.Amend + " as done"
+	case p.Amount > 0:
+		return strings.TrimSuffix(fmt.Sprintf("%s %s of %s, order %s", p.Kind, doors.Format(p.Amount, p.Currency), p.Ref, p.Order), ", order ")
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%s %s, order %s", p.Kind, p.Ref, p.Order), ", order ")
+}
+
+// Does is what confirming the finding has done; "": it only lets go on what waits.
+func (f Finding) Does() string {
+	var p Proposal
+	if len(f.Proposal) == 0 || json.Unmarshal(f.Proposal, &p) != nil {
+		return ""
+	}
+	return p.String()
+}
+
 // headquartersTill names who asked for an operation that a person confirmed here.
 const headquartersTill = "headquarters"
 
 // carryOut records the proposed operation. Its id is made from the finding's
 // subject, so that one proposal is carried out once however often it is found.
 func (s *Server) carryOut(t *tx, f Finding) error {
-	var p proposal
+	var p Proposal
 	if err := json.Unmarshal(f.Proposal, &p); err != nil {
 		return err
 	}

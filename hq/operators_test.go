@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"storehub/doors"
 	"storehub/hq"
 )
 
@@ -137,5 +138,58 @@ func TestViewsAreKeptByName(t *testing.T) {
 	}
 	if err := s.server.DeleteView(ctx, "north"); err != nil || len(names()) != 1 {
 		t.Errorf("views %q, %v", names(), err)
+	}
+}
+
+func TestActsAreFoundByTextAndRead(t *testing.T) {
+	s := newShop(t)
+	for i, detail := range []string{"fifty % off", "fifty_one", "fiftyXone", "Refund by ADA"} {
+		if err := s.server.SaveAct(hq.By(t.Context(), "Ada"), "store.add", string(rune('a'+i)), detail); err != nil {
+			t.Fatal(err)
+		}
+	}
+	find := func(q hq.AuditQuery) (details []string) {
+		t.Helper()
+		list, err := s.server.Audit(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range list {
+			details = append(details, a.Detail)
+		}
+		return details
+	}
+	for text, want := range map[string][]string{"FIFTY_": {"fifty_one"}, "% OFF": {"fifty % off"}, "refund by": {"Refund by ADA"}, "!": nil, "ada": {"fifty % off", "fifty_one", "fiftyXone", "Refund by ADA"}} {
+		if got := find(hq.AuditQuery{Text: text}); !slices.Equal(got, want) {
+			t.Errorf("%q finds %q, want %q", text, got, want)
+		}
+	}
+	list, err := s.server.Audit(t.Context(), hq.AuditQuery{Text: "fifty"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := find(hq.AuditQuery{Text: "fifty", Before: list[2].ID, Last: 1}); !slices.Equal(got, []string{"fifty_one"}) {
+		t.Errorf("the page before: %q", got)
+	}
+}
+
+func TestOperationsAreReadNewestFirstWithoutWhatIsPersonal(t *testing.T) {
+	s := newShop(t)
+	pi := s.authorised("1000")
+	capture := op(doors.Capture, "op_1", pi, 1000)
+	capture.Data = []byte(`{"order":"4711"}`)
+	s.submit(capture, op(doors.Heartbeat, "beat", "", 0))
+	s.want("op_1", doors.Succeeded, "")
+	s.submit(op(doors.Refund, "op_2", pi, 400))
+	s.want("op_2", doors.Succeeded, "")
+	list, err := s.server.Operations(t.Context(), "0412", 0, 10)
+	if err != nil || len(list) != 2 || list[0].ID != "op_2" || list[1].ID != "op_1" || list[1].Data != nil || list[1].Result != nil || list[1].State != doors.Succeeded {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	if older, err := s.server.Operations(t.Context(), "0412", list[0].Number, 10); err != nil || len(older) != 1 || older[0].ID != "op_1" {
+		t.Errorf("older: %+v, %v", older, err)
+	}
+	if other, err := s.server.Operations(t.Context(), "0413", 0, 10); err != nil || len(other) != 0 {
+		t.Errorf("another store's: %+v, %v", other, err)
 	}
 }

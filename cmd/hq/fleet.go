@@ -74,7 +74,7 @@ func writeFleet(out io.Writer, list []hq.StoreView, faults []hq.SharedFault, now
 	for _, st := range list {
 		version, waiting, items, causes := "-", "-", "-", "-"
 		if r := st.Report; r != nil {
-			version, waiting, items = cmp.Or(r.Version, "-"), strconv.Itoa(r.Queue.Pending+r.Queue.Accepted), summary(r.Checklist)
+			version, waiting, items = cmp.Or(r.Version, "-"), strconv.Itoa(r.Queue.Pending+r.Queue.Accepted), cmp.Or(hq.ChecklistSum(r.Checklist), "-")
 			var codes []string
 			for _, c := range r.Causes {
 				codes = append(codes, c.Code)
@@ -88,27 +88,6 @@ func writeFleet(out io.Writer, list []hq.StoreView, faults []hq.SharedFault, now
 		return err
 	}
 	return w.Flush()
-}
-
-// summary counts the checklist's items that are done, and those that fail.
-func summary(items []hq.ReportItem) string {
-	done, fail := 0, 0
-	for _, it := range items {
-		switch it.State {
-		case "pass", "signed_off", "not_applicable":
-			done++
-		case "fail":
-			fail++
-		}
-	}
-	if len(items) == 0 {
-		return "-"
-	}
-	s := fmt.Sprintf("%d/%d", done, len(items))
-	if fail > 0 {
-		s += fmt.Sprintf(", %d fail", fail)
-	}
-	return s
 }
 
 // ago is how long since, in the largest unit that says enough.

@@ -42,8 +42,8 @@ func TestFleetTexts(t *testing.T) {
 	list := aFleet(now)
 	faults := []hq.SharedFault{{Code: "dns_down", Severity: "critical", Title: "The resolvers do not answer", By: "resolver", Value: "9.9.9.9", Since: now, Stores: []string{"0411", "0415", "0416"}, Of: 4}}
 	hq.WorstFirst(list)
-	all := checklists(list)
-	one := fleetChecklist{Stores: all.Stores[:1]}
+	all := hq.Checklists(list)
+	one := hq.FleetChecklist{Stores: all.Stores[:1]}
 	for name, write := range map[string]func(*bytes.Buffer) error{
 		"fleet.txt":         func(b *bytes.Buffer) error { return writeFleet(b, list, faults, now) },
 		"fleet.json":        func(b *bytes.Buffer) error { return writeJSON(b, list[:1]) },
@@ -51,7 +51,7 @@ func TestFleetTexts(t *testing.T) {
 		"checklist-one.txt": func(b *bytes.Buffer) error { return writeChecklists(b, one, true, now) },
 		"checklists.json":   func(b *bytes.Buffer) error { return writeJSON(b, all) },
 		"checklists.html":   func(b *bytes.Buffer) error { return writeChecklistPage(b, all, now) },
-		"no-stores.txt":     func(b *bytes.Buffer) error { return writeChecklists(b, checklists(nil), false, now) },
+		"no-stores.txt":     func(b *bytes.Buffer) error { return writeChecklists(b, hq.Checklists(nil), false, now) },
 	} {
 		var b bytes.Buffer
 		if err := write(&b); err != nil {

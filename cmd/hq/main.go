@@ -30,6 +30,7 @@ type commands struct {
 	Reconcile   reconcileCmd   `cmd:"" help:"Compare a day's orders, operations and Stripe; decide what waits for a person."`
 	Checklist   checklistCmd   `cmd:"" help:"Show the stores' deployment checklists, the worst first."`
 	Policy      policyCmd      `cmd:"" help:"Decide for shops what their hubs hold themselves to."`
+	Console     consoleCmd     `cmd:"" help:"Make a link into the console, see who is in, sign people out."`
 	Audit       auditCmd       `cmd:"" help:"Show who did what at headquarters, and when."`
 	Reads       readsCmd       `cmd:"" help:"Say how much of Stripe's allocation of reads is used up."`
 	Settings    configCmd      `cmd:"" name:"config" help:"Make or check a configuration file; compare and change what readers are told."`

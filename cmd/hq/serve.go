@@ -17,6 +17,7 @@ import (
 
 	"storehub/hq"
 	"storehub/hq/acme"
+	"storehub/hq/console"
 	"storehub/hq/postgres"
 	"storehub/hq/stripeapi"
 	"storehub/internal/buildinfo"
@@ -137,12 +138,16 @@ func serve(ctx context.Context, cfg hq.Config, o hq.Options, ready func(string))
 	if err != nil {
 		return err
 	}
+	people, err := console.New(console.Options{Server: s, PublicURL: cfg.PublicURL, Log: o.Log})
+	if err != nil {
+		return errors.Join(err, s.Close())
+	}
 	ln, err := listen(cfg)
 	if err != nil {
 		return errors.Join(err, s.Close())
 	}
 	srv := &http.Server{
-		Handler:           s.Handler(),
+		Handler:           people.Beside(s.Handler()),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      90 * time.Second, // a long poll takes up to 50 s
@@ -152,6 +157,7 @@ func serve(ctx context.Context, cfg hq.Config, o hq.Options, ready func(string))
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.Run(gctx) })
+	g.Go(func() error { people.Run(gctx); return nil })
 	g.Go(func() error {
 		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
 			return err

@@ -18,6 +18,9 @@ type SessionOptions struct {
 	Most   int              // sessions, and links, kept at once: the one that ends first goes
 	Now    func() time.Time // nil: [time.Now]
 	Store  Store            // nil: in memory, gone with the process
+	// Secure says whether the browser speaks TLS, though this process may not see it: a
+	// proxy in front does. nil: as the connection here does.
+	Secure func(*http.Request) bool
 	// Valid is asked at each request whether whoever signed in still may: false ends the
 	// session. nil: always.
 	Valid func(Session) bool
@@ -63,6 +66,9 @@ type link struct {
 func NewSessions(o SessionOptions) *Sessions {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Secure == nil {
+		o.Secure = func(r *http.Request) bool { return r.TLS != nil }
 	}
 	if o.Store == nil {
 		o.Store = &memory{most: o.Most, now: o.Now, in: map[string]kept{}}
@@ -114,7 +120,7 @@ func (s *Sessions) Begin(w http.ResponseWriter, r *http.Request, who Session) er
 		return err
 	}
 	http.SetCookie(w, &http.Cookie{
-		Name: s.o.Cookie, Value: who.word, Path: "/", HttpOnly: true, Secure: r.TLS != nil,
+		Name: s.o.Cookie, Value: who.word, Path: "/", HttpOnly: true, Secure: s.o.Secure(r),
 		SameSite: http.SameSiteStrictMode, MaxAge: int(s.o.Life.Seconds()),
 	})
 	return nil
@@ -150,7 +156,7 @@ func (s *Sessions) Of(r *http.Request) (Session, bool) {
 
 // End signs a browser out.
 func (s *Sessions) End(w http.ResponseWriter, r *http.Request) error {
-	http.SetCookie(w, &http.Cookie{Name: s.o.Cookie, Path: "/", HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteStrictMode, MaxAge: -1})
+	http.SetCookie(w, &http.Cookie{Name: s.o.Cookie, Path: "/", HttpOnly: true, Secure: s.o.Secure(r), SameSite: http.SameSiteStrictMode, MaxAge: -1})
 	if word, ok := s.cookie(r); ok {
 		return s.store.Delete(hash(word))
 	}

@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path"
+	"strings"
 	"time"
 )
 
@@ -25,7 +26,7 @@ var templates embed.FS
 type Options struct {
 	Product  string // in the page's head: "Store Hub"
 	Base     string // where the console lives, such as /console: its assets are at Base/assets/
-	Pages    fs.FS  // *.html at its top, each defining "content", and perhaps "aside"
+	Pages    fs.FS  // *.html at its top: each defines "content"; _*.html define what they share
 	Funcs    template.FuncMap
 	Nav      []NavItem
 	Sessions *Sessions
@@ -84,15 +85,20 @@ func New(o Options) (*Site, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read components: %w", err)
 	}
-	for _, from := range []fs.FS{mustSub(templates, "templates/pages"), o.Pages} {
-		if from == nil {
-			continue
+	if shared, err := fs.Glob(o.Pages, "_*.html"); err == nil && len(shared) > 0 {
+		if _, err := base.ParseFS(o.Pages, shared...); err != nil {
+			return nil, fmt.Errorf("read components: %w", err)
 		}
+	}
+	for _, from := range []fs.FS{mustSub(templates, "templates/pages"), o.Pages} {
 		names, err := fs.Glob(from, "*.html")
 		if err != nil {
 			return nil, fmt.Errorf("list pages: %w", err)
 		}
 		for _, name := range names {
+			if strings.HasPrefix(name, "_") {
+				continue
+			}
 			t, err := template.Must(base.Clone()).ParseFS(from, name)
 			if err != nil {
 				return nil, fmt.Errorf("read page: %w", err)

@@ -24,7 +24,7 @@ func (s *Server) read(ctx context.Context, st Stripe, o operation) (Intent, *ste
 	ctx, cancel := context.WithTimeout(ctx, stripeTimeout)
 	defer cancel()
 	in, err := st.Intent(ctx, o.account, o.line)
-	s.heard(ctx, "intent", err)
+	s.heard(ctx, st.Mode(), "intent", err)
 	switch {
 	case err == nil:
 		return in, nil, nil
@@ -147,14 +147,14 @@ func (s *Server) candidates(ctx context.Context, st Stripe, o operation) ([]Inte
 	var list []Intent
 	for _, id := range ids {
 		in, err := st.Intent(ctx, o.account, id)
-		s.heard(ctx, "intent", err)
+		s.heard(ctx, st.Mode(), "intent", err)
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, in)
 	}
 	searched, err := st.IntentsByRef(ctx, o.account, o.Ref)
-	s.heard(ctx, "intents_by_ref", err)
+	s.heard(ctx, st.Mode(), "intents_by_ref", err)
 	if err != nil {
 		if len(list) > 0 {
 			return list, nil // what headquarters made itself is enough to go on
@@ -264,7 +264,7 @@ func (s *Server) write(ctx context.Context, o operation, a *attempt, name string
 	call, cancel := context.WithTimeout(ctx, stripeTimeout)
 	defer cancel()
 	err := do(call)
-	s.heard(ctx, name, err)
+	s.heard(ctx, o.Mode, name, err)
 	if ctx.Err() != nil && err != nil {
 		return nil, err // the program is stopping: the attempt stays in doubt
 	}

@@ -160,7 +160,7 @@ func (s *Server) resolveAction(ctx context.Context, st Stripe, a action) (bool, 
 	over, cardless, err := s.actionOver(ctx, st, a)
 	if err == nil && !over && cardless && s.now().Sub(a.created) >= stuckAfter {
 		_, err = st.Call(ctx, a.account, doors.CancelAction, a.key+"_cancel", url.Values{"reader": {a.reader}})
-		s.heard(ctx, string(doors.CancelAction), err)
+		s.heard(ctx, st.Mode(), string(doors.CancelAction), err)
 		if err == nil {
 			s.log.Warn("a reader action was stuck and is called off", "store", a.store, "reader", a.reader, "payment", a.intent)
 		}
@@ -178,7 +178,7 @@ func (s *Server) resolveAction(ctx context.Context, st Stripe, a action) (bool, 
 // a card for a payment that has none.
 func (s *Server) actionOver(ctx context.Context, st Stripe, a action) (over, cardless bool, err error) {
 	in, err := st.Intent(ctx, a.account, a.intent)
-	s.heard(ctx, "intent", err)
+	s.heard(ctx, st.Mode(), "intent", err)
 	if err != nil {
 		return false, false, err
 	}
@@ -201,7 +201,7 @@ func (s *Server) actionOver(ctx context.Context, st Stripe, a action) (over, car
 // readerDoes is the reader's action; nil: none.
 func (s *Server) readerDoes(ctx context.Context, st Stripe, account, reader string) (*readerAction, error) {
 	raw, err := st.Call(ctx, account, doors.RetrieveReader, "", url.Values{"reader": {reader}})
-	s.heard(ctx, string(doors.RetrieveReader), err)
+	s.heard(ctx, st.Mode(), string(doors.RetrieveReader), err)
 	if err != nil {
 		return nil, err
 	}
@@ -225,7 +225,7 @@ func checkCancel(ctx context.Context, s *Server, c *call) error {
 		return nil
 	}
 	in, err := c.stripe.Intent(ctx, c.st.Account, now.intent())
-	s.heard(ctx, "intent", err)
+	s.heard(ctx, c.st.Mode, "intent", err)
 	if err != nil {
 		return refusalFrom(err)
 	}
@@ -245,12 +245,12 @@ func (s *Server) notRefundedYet(ctx context.Context, c *call, a action) error {
 		return err
 	}
 	list, err := c.stripe.Refunds(ctx, a.account, a.intent)
-	s.heard(ctx, "refunds", err)
+	s.heard(ctx, c.st.Mode, "refunds", err)
 	if err != nil {
 		return refusalFrom(err)
 	}
 	in, err := c.stripe.Intent(ctx, a.account, a.intent)
-	s.heard(ctx, "intent", err)
+	s.heard(ctx, c.st.Mode, "intent", err)
 	if err != nil {
 		return refusalFrom(err)
 	}

@@ -47,7 +47,7 @@ func TestMoney_2_6_AReaderThatAsksNobodyIsCalledOff(t *testing.T) {
 	}
 	s.shift.Add(int64(time.Minute)) // a customer may take so long
 	waitFor(t, "some looks at the reader", func() bool {
-		n, _ := strconv.Atoi(figure(t, s.client, `storehub_hq_stripe_requests_total{call="retrieve_reader",result="ok"}`))
+		n, _ := strconv.Atoi(figure(t, s.client, `storehub_hq_stripe_requests_total{call="retrieve_reader",mode="test",result="ok"}`))
 		return n >= 5
 	})
 	if s.doing(s.reader) != "in_progress" || s.server.OpenActions(t) != 1 {

@@ -27,7 +27,7 @@ func (s *Server) amend(ctx context.Context, mode doors.Mode, account, intent str
 	call, cancel := context.WithTimeout(WithPriority(ctx, ForMoney, s.now()), tokenBudget)
 	defer cancel()
 	in, err := st.Intent(call, account, intent)
-	s.heard(ctx, "intent", err)
+	s.heard(ctx, mode, "intent", err)
 	if refusalOf(err, http.StatusNotFound) {
 		return nil
 	}

@@ -212,7 +212,7 @@ func (s *Server) ownIntent(ctx context.Context, c *call) (*Intent, error) {
 		return nil, doors.ErrNotYourPayment
 	}
 	in, err := c.stripe.Intent(ctx, c.st.Account, id)
-	s.heard(ctx, "intent", err)
+	s.heard(ctx, c.st.Mode, "intent", err)
 	if err != nil {
 		return nil, refusalFrom(err)
 	}

@@ -26,7 +26,7 @@ func (s *Server) connectionToken(ctx context.Context, st record, t doors.Till) (
 		return nil, err
 	}
 	raw, err := stripe.ConnectionToken(WithPriority(ctx, ForTokens, time.Time{}), st.Account, st.Location)
-	s.heard(ctx, "connection_token", err)
+	s.heard(ctx, st.Mode, "connection_token", err)
 	if err != nil {
 		return nil, refusalFrom(err)
 	}
@@ -105,7 +105,7 @@ func (s *Server) call(ctx context.Context, st record, t doors.Till, name doors.C
 func (s *Server) ask(ctx context.Context, c *call, key string) (json.RawMessage, error) {
 	for pause := 250 * time.Millisecond; ; pause *= 2 {
 		raw, err := c.stripe.Call(ctx, c.st.Account, c.name, key, c.params)
-		s.heard(ctx, string(c.name), err)
+		s.heard(ctx, c.st.Mode, string(c.name), err)
 		if err == nil || judgeAnswer(err) != inDoubt || refusedHere(err) ||
 			refusalOf(err, http.StatusUnauthorized) || refusalOf(err, http.StatusForbidden) {
 			return raw, err

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"storehub/doors"
@@ -33,6 +34,9 @@ type Client struct {
 	Version string
 	Machine string // fingerprint of this machine; "": not told
 	Run     string // tells this process from a copy of it; "": not told
+	// Rehearsal asks in the name of the live store's stand-in, which alone knows the test
+	// key and never the live one.
+	Rehearsal bool
 }
 
 // Headers by which headquarters tells a store's hub from a copy of it (money.md 4.3).
@@ -173,6 +177,9 @@ func (c *Client) exchange(ctx context.Context, method, path string, in any) ([]b
 			return nil, fmt.Errorf("ask headquarters: %w", err)
 		}
 		body = bytes.NewReader(sent)
+	}
+	if c.Rehearsal {
+		path = strings.Replace(path, wirePath, rehearsalPath, 1)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, c.URL+path, body)
 	if err != nil {

@@ -72,7 +72,7 @@ func (s *Server) toldReaders(ctx context.Context, st Store) (id string, is setti
 		return "", nil, err
 	}
 	k, err := stripe.Configuration(ctx, st.Account, st.Location)
-	s.heard(ctx, "configuration", err)
+	s.heard(ctx, st.Mode, "configuration", err)
 	if err != nil {
 		return "", nil, askedOf("read", err)
 	}
@@ -111,7 +111,7 @@ func (s *Server) compareConfiguration(ctx context.Context, st Store, want settin
 		return d, err
 	}
 	all, err := stripe.LocationsWith(ctx, st.Account, id)
-	s.heard(ctx, "locations_with", err)
+	s.heard(ctx, st.Mode, "locations_with", err)
 	if err != nil {
 		return d, askedOf("list Locations", err)
 	}
@@ -214,7 +214,7 @@ func (s *Server) configure(ctx context.Context, st Store, id string, want settin
 	form, key := want.form(), "configuration-"+randomHex(16)
 	if id != "" {
 		_, err = stripe.Configure(ctx, st.Account, id, key, form)
-		s.heard(ctx, "configure", err)
+		s.heard(ctx, st.Mode, "configure", err)
 		if err != nil {
 			return askedOf("change Configuration", err)
 		}
@@ -223,12 +223,12 @@ func (s *Server) configure(ctx context.Context, st Store, id string, want settin
 	form.Set("name", "Store "+st.ID)
 	sum := sha256.Sum256([]byte(st.ID + "\n" + st.Account + "\n" + st.Location + "\n" + form.Encode()))
 	made, err := stripe.Configure(ctx, st.Account, "", "configuration-"+hex.EncodeToString(sum[:]), form)
-	s.heard(ctx, "configure", err)
+	s.heard(ctx, st.Mode, "configure", err)
 	if err != nil {
 		return askedOf("make Configuration", err)
 	}
 	err = stripe.Assign(ctx, st.Account, st.Location, made, key)
-	s.heard(ctx, "assign_configuration", err)
+	s.heard(ctx, st.Mode, "assign_configuration", err)
 	if err != nil {
 		return askedOf("give Location its Configuration "+made, err)
 	}

@@ -73,9 +73,12 @@ var schema17 string
 //go:embed schema18.sql
 var schema18 string
 
+//go:embed schema19.sql
+var schema19 string
+
 // migrations bring the schema from version i to i+1. They are never edited once
 // released; a change is a new line.
-var migrations = []string{schema1, schema2, schema3, schema4, schema5, schema6, schema7, schema8, schema9, schema10, schema11, schema12, schema13, schema14, schema15, schema16, schema17, schema18}
+var migrations = []string{schema1, schema2, schema3, schema4, schema5, schema6, schema7, schema8, schema9, schema10, schema11, schema12, schema13, schema14, schema15, schema16, schema17, schema18, schema19}
 
 // Engine is a database that several replicas of headquarters share (hq/postgres).
 // It takes the same SQL as SQLite: ? and ?N for arguments, 0 and 1 for no and yes.

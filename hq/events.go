@@ -89,7 +89,7 @@ func (s *Server) pollAccount(ctx context.Context, st Stripe, cursor, account str
 	call, cancel := context.WithTimeout(ctx, stripeTimeout)
 	defer cancel()
 	list, err := st.Events(call, account, after)
-	s.heard(ctx, "events", err)
+	s.heard(ctx, st.Mode(), "events", err)
 	if err != nil || len(list) == 0 {
 		return err
 	}

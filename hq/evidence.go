@@ -195,7 +195,7 @@ func (s *Server) eventEvidence(ctx context.Context, st Store, e *Evidence) {
 	call, cancel := context.WithTimeout(ctx, tokenBudget)
 	defer cancel()
 	list, err := stripe.WebhookEndpoints(call)
-	s.heard(ctx, "webhook_endpoints", err)
+	s.heard(ctx, st.Mode, "webhook_endpoints", err)
 	switch {
 	case refusalOf(err, http.StatusForbidden):
 		e.Untold[UntoldWebhooks] = "the key may not read webhook endpoints at Stripe: it wants webhook_endpoint, read"
@@ -209,7 +209,7 @@ func (s *Server) eventEvidence(ctx context.Context, st Store, e *Evidence) {
 		since = oldest
 	}
 	e.Undelivered, err = stripe.Undelivered(call, st.Account, neededEvents, since, e.At.Add(-deliveredWithin))
-	s.heard(ctx, "undelivered", err)
+	s.heard(ctx, st.Mode, "undelivered", err)
 	if err != nil {
 		e.Untold[UntoldUndelivered] = askedOf("list undelivered events", err).Error()
 	}

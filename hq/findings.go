@@ -66,9 +66,10 @@ func (t *tx) ever(store, code, ref string) (yes bool, err error) {
 	return yes, err
 }
 
-// Findings lists the open ones, oldest first; store "" is every store.
+// Findings lists the open ones, oldest first; store "" is every store, without
+// stand-ins.
 func (s *Server) Findings(ctx context.Context, store string) ([]Finding, error) {
-	rows, err := s.db.r.QueryContext(ctx, `SELECT seq, store, code, ref, note, at, proposal FROM findings WHERE decision = '' AND (? = '' OR store = ?) ORDER BY seq`, store, store)
+	rows, err := s.db.r.QueryContext(ctx, `SELECT seq, store, code, ref, note, at, proposal FROM findings WHERE decision = '' AND (store = ?1 OR ?1 = '' AND `+notStandIn+`) ORDER BY seq`, store)
 	if err != nil {
 		return nil, fmt.Errorf("list findings: %w", err)
 	}

@@ -74,7 +74,7 @@ func (s *Server) checkPlace(ctx context.Context, st Store) error {
 	defer cancel()
 	ask := func(account string) (json.RawMessage, error) {
 		raw, err := stripe.Call(ctx, account, doors.ListLocations, "", url.Values{"location": {st.Location}})
-		s.heard(ctx, string(doors.ListLocations), err)
+		s.heard(ctx, st.Mode, string(doors.ListLocations), err)
 		return raw, err
 	}
 	raw, err := ask(st.Account)

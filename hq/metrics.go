@@ -11,6 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"storehub/doors"
 )
 
 // metrics are headquarters' own registry: nothing of another library's leaks in.
@@ -30,7 +32,7 @@ func newMetrics(s *Server) *metrics {
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "storehub_hq_request_duration_seconds",
 			Help: "Time to answer, by route; the feed waits on purpose.", Buckets: []float64{.01, .05, .1, .25, .5, 1, 2, 4, 6, 10, 60}}, []string{"route"}),
 		toStripe: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "storehub_hq_stripe_requests_total",
-			Help: "Requests to Stripe, by call and result (ok, refused, failing, silent; limited: refused here, before Stripe was asked)."}, []string{"call", "result"}),
+			Help: "Requests to Stripe, by mode, call and result (ok, refused, failing, silent; limited: refused here, before Stripe was asked)."}, []string{"mode", "call", "result"}),
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "storehub_hq_events_total",
 			Help: "Stripe's events, by what became of them."}, []string{"result"}),
 	}
@@ -63,7 +65,7 @@ func (m *metrics) handler() http.Handler {
 func (m *metrics) webhook(result string) { m.events.WithLabelValues(result).Inc() }
 
 // stripe counts one request to Stripe.
-func (m *metrics) stripe(call string, err error) {
+func (m *metrics) stripe(mode doors.Mode, call string, err error) {
 	result := "ok"
 	var e *StripeError
 	switch {
@@ -77,7 +79,7 @@ func (m *metrics) stripe(call string, err error) {
 	default:
 		result = "refused"
 	}
-	m.toStripe.WithLabelValues(call, result).Inc()
+	m.toStripe.WithLabelValues(string(mode), call, result).Inc()
 }
 
 // timed counts and times a route.
@@ -148,12 +150,12 @@ func (c ledgerMetrics) Collect(ch chan<- prometheus.Metric) {
 		desc  *prometheus.Desc
 		query string
 	}{
-		{unknownDesc, `SELECT count(*) FROM operations WHERE next_look IS NOT NULL AND unknown <> ''`},
-		{oldestDesc, `SELECT coalesce(min(recorded_at), 0) / 1000.0 FROM operations WHERE next_look IS NOT NULL`},
+		{unknownDesc, `SELECT count(*) FROM operations WHERE next_look IS NOT NULL AND unknown <> '' AND ` + notStandIn},
+		{oldestDesc, `SELECT coalesce(min(recorded_at), 0) / 1000.0 FROM operations WHERE next_look IS NOT NULL AND ` + notStandIn},
 		{deadlineDesc, `SELECT coalesce(min(deadline), 0) / 1000.0 FROM (
-			SELECT deadline FROM operations WHERE next_look IS NOT NULL AND kind = 'capture' AND deadline > 0
-			UNION ALL SELECT deadline FROM intents WHERE next_look IS NOT NULL AND authorised_at > 0 AND deadline > 0) AS waiting`},
-		{storesDesc, `SELECT count(*) FROM stores`},
+			SELECT deadline FROM operations WHERE next_look IS NOT NULL AND kind = 'capture' AND deadline > 0 AND ` + notStandIn + `
+			UNION ALL SELECT deadline FROM intents WHERE next_look IS NOT NULL AND authorised_at > 0 AND deadline > 0 AND ` + notStandIn + `) AS waiting`},
+		{storesDesc, `SELECT count(*) FROM stores WHERE rehearses = ''`},
 	} {
 		var v float64
 		if err := c.d.r.QueryRowContext(ctx, g.query).Scan(&v); err != nil {
@@ -163,7 +165,7 @@ func (c ledgerMetrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, v)
 	}
 	c.collectFleet(ctx, ch)
-	if err := c.each(ctx, `SELECT code, count(*) FROM findings WHERE decision = '' GROUP BY code`, func(scan func(...any) error) error {
+	if err := c.each(ctx, `SELECT code, count(*) FROM findings WHERE decision = '' AND `+notStandIn+` GROUP BY code`, func(scan func(...any) error) error {
 		var code string
 		var n float64
 		if err := scan(&code, &n); err != nil {
@@ -179,7 +181,7 @@ func (c ledgerMetrics) Collect(ch chan<- prometheus.Metric) {
 func (c ledgerMetrics) collectFleet(ctx context.Context, ch chan<- prometheus.Metric) {
 	counts := map[string]float64{"ready": 0, "degraded": 0, "blocked": 0, VerdictSilent: 0, VerdictUnknown: 0}
 	query := fmt.Sprintf(`SELECT CASE WHEN r.store IS NULL THEN 'unknown' WHEN r.at < %d THEN 'silent' ELSE r.verdict END AS stands, count(*)
-		FROM stores s LEFT JOIN reports r ON r.store = s.id WHERE s.standing <> 'removed' GROUP BY stands`, ms(c.d.now().Add(-silentAfter)))
+		FROM stores s LEFT JOIN reports r ON r.store = s.id WHERE s.standing <> 'removed' AND s.rehearses = '' GROUP BY stands`, ms(c.d.now().Add(-silentAfter)))
 	if err := c.each(ctx, query, func(scan func(...any) error) error {
 		var verdict string
 		var n float64

@@ -321,7 +321,7 @@ func (s *Server) listRefunds(ctx context.Context, st Stripe, o operation) ([]Ref
 	ctx, cancel := context.WithTimeout(ctx, stripeTimeout)
 	defer cancel()
 	list, err := st.Refunds(ctx, o.account, o.line)
-	s.heard(ctx, "refunds", err)
+	s.heard(ctx, st.Mode(), "refunds", err)
 	return list, err
 }
 

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"storehub/doors"
 )
 
 const (
@@ -20,8 +22,8 @@ const (
 // heard takes note of how a call to Stripe ended. The first clear answer after an
 // outage ends the back-off of what failed during it: a capture need not wait five
 // minutes for a Stripe that is back.
-func (s *Server) heard(ctx context.Context, call string, err error) {
-	s.metrics.stripe(call, err)
+func (s *Server) heard(ctx context.Context, mode doors.Mode, call string, err error) {
+	s.metrics.stripe(mode, call, err)
 	if errors.Is(err, context.Canceled) {
 		return // called off by us: it says nothing
 	}
@@ -30,7 +32,7 @@ func (s *Server) heard(ctx context.Context, call string, err error) {
 		return // Stripe was not asked
 	}
 	answered := err == nil || errors.As(err, &answer) && answer.Status < 500 && answer.Status != http.StatusTooManyRequests
-	if !s.silences.note(call, answered) {
+	if !s.silences.note(mode, call, answered) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stripeTimeout)
@@ -46,21 +48,27 @@ func (s *Server) heard(ctx context.Context, call string, err error) {
 	}
 }
 
-// silences counts calls in a row without a clear answer: all of them (under "")
-// and each kind, because Stripe may read well and write badly.
+// silences counts calls in a row without a clear answer: all of a mode's (under "")
+// and each kind, because Stripe may read well and write badly. That a rehearsal meets
+// trouble in test mode says nothing of live payments.
 type silences struct {
 	mu    sync.Mutex
-	inRow map[string]int
+	inRow map[silent]int
+}
+
+type silent struct {
+	mode doors.Mode
+	call string
 }
 
 // note takes in one call. It is true for the first answer after an outage.
-func (s *silences) note(call string, answered bool) (over bool) {
+func (s *silences) note(mode doors.Mode, call string, answered bool) (over bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.inRow == nil {
-		s.inRow = map[string]int{}
+		s.inRow = map[silent]int{}
 	}
-	for _, kind := range []string{"", call} {
+	for _, kind := range []silent{{mode, ""}, {mode, call}} {
 		if !answered {
 			s.inRow[kind]++
 			continue

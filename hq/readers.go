@@ -139,7 +139,7 @@ func (s *Server) askReaders(ctx context.Context, p readerPlace) (ReaderList, err
 		return ReaderList{}, err
 	}
 	list, err := st.Readers(ctx, p.account, p.location)
-	s.heard(ctx, "readers", err)
+	s.heard(ctx, p.mode, "readers", err)
 	if err != nil {
 		return ReaderList{}, err
 	}
@@ -209,7 +209,7 @@ func (s *Server) readerLocation(ctx context.Context, st record, stripe Stripe, i
 		}
 	}
 	raw, err := stripe.Call(ctx, st.Account, doors.RetrieveReader, "", url.Values{"reader": {id}})
-	s.heard(ctx, "retrieve_reader", err)
+	s.heard(ctx, st.Mode, "retrieve_reader", err)
 	if err != nil {
 		return "", err
 	}

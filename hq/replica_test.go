@@ -165,7 +165,7 @@ func TestReplicasReadStripesReadersOnce(t *testing.T) {
 	if err != nil || len(second.Readers) != 1 || string(second.Readers[0]) != string(first.Readers[0]) || first.At.Sub(second.At).Abs() > time.Millisecond {
 		t.Errorf("%+v, %v; want what the other one read", second, err)
 	}
-	if n := figure(t, other, `storehub_hq_stripe_requests_total{call="readers",result="ok"}`); n != "absent" {
+	if n := figure(t, other, `storehub_hq_stripe_requests_total{call="readers",mode="test",result="ok"}`); n != "absent" {
 		t.Errorf("the second replica asked Stripe %s times", n)
 	}
 }

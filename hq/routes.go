@@ -38,6 +38,16 @@ type route struct {
 	serve        func(ctx context.Context, s *Server, st record, r *http.Request) (answer, error)
 }
 
+// rehearsalRoutes are those by which the hub of a live store rehearses, in the name of
+// its stand-in.
+var rehearsalRoutes = []route{
+	{http.MethodGet, rehearsalPath + "store", false, false, serveStandIn},
+	{http.MethodPost, rehearsalPath + "connection_tokens", false, false, serveToken},
+	{http.MethodPost, rehearsalPath + "stripe/{call}", false, false, serveCall},
+	{http.MethodPost, rehearsalPath + "operations", false, false, serveSubmission},
+	{http.MethodGet, rehearsalPath + "feed", false, false, serveFeed},
+}
+
 // storeRoutes is the whole wire between hub and headquarters (see wire.go).
 var storeRoutes = []route{
 	{http.MethodPost, "/store/v1/enrol", true, false, serveEnrol},
@@ -59,6 +69,18 @@ func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	paths := map[string][]string{}
 	for _, r := range storeRoutes {
+		mux.HandleFunc(r.method+" "+r.path, s.metrics.timed(r.path, s.serveRoute(r)))
+		paths[r.path] = append(paths[r.path], r.method)
+	}
+	for _, r := range rehearsalRoutes {
+		serve := r.serve
+		r.serve = func(ctx context.Context, s *Server, st record, req *http.Request) (answer, error) {
+			as, err := s.standIn(ctx, st)
+			if err != nil {
+				return answer{}, err
+			}
+			return serve(ctx, s, as, req)
+		}
 		mux.HandleFunc(r.method+" "+r.path, s.metrics.timed(r.path, s.serveRoute(r)))
 		paths[r.path] = append(paths[r.path], r.method)
 	}

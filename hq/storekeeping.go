@@ -17,14 +17,21 @@ type StoreRecord struct {
 	Store
 	Policy
 	Hub string `json:"hub"` // none, enrolled, drained, revoked, duplicated
+	// TestLocation is where a live store rehearses; "": nowhere.
+	TestLocation string `json:"test_location,omitempty"`
 }
 
 // Stores lists, by id, without those that were removed.
+// Stand-ins are told with the store that rehearses as them.
 func (s *Server) Stores(ctx context.Context) ([]StoreRecord, error) { return s.stores(ctx, "") }
 
 // stores are one store, or all if only is "".
 func (s *Server) stores(ctx context.Context, only string) ([]StoreRecord, error) {
-	rows, err := s.db.r.QueryContext(ctx, `SELECT `+storeColumns+` FROM stores WHERE standing <> ?1 AND (?2 = '' OR id = ?2) ORDER BY id`, storeRemoved, only)
+	rehearse, err := s.db.testLocations(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list stores: %w", err)
+	}
+	rows, err := s.db.r.QueryContext(ctx, `SELECT `+storeColumns+` FROM stores WHERE standing <> ?1 AND rehearses = '' AND (?2 = '' OR id = ?2) ORDER BY id`, storeRemoved, only)
 	if err != nil {
 		return nil, fmt.Errorf("list stores: %w", err)
 	}
@@ -35,7 +42,7 @@ func (s *Server) stores(ctx context.Context, only string) ([]StoreRecord, error)
 		if err != nil {
 			return nil, fmt.Errorf("list stores: %w", err)
 		}
-		out := StoreRecord{Store: rec.Store, Policy: rec.Policy, Hub: "enrolled"}
+		out := StoreRecord{Store: rec.Store, Policy: rec.Policy, Hub: "enrolled", TestLocation: rehearse[rec.ID]}
 		switch {
 		case rec.standing == hubDrained:
 			out.Hub = "drained"
@@ -59,6 +66,8 @@ type Change struct {
 	Name, TimeZone, DayEnds          *string
 	OverAmount, Uncaptured, TrustKey *string
 	RefundLimit                      *int64
+	// TestLocation is where a live store rehearses, in test mode; "": nowhere.
+	TestLocation *string
 	// Revoke ends the hub's credential: "drain" lets it hand over what it
 	// promised, held for a person, and nothing else; "now" lets it do nothing.
 	// What headquarters has accepted is still done. A new enrolment ends it.
@@ -123,6 +132,14 @@ func (s *Server) ConfigureStore(ctx context.Context, id string, c Change) error 
 		}
 		if was.RefundLimit != rec.RefundLimit { // the hub need not wait until it asks for its record
 			if _, err := t.setPolicy(actor(ctx), id, ShopPolicy{RefundLimit: &rec.RefundLimit}, false); err != nil {
+				return err
+			}
+		}
+		if c.TestLocation != nil {
+			if err := t.setStandIn(rec, *c.TestLocation); err != nil {
+				return err
+			}
+			if err := t.act(actor(ctx), actConfigure, id, fmt.Sprintf("test_location became %q", *c.TestLocation)); err != nil {
 				return err
 			}
 		}
@@ -204,6 +221,7 @@ func (s *Server) RemoveStore(ctx context.Context, id string) error {
 		}
 		for _, q := range []string{
 			`UPDATE stores SET standing = 'removed', credential = NULL WHERE id = ?`,
+			`UPDATE stores SET standing = 'removed' WHERE rehearses = ?`,
 			`DELETE FROM tills WHERE store = ?`,
 			`DELETE FROM codes WHERE store = ?`,
 			`DELETE FROM configurations WHERE store = ?`,
@@ -227,11 +245,14 @@ func (s *Server) RemoveStore(ctx context.Context, id string) error {
 // ErrNoStore: nobody recorded it, or it was taken out of service.
 var ErrNoStore = errors.New("there is no such store")
 
-// store reads a store that was not removed.
+// store reads a store that was not removed, for an act of a person's.
 func (t *tx) store(id string) (record, error) {
 	rec, err := readStore(t, `id = ?`, id)
-	if isNoRows(err) || err == nil && rec.standing == storeRemoved {
+	switch {
+	case isNoRows(err), err == nil && rec.standing == storeRemoved:
 		return rec, ErrNoStore
+	case err == nil && rec.rehearses != "":
+		return rec, errStandIn
 	}
 	return rec, err
 }

@@ -57,6 +57,7 @@ type record struct {
 	fingerprint     string // of its machine
 	hubKey          string // public half of the key it signs with; "": it has none
 	newcomer        string // the run of a hub that showed a forked head; "": none
+	rehearses       string // the live store that it is the stand-in of; "": none
 	run             string // of the process that asks
 	copied          bool   // who asks is not the hub that was enrolled
 	epoch           string
@@ -261,12 +262,12 @@ func (p pool) QueryRow(q string, args ...any) *sql.Row {
 }
 
 const storeColumns = `id, location, mode, account, name, time_zone, day_ends, epoch, epoch_fresh, accepted_through, head, feed_seq, feed_read, refund_limit,
-	standing, fingerprint, newcomer, over_amount, uncaptured, trust_key, hub_key, offline, update_window, credential`
+	standing, fingerprint, newcomer, over_amount, uncaptured, trust_key, hub_key, offline, update_window, rehearses, credential`
 
 // scanStore reads storeColumns.
 func scanStore(row interface{ Scan(...any) error }) (r record, credential []byte, err error) {
 	err = row.Scan(&r.ID, &r.Location, &r.Mode, &r.Account, &r.Name, &r.TimeZone, &r.DayEnds, &r.epoch, &r.fresh, &r.acceptedThrough, &r.head, &r.feedSeq, &r.feedRead, &r.RefundLimit,
-		&r.standing, &r.fingerprint, &r.newcomer, &r.OverAmount, &r.Uncaptured, &r.TrustKey, &r.hubKey, &r.Offline, &r.UpdateWindow, &credential)
+		&r.standing, &r.fingerprint, &r.newcomer, &r.OverAmount, &r.Uncaptured, &r.TrustKey, &r.hubKey, &r.Offline, &r.UpdateWindow, &r.rehearses, &credential)
 	return r, credential, err
 }
 

@@ -185,7 +185,7 @@ func (b tillBackend) Status(ctx context.Context, t doors.Till) (any, error) {
 		return nil, err
 	}
 	can, sentence := true, "Card payments work by way of headquarters."
-	if b.s.silences.now() {
+	if b.s.silences.now(rec.Mode) {
 		can, sentence = false, doors.ErrStripeSilent.OperatorMessage
 	}
 	var open int
@@ -336,9 +336,9 @@ func (b tillBackend) tell(ctx context.Context, t doors.Till, it Item, send func(
 	return send(doors.Event{Seq: it.Seq, Type: kind, Till: op.Till, Data: op})
 }
 
-// now reports whether Stripe is silent at this moment, as far as anybody asked.
-func (s *silences) now() bool {
+// now reports whether Stripe is silent at this moment in that mode, as far as anybody asked.
+func (s *silences) now(mode doors.Mode) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.inRow[""] >= outageAfter
+	return s.inRow[silent{mode, ""}] >= outageAfter
 }

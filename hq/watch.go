@@ -82,7 +82,7 @@ func (s *Server) watch(ctx context.Context, w watchedIntent) error {
 	call, cancel := context.WithTimeout(ctx, stripeTimeout)
 	defer cancel()
 	in, err := st.Intent(call, w.account, w.id)
-	s.heard(ctx, "intent", err)
+	s.heard(ctx, w.mode, "intent", err)
 	switch {
 	case refusalOf(err, http.StatusNotFound):
 		return s.watchAgain(ctx, w, Intent{}, 0)
@@ -243,7 +243,7 @@ func (s *Server) placeOf(ctx context.Context, mode doors.Mode, account, id strin
 	call, cancel := context.WithTimeout(ctx, tokenBudget)
 	defer cancel()
 	in, err := st.Intent(call, account, id)
-	s.heard(ctx, "intent", err)
+	s.heard(ctx, mode, "intent", err)
 	if err != nil || in.Location == "" {
 		if judgeAnswer(err) == definite {
 			err = nil // Stripe said that there is nothing to read

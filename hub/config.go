@@ -64,6 +64,7 @@ type HQConfig struct {
 	CredentialFile string // "": hq.credential in the state directory
 	Embedded       bool
 	Location       string // tml_…; only Embedded: there is no other record of the store
+	TestLocation   string // tml_… in test mode, where a live store rehearses; only Embedded; "": nowhere
 	Stripe         StripeConfig
 }
 
@@ -190,6 +191,10 @@ func (c Config) check() (key string, err error) {
 		return "hq.embedded", errors.New("hq.url is set too; headquarters is either there or here")
 	case !c.HQ.Embedded && c.HQ.Location != "":
 		return "hq.location", errors.New("only for hq.embedded; elsewhere headquarters knows the location")
+	case !c.HQ.Embedded && c.HQ.TestLocation != "":
+		return "hq.test_location", errors.New("only for hq.embedded; elsewhere: hq store configure --test-location")
+	case c.HQ.TestLocation != "" && c.HQ.Stripe.TestAPIKeyFile == "":
+		return "hq.test_location", errors.New("hq.stripe.test.api_key_file is missing; the live key is not rehearsed with")
 	case !c.HQ.Embedded && c.HQ.Stripe != StripeConfig{}:
 		return "hq.stripe", errors.New("only for hq.embedded; elsewhere headquarters alone holds Stripe keys")
 	case c.Queue.Mirror != "" && !filepath.IsAbs(c.Queue.Mirror) && !strings.HasPrefix(c.Queue.Mirror, "/"):

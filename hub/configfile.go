@@ -30,6 +30,7 @@ var keys = yamlfile.Keys[Config]{
 	"hq.credential_file":                 yamlfile.Path(func(c *Config) *string { return &c.HQ.CredentialFile }),
 	"hq.embedded":                        yamlfile.Choice(func(c *Config, s string) { c.HQ.Embedded = s == "true" }, "true", "false"),
 	"hq.location":                        yamlfile.Text(func(c *Config, s string) error { c.HQ.Location = s; return checkLocation(s) }),
+	"hq.test_location":                   yamlfile.Text(func(c *Config, s string) error { c.HQ.TestLocation = s; return checkLocation(s) }),
 	"hq.stripe.api_key_file":             yamlfile.Path(func(c *Config) *string { return &c.HQ.Stripe.APIKeyFile }),
 	"hq.stripe.api_base":                 yamlfile.Text(func(c *Config, s string) error { c.HQ.Stripe.APIBase = s; return checkURL(s) }),
 	"hq.stripe.webhook_secret_file":      yamlfile.Path(func(c *Config) *string { return &c.HQ.Stripe.WebhookSecretFile }),

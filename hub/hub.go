@@ -34,6 +34,7 @@ import (
 // the real ones; a test sets what it plays itself.
 type Parts struct {
 	HQ        HQ                                                        // nil: [*hq.Client] by the configuration
+	Rehearsal HQ                                                        // where a live store's stand-in asks; nil: as HQ, if that is a [*hq.Client]
 	Check     func(context.Context, netcheck.Targets) netcheck.Report   // nil: [netcheck.Run]
 	Announce  func(context.Context, mdns.Service) error                 // nil: [mdns.Announce]
 	Browse    func(context.Context, time.Duration) ([]mdns.Peer, error) // nil: [mdns.Browse]

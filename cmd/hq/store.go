@@ -178,20 +178,21 @@ type storeConfigureCmd struct {
 	Uncaptured *string `placeholder:"POLICY" help:"With an authorisation that no operation names after 30 min: report, capture_with_order or cancel_without_order."`
 	Refund     *int64  `name:"refund-limit" placeholder:"AMOUNT" help:"What a till may refund at once without a manager, in minor units (1000 is 10.00); 0: nothing."`
 	Trust      *string `name:"trust-metadata" placeholder:"KEY" help:"Metadata key in which the store's own backend writes the store's id; empty: metadata proves nothing."`
+	Test       *string `name:"test-location" placeholder:"tml_…" help:"Location in Stripe's test mode at which a live store rehearses, beside its sales; empty: nowhere."`
 	Revoke     *string `placeholder:"HOW" help:"End the hub's credential: drain (it may hand over what it promised, held for review) or now."`
 }
 
 // Help is examples.
 func (storeConfigureCmd) Help() string {
 	return "What headquarters has accepted from a revoked hub is still done. A hub that is enrolled anew ends the revocation.\n\n" +
-		"Examples:\n\n  hq store configure --id 0412 --time-zone America/Denver --day-ends 03:00\n  hq store configure --id 0412 --revoke drain"
+		"Examples:\n\n  hq store configure --id 0412 --time-zone America/Denver --day-ends 03:00\n  hq store configure --id 0412 --test-location tml_…\n  hq store configure --id 0412 --revoke drain"
 }
 
 // Run changes the store's record.
 func (c *storeConfigureCmd) Run(a *app) error {
 	err := a.withStores("hq store configure --help", func(s *hq.Server) error {
 		return s.ConfigureStore(c.acting(a.ctx), c.ID, hq.Change{Name: c.Name, TimeZone: c.TimeZone, DayEnds: c.DayEnds,
-			OverAmount: c.OverAmount, Uncaptured: c.Uncaptured, TrustKey: c.Trust, RefundLimit: c.Refund, Revoke: c.Revoke})
+			OverAmount: c.OverAmount, Uncaptured: c.Uncaptured, TrustKey: c.Trust, RefundLimit: c.Refund, TestLocation: c.Test, Revoke: c.Revoke})
 	})
 	if err == nil {
 		_, err = fmt.Fprintf(a.stdout, "Store %s is changed.\n", c.ID)

@@ -40,19 +40,26 @@ func embed(ctx context.Context, cfg hub.Config, log *slog.Logger) (_ *headquarte
 	if err != nil {
 		return nil, err
 	}
-	var webhooks []string
-	if cfg.HQ.Stripe.WebhookSecretFile != "" {
-		if webhooks, err = secretLines(cfg.HQ.Stripe.WebhookSecretFile); err != nil {
-			return nil, cli.Usage("", "read hq.stripe.webhook_secret_file: %w", err)
-		}
+	o := hq.Options{
+		Database: "sqlite:" + filepath.Join(cfg.StateDir, "hq.db"),
+		Stripe:   stripe,
+		Log:      log.With("part", "hq"),
+		Version:  buildinfo.Version(),
 	}
-	server, err := hq.NewServer(hq.Options{
-		Database:      "sqlite:" + filepath.Join(cfg.StateDir, "hq.db"),
-		Stripe:        stripe,
-		WebhookSecret: webhooks,
-		Log:           log.With("part", "hq"),
-		Version:       buildinfo.Version(),
-	})
+	if o.TestStripe, err = testStripe(cfg); err != nil {
+		return nil, err
+	}
+	for key, file := range map[string]string{"webhook_secret_file": cfg.HQ.Stripe.WebhookSecretFile, "test.webhook_secret_file": cfg.HQ.Stripe.TestWebhookFile} {
+		if file == "" {
+			continue
+		}
+		secrets, err := secretLines(file)
+		if err != nil {
+			return nil, cli.Usage("", "read hq.stripe.%s: %w", key, err)
+		}
+		o.WebhookSecret = append(o.WebhookSecret, secrets...)
+	}
+	server, err := hq.NewServer(o)
 	if err != nil {
 		return nil, fmt.Errorf("open embedded headquarters: %w", err)
 	}
@@ -70,6 +77,9 @@ func embed(ctx context.Context, cfg hub.Config, log *slog.Logger) (_ *headquarte
 	if err := enrolHere(ctx, cfg, server, client, stripe.Mode(), file); err != nil {
 		return nil, err
 	}
+	if err := rehearseHere(ctx, cfg, server); err != nil {
+		return nil, err
+	}
 	lines, err := secretLines(file)
 	if err != nil {
 		return nil, fmt.Errorf("read the store's credential: %w", err)
@@ -77,6 +87,28 @@ func embed(ctx context.Context, cfg hub.Config, log *slog.Logger) (_ *headquarte
 	secret, key := hq.ParseCredential(strings.Join(lines, "\n"))
 	client.Credential, client.Key = func() string { return secret }, func() ed25519.PrivateKey { return key }
 	return &headquarters{server, client}, nil
+}
+
+// testStripe is where a live store rehearses; nil: there is no test key.
+func testStripe(cfg hub.Config) (hq.Stripe, error) {
+	if cfg.HQ.Stripe.TestAPIKeyFile == "" {
+		return nil, nil
+	}
+	key, err := stripeapi.ReadKey(cfg.HQ.Stripe.TestAPIKeyFile)
+	if err == nil {
+		var mode doors.Mode
+		if mode, err = key.Mode(); err == nil && mode != doors.Test {
+			err = errors.New("it is a live key")
+		}
+	}
+	if err != nil {
+		return nil, cli.Usage("", "open embedded headquarters: hq.stripe.test.api_key_file: %w", err)
+	}
+	stripe, err := stripeapi.New(stripeapi.Options{Key: key, BaseURL: cfg.HQ.Stripe.APIBase})
+	if err != nil {
+		return nil, fmt.Errorf("open embedded headquarters: %w", err)
+	}
+	return stripe, nil
 }
 
 // enrolHere makes the store known to headquarters, once.
@@ -100,6 +132,23 @@ func enrolHere(ctx context.Context, cfg hub.Config, server *hq.Server, client *h
 		return fmt.Errorf("add store to embedded headquarters: %w", err)
 	}
 	return enrol(ctx, client, code, true, cfg.StateDir, file, nil)
+}
+
+// rehearseHere keeps headquarters' record of the test Location as configured.
+func rehearseHere(ctx context.Context, cfg hub.Config, server *hq.Server) error {
+	stores, err := server.Stores(ctx)
+	if err != nil {
+		return fmt.Errorf("list stores: %w", err)
+	}
+	for _, s := range stores {
+		if s.TestLocation == cfg.HQ.TestLocation {
+			continue
+		}
+		if err := server.ConfigureStore(ctx, s.ID, hq.Change{TestLocation: &cfg.HQ.TestLocation}); err != nil {
+			return cli.Usage("", "hq.test_location: %w", err)
+		}
+	}
+	return nil
 }
 
 // keyHint is what to do about a key that may do too much.

@@ -26,7 +26,8 @@ func (rehearseCmd) Help() string {
 headquarters and Stripe's test mode: accepted, declined in each way, interrupted and resumed
 with the same payment, captured, cancelled, refunded. It says what the cashier is told. No
 money is left on any payment afterwards, also when it is ended in the middle: the next one
-cleans up. A live store is left alone. What it proves counts for the checklist for 90 days.
+cleans up. A live store rehearses in test mode beside its sales, once headquarters knows its
+test Location (hq store configure --test-location). What it proves counts for the checklist for 90 days.
 
 Exit: 0 every scene passed, 1 one did not, 2 wrong usage, 3 could not run.
 

@@ -29,7 +29,7 @@ func (s *Sandbox) getBalance(c *call) (any, *apiError) {
 			pending = append(pending, map[string]any{"amount": n, "currency": currency, "source_types": map[string]int64{"card": n}})
 		}
 	}
-	return map[string]any{"object": "balance", "livemode": false, "available": []any{}, "pending": pending}, nil
+	return map[string]any{"object": "balance", "livemode": s.live, "available": []any{}, "pending": pending}, nil
 }
 
 // listPayouts is always empty: the sandbox never pays out.

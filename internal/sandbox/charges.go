@@ -175,7 +175,7 @@ func (s *Sandbox) newCharge(in *intentRecord, rd *readerRecord, number string) *
 	card, now := testCards[number], s.now()
 	receiptURL := "https://pay.stripe.com/receipts/" + s.random(20)
 	ch := &chargeRecord{Number: number, charge: charge{
-		ID: s.id("ch_3", 23), Object: "charge", Amount: in.Amount, Created: now.Unix(), Currency: in.Currency,
+		ID: s.id("ch_3", 23), Object: "charge", Livemode: s.live, Amount: in.Amount, Created: now.Unix(), Currency: in.Currency,
 		CalculatedStatementDescriptor: optional("SANDBOX"), Customer: in.Customer, Description: in.Description,
 		Metadata: in.Metadata, PaymentIntent: in.ID, PaymentMethod: s.id("pm_1", 23), ReceiptEmail: in.ReceiptEmail,
 		ReceiptURL: &receiptURL, Status: "succeeded", Paid: true, TransferGroup: in.TransferGroup,

@@ -181,7 +181,7 @@ func (c *call) readWifi(name string) *wifi {
 }
 
 func (s *Sandbox) createConfiguration(c *call) (any, *apiError) {
-	k := &configuration{Object: "terminal.configuration"}
+	k := &configuration{Object: "terminal.configuration", Livemode: s.live}
 	c.readConfiguration(k)
 	if e := c.begin(); e != nil {
 		return nil, e

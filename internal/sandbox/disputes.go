@@ -29,7 +29,7 @@ func (s *Sandbox) Dispute(intent string) bool {
 	ch.Disputed = true
 	s.enter(in.ID, EffectDisputed, ch.AmountCaptured, nil)
 	s.emit(nil, "charge.dispute.created", &dispute{
-		ID: s.id("dp_1", 23), Object: "dispute", Amount: ch.AmountCaptured, BalanceTransactions: []any{}, Charge: ch.ID,
+		ID: s.id("dp_1", 23), Object: "dispute", Livemode: s.live, Amount: ch.AmountCaptured, BalanceTransactions: []any{}, Charge: ch.ID,
 		Created: s.now().Unix(), Currency: ch.Currency, Metadata: map[string]string{}, PaymentIntent: in.ID,
 		Reason: "fraudulent", Status: "needs_response",
 	})

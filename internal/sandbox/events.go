@@ -46,7 +46,7 @@ func (s *Sandbox) emit(c *call, kind string, object any) {
 		panic("sandbox: encode event: " + err.Error())
 	}
 	ev := &eventRecord{event: event{
-		ID: s.id("evt_3", 23), Object: "event", APIVersion: accountVersion, Created: s.now().Unix(),
+		ID: s.id("evt_3", 23), Object: "event", Livemode: s.live, APIVersion: accountVersion, Created: s.now().Unix(),
 		Data: eventData{raw}, Type: kind,
 	}}
 	if c != nil {
@@ -140,7 +140,7 @@ func (s *Sandbox) configureEndpoint() {
 	}
 	ep, ok := s.st.Endpoints.get(configured)
 	if !ok {
-		ep = &endpointRecord{ID: configured, Object: "webhook_endpoint", EnabledEvents: []string{"*"},
+		ep = &endpointRecord{ID: configured, Object: "webhook_endpoint", Livemode: s.live, EnabledEvents: []string{"*"},
 			Metadata: map[string]string{}, Status: endpointEnabled, Created: s.now().Unix()}
 		s.st.Endpoints.add(ep)
 	}
@@ -158,7 +158,7 @@ func (s *Sandbox) endpoints() []*endpointRecord {
 }
 
 func (s *Sandbox) createEndpoint(c *call) (any, *apiError) {
-	ep := &endpointRecord{Object: "webhook_endpoint", URL: c.need("url"), EnabledEvents: c.texts("enabled_events"),
+	ep := &endpointRecord{Object: "webhook_endpoint", Livemode: s.live, URL: c.need("url"), EnabledEvents: c.texts("enabled_events"),
 		Description: optional(c.text("description")), APIVersion: optional(c.text("api_version")), Metadata: c.metadata(nil), Status: endpointEnabled}
 	if len(ep.EnabledEvents) == 0 {
 		c.fail(missing("enabled_events"))

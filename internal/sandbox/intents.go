@@ -194,7 +194,7 @@ func (c *call) readOptions(in *intentRecord) {
 
 func (s *Sandbox) createIntent(c *call) (any, *apiError) {
 	in := &intentRecord{intent: intent{
-		Object: "payment_intent", CaptureMethod: "automatic", ConfirmationMethod: "automatic",
+		Object: "payment_intent", Livemode: s.live, CaptureMethod: "automatic", ConfirmationMethod: "automatic",
 		PaymentMethodTypes: []string{"card"}, Status: statusRequiresPaymentMethod,
 	}}
 	for _, name := range []string{"amount", "currency"} {

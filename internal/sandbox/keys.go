@@ -7,13 +7,24 @@ import (
 )
 
 const (
-	secretPrefix     = "sk_test_"
-	restrictedPrefix = "rk_test_"
+	secretPrefix     = "sk_"
+	restrictedPrefix = "rk_"
 	webhookPrefix    = "whsec_"
+
+	testMode = "test_"
+	liveMode = "live_"
 )
 
-// keyring holds the secrets of the account. They are test secrets that open
-// nothing but this sandbox; still they are never logged.
+// mode is the part of its keys that names the mode.
+func (s *Sandbox) mode() string {
+	if s.live {
+		return liveMode
+	}
+	return testMode
+}
+
+// keyring holds the secrets of the account. They open nothing but this sandbox;
+// still they are never logged.
 type keyring struct {
 	Secret     string `json:"secret"`
 	Restricted string `json:"restricted"`

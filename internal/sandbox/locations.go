@@ -90,7 +90,7 @@ func (c *call) readAddress(old address) address {
 }
 
 func (s *Sandbox) createLocation(c *call) (any, *apiError) {
-	l := &location{Object: "terminal.location", DisplayName: c.need("display_name"), Phone: c.text("phone"),
+	l := &location{Object: "terminal.location", Livemode: s.live, DisplayName: c.need("display_name"), Phone: c.text("phone"),
 		ConfigurationOverrides: c.text("configuration_overrides"), Metadata: c.metadata(nil)}
 	if !c.given("address") {
 		c.fail(missing("address"))

@@ -109,6 +109,13 @@ var simulated = map[string]struct{ device, serial string }{
 	"simulated-s710": {"simulated_stripe_s710", "simulated-s710-"},
 }
 
+// inShops are the readers that stand for simulated ones in live mode.
+var inShops = map[string]string{
+	"simulated_wisepos_e":   "bbpos_wisepos_e",
+	"simulated_stripe_s700": "stripe_s700",
+	"simulated_stripe_s710": "stripe_s710",
+}
+
 func (s *Sandbox) createReader(c *call) (any, *apiError) {
 	code, label, where := c.need("registration_code"), c.text("label"), c.text("location")
 	meta := c.metadata(nil)
@@ -116,14 +123,18 @@ func (s *Sandbox) createReader(c *call) (any, *apiError) {
 		return nil, e
 	}
 	kind, ok := simulated[strings.ToLower(code)]
-	if !ok {
+	if s.live {
+		kind.device = inShops[kind.device]
+	}
+	if !ok || s.live && c.restricted {
 		return nil, invalid("", "registration_code", "No reader shows this registration code: it may be mistyped, or used, or too old.")
 	}
 	if _, ok := s.st.Locations.get(where); where != "" && !ok {
 		return nil, noSuch("location", where, "location")
 	}
 	rd := &readerRecord{reader: reader{
-		ID: s.id("tmr_", 14), Object: "terminal.reader", DeviceType: kind.device, Location: optional(where), Metadata: meta,
+		ID: s.id("tmr_", 14), Object: "terminal.reader", DeviceType: kind.device, Livemode: s.live,
+		Location: optional(where), Metadata: meta,
 	}}
 	rd.SerialNumber = kind.serial + strings.ToLower(s.random(8)) + "-" + strings.ToLower(s.random(4))
 	rd.Label = firstOf(label, rd.SerialNumber)

@@ -17,6 +17,7 @@ import (
 
 // Options tell New what is not the default.
 type Options struct {
+	Live          bool         // play live mode; its keys are of that mode
 	SecretKey     string       // sk_test_…, may do everything; "": one is made
 	RestrictedKey string       // rk_test_…, may do what headquarters needs; "": one is made
 	WebhookURL    string       // where events go; "": nowhere (they can still be listed)
@@ -28,10 +29,13 @@ type Options struct {
 	StateFile     string                      // the books are kept there across a restart; "": in memory only
 }
 
-// Sandbox is one Stripe account in test mode.
+// Sandbox is one mode of one Stripe account: test mode, or a live mode of which nothing
+// is real. In live mode there are no simulated readers for a restricted
+// key; the secret key is the hand of whoever sets up readers and holds cards to them.
 type Sandbox struct {
 	log    *slog.Logger
 	mirror func(*http.Request, []byte)
+	live   bool
 
 	mu        sync.Mutex
 	st        state
@@ -48,9 +52,10 @@ type Sandbox struct {
 
 // New makes an empty account, or the one that StateFile holds.
 func New(o Options) (*Sandbox, error) {
+	s := &Sandbox{log: o.Log, mirror: o.Mirror, seed: o.Seed, live: o.Live, closed: make(chan struct{})}
 	for _, k := range []struct{ name, value, prefix string }{
-		{"secret key", o.SecretKey, secretPrefix},
-		{"restricted key", o.RestrictedKey, restrictedPrefix},
+		{"secret key", o.SecretKey, secretPrefix + s.mode()},
+		{"restricted key", o.RestrictedKey, restrictedPrefix + s.mode()},
 		{"webhook secret", o.WebhookSecret, webhookPrefix},
 	} {
 		if k.value != "" && !strings.HasPrefix(k.value, k.prefix) {
@@ -58,9 +63,8 @@ func New(o Options) (*Sandbox, error) {
 		}
 	}
 	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
+		s.log = slog.New(slog.DiscardHandler)
 	}
-	s := &Sandbox{log: o.Log, mirror: o.Mirror, seed: o.Seed, closed: make(chan struct{})}
 	if s.seed == 0 {
 		s.seed = randomSeed()
 	}
@@ -69,8 +73,8 @@ func New(o Options) (*Sandbox, error) {
 		return nil, err
 	}
 	s.prepare(o)
-	s.keeper = newKeeper(o.StateFile, s.snapshot, o.Log)
-	s.hooks = newDeliveries(o.WebhookClient, o.Log, s.delivered)
+	s.keeper = newKeeper(o.StateFile, s.snapshot, s.log)
+	s.hooks = newDeliveries(o.WebhookClient, s.log, s.delivered)
 	s.redeliver()
 	return s, nil
 }
@@ -78,8 +82,8 @@ func New(o Options) (*Sandbox, error) {
 // prepare gives the account what every account has: keys and a default configuration.
 func (s *Sandbox) prepare(o Options) {
 	k := &s.st.Keys
-	k.Secret = firstOf(o.SecretKey, k.Secret, secretPrefix+s.random(24))
-	k.Restricted = firstOf(o.RestrictedKey, k.Restricted, restrictedPrefix+s.random(24))
+	k.Secret = firstOf(o.SecretKey, k.Secret, secretPrefix+s.mode()+s.random(24))
+	k.Restricted = firstOf(o.RestrictedKey, k.Restricted, restrictedPrefix+s.mode()+s.random(24))
 	k.Webhook = firstOf(o.WebhookSecret, k.Webhook, webhookPrefix+s.random(32))
 	if o.WebhookURL != "" {
 		s.st.WebhookURL = o.WebhookURL
@@ -88,7 +92,7 @@ func (s *Sandbox) prepare(o Options) {
 	if s.st.Account == "" {
 		s.st.Account = "acct_1" + s.random(15)
 		s.st.Configurations.add(&configuration{
-			ID: s.id("tmc_", 14), Object: "terminal.configuration", IsAccountDefault: true,
+			ID: s.id("tmc_", 14), Object: "terminal.configuration", IsAccountDefault: true, Livemode: s.live,
 		})
 	}
 }

@@ -153,6 +153,9 @@ func (s *Sandbox) read(c *call, r *http.Request, body []byte) *apiError {
 			Message: "The provided key does not have the required permissions for this endpoint on account '" + s.st.Account + "'.",
 		}
 	}
+	if c.restricted && s.live && strings.HasPrefix(c.route.path, "/v1/test_helpers/") {
+		return &apiError{Status: http.StatusForbidden, Type: invalidRequest, Message: "This API call can only be made with a test mode API key."}
+	}
 	if len(c.key) > 255 {
 		return invalid("", "", "Idempotency keys hold up to 255 characters.")
 	}

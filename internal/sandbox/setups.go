@@ -34,7 +34,7 @@ type setupIntent struct {
 func (si *setupIntent) ident() string { return si.ID }
 
 func (s *Sandbox) createSetup(c *call) (any, *apiError) {
-	si := &setupIntent{Object: "setup_intent", Status: statusRequiresPaymentMethod, PaymentMethodTypes: []string{"card"},
+	si := &setupIntent{Object: "setup_intent", Livemode: s.live, Status: statusRequiresPaymentMethod, PaymentMethodTypes: []string{"card"},
 		Customer: optional(c.text("customer")), Description: optional(c.text("description")), Metadata: c.metadata(nil),
 		Usage: firstOf(c.oneOf("usage", "off_session", "on_session"), "off_session")}
 	if types := c.texts("payment_method_types"); types != nil {
@@ -69,7 +69,7 @@ func (s *Sandbox) saveCard(c *call, a *action, number string) *apiError {
 		s.emit(c, "setup_intent.setup_failed", si)
 		return si.LastSetupError
 	}
-	pm := &paymentMethod{ID: s.id("pm_1", 23), Object: "payment_method", Created: s.now().Unix(), Customer: si.Customer,
+	pm := &paymentMethod{ID: s.id("pm_1", 23), Object: "payment_method", Livemode: s.live, Created: s.now().Unix(), Customer: si.Customer,
 		Metadata: map[string]string{}, Type: "card_present", AllowRedisplay: "unspecified",
 		CardPresent: presentCard(number, s.now().Year()+3)}
 	s.st.PaymentMethods.add(pm)
@@ -117,7 +117,7 @@ func presentCard(number string, year int) *methodCard {
 
 // newPaymentMethod is the method of a charge.
 func newPaymentMethod(ch *chargeRecord) *paymentMethod {
-	pm := &paymentMethod{ID: ch.PaymentMethod, Object: "payment_method", AllowRedisplay: "unspecified", Created: ch.Created,
+	pm := &paymentMethod{ID: ch.PaymentMethod, Object: "payment_method", Livemode: ch.Livemode, AllowRedisplay: "unspecified", Created: ch.Created,
 		Metadata: map[string]string{}, Type: ch.PaymentMethodDetails.Type}
 	card := presentCard(ch.Number, ch.PaymentMethodDetails.card().ExpYear)
 	if pm.Type == "card_present" {
@@ -202,7 +202,7 @@ type invoiceSettings struct {
 func (cu *customer) ident() string { return cu.ID }
 
 func (s *Sandbox) createCustomer(c *call) (any, *apiError) {
-	cu := &customer{Object: "customer", Email: optional(c.text("email")), Name: optional(c.text("name")),
+	cu := &customer{Object: "customer", Livemode: s.live, Email: optional(c.text("email")), Name: optional(c.text("name")),
 		Description: optional(c.text("description")), Phone: optional(c.text("phone")), Metadata: c.metadata(nil),
 		NextInvoiceSequence: 1, PreferredLocales: []string{}, TaxExempt: "none"}
 	if e := c.begin(); e != nil {

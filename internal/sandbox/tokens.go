@@ -21,7 +21,7 @@ func (s *Sandbox) createToken(c *call) (any, *apiError) {
 	if _, ok := s.st.Locations.get(location); location != "" && !ok {
 		return nil, noSuch("location", location, "location")
 	}
-	t := &connectionToken{Object: "terminal.connection_token", Location: location, Secret: s.id("pst_test_", 24)}
+	t := &connectionToken{Object: "terminal.connection_token", Location: location, Secret: s.id("pst_"+s.mode(), 24)}
 	s.st.Tokens[t.Secret] = &tokenRecord{Location: location}
 	return t, nil
 }

@@ -128,7 +128,7 @@ func (s *listed) readersAre(pairs ...string) {
 	for i := 0; i+1 < len(pairs); i += 2 {
 		v.Set(pairs[i], pairs[i+1])
 	}
-	s.atStripe("2025-08-27.preview", http.MethodPost, "/v1/terminal/configurations/"+id, v) // the passcode is in previews alone
+	s.atStripe(s.sys.StripeKey, "2025-08-27.preview", http.MethodPost, "/v1/terminal/configurations/"+id, v) // the passcode is in previews alone
 }
 
 func (s *listed) report(reader, sdk string, status int) {

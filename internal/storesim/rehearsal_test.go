@@ -18,6 +18,7 @@ import (
 	"storehub/doors"
 	"storehub/hub"
 	"storehub/internal/rehearsal"
+	"storehub/internal/sandbox"
 )
 
 var rehearsalKills = flag.Int("rehearsalkills", 3, "how often a hub is killed in the middle of a rehearsal")
@@ -34,27 +35,48 @@ func (s *Store) admin() *hub.Admin {
 // whole, captured at most once, and no reader still waits.
 func (s *Store) wantNothingLeft() (payments int) {
 	s.t.Helper()
-	list, _ := s.AtStripe(http.MethodGet, "/v1/payment_intents", url.Values{"limit": {"100"}, "expand[]": {"data.latest_charge"}})["data"].([]any)
+	return s.wantNothingLeftIn(s.Stripe())
+}
+
+// wantNothingLeftIn is wantNothingLeft for one mode of the account.
+func (s *Store) wantNothingLeftIn(mode *sandbox.Sandbox) (payments int) {
+	s.t.Helper()
+	captured := map[string]int{}
+	for _, e := range mode.Books() {
+		if e.Effect == sandbox.EffectCaptured {
+			captured[e.Intent]++
+		}
+	}
+	ask := func(path string, q url.Values) (list []any) {
+		for more := true; more; {
+			page := s.atStripe(mode.SecretKey(), "", http.MethodGet, path+"?"+q.Encode(), nil)
+			data, _ := page["data"].([]any)
+			if more, _ = page["has_more"].(bool); more {
+				q.Set("starting_after", data[len(data)-1].(map[string]any)["id"].(string))
+			}
+			list = append(list, data...)
+		}
+		return list
+	}
+	list := ask("/v1/payment_intents", url.Values{"limit": {"100"}, "expand[]": {"data.latest_charge"}})
 	for _, v := range list {
 		pi := v.(map[string]any)
 		id, _ := pi["id"].(string)
-		captured := s.Effects(id, "captured")
 		switch pi["status"] {
 		case "canceled":
-			if len(captured) != 0 {
+			if captured[id] != 0 {
 				s.t.Errorf("%s was cancelled and captured", id)
 			}
 		case "succeeded":
 			charge, _ := pi["latest_charge"].(map[string]any)
-			if len(captured) != 1 || charge["amount_refunded"] != pi["amount_received"] {
-				s.t.Errorf("%s: captured %d times, %v of %v given back", id, len(captured), charge["amount_refunded"], pi["amount_received"])
+			if captured[id] != 1 || charge["amount_refunded"] != pi["amount_received"] {
+				s.t.Errorf("%s: captured %d times, %v of %v given back", id, captured[id], charge["amount_refunded"], pi["amount_received"])
 			}
 		default:
 			s.t.Errorf("%s is left as %v", id, pi["status"])
 		}
 	}
-	readers, _ := s.AtStripe(http.MethodGet, "/v1/terminal/readers", url.Values{"limit": {"100"}})["data"].([]any)
-	for _, v := range readers {
+	for _, v := range ask("/v1/terminal/readers", url.Values{"limit": {"100"}}) {
 		if action, _ := v.(map[string]any)["action"].(map[string]any); action != nil && action["status"] == "in_progress" {
 			s.t.Errorf("reader %v is left with %v", v.(map[string]any)["id"], action)
 		}

@@ -156,15 +156,15 @@ func (s *Store) Until(what string, happened func() bool) {
 // with the account's key.
 func (s *Store) AtStripe(method, path string, form url.Values) map[string]any {
 	s.t.Helper()
-	return s.atStripe("", method, path, form)
+	return s.atStripe(s.sys.StripeKey, "", method, path, form)
 }
 
-// atStripe is AtStripe by another version of Stripe's API; "": the account's.
-func (s *Store) atStripe(version, method, path string, form url.Values) map[string]any {
+// atStripe is AtStripe with a key and by another version of Stripe's API; "": the account's.
+func (s *Store) atStripe(key, version, method, path string, form url.Values) map[string]any {
 	s.t.Helper()
 	req, err := http.NewRequestWithContext(s.t.Context(), method, s.sys.StripeURL+path, strings.NewReader(form.Encode()))
 	s.must("ask Stripe", err)
-	req.Header.Set("Authorization", "Bearer "+s.sys.StripeKey)
+	req.Header.Set("Authorization", "Bearer "+key)
 	if version != "" {
 		req.Header.Set("Stripe-Version", version)
 	}
@@ -209,7 +209,7 @@ func (s *Store) keepsNoSecrets() {
 	logged := s.log.String()
 	for name, secret := range map[string]string{
 		"the account's key": s.sys.StripeKey, "the till's credential": s.sys.POSCredential,
-		"a connection token": "pst_test_", "a client secret": "_secret_", "a restricted key": "rk_test_", "a webhook secret": "whsec_",
+		"a connection token": "pst_test_", "a live one": "pst_live_", "a live restricted key": "rk_live_", "a client secret": "_secret_", "a restricted key": "rk_test_", "a webhook secret": "whsec_",
 	} {
 		if i := strings.Index(logged, secret); secret != "" && i >= 0 {
 			s.t.Errorf("the log holds %s: …%s…", name, logged[max(0, i-120):min(len(logged), i+20)])

@@ -17,6 +17,12 @@ type account struct {
 	Readers  []string // by lane
 }
 
+// demoShop is its place.
+var demoShop = url.Values{
+	"display_name": {"Demo shop"}, "address[line1]": {"1 Market Street"}, "address[city]": {"San Francisco"},
+	"address[state]": {"CA"}, "address[postal_code]": {"94105"}, "address[country]": {"US"},
+}
+
 // codes register the three readers of the demo shop.
 var codes = []struct{ code, label string }{
 	{"simulated-wpe", "Lane 1"},
@@ -36,10 +42,7 @@ func openAccount(ctx context.Context, base, key string) (account, error) {
 		a.Location = locations.Data[0].ID
 	} else {
 		var l struct{ ID string }
-		if err := s.do(ctx, http.MethodPost, "/v1/terminal/locations", url.Values{
-			"display_name": {"Demo shop"}, "address[line1]": {"1 Market Street"}, "address[city]": {"San Francisco"},
-			"address[state]": {"CA"}, "address[postal_code]": {"94105"}, "address[country]": {"US"},
-		}, &l); err != nil {
+		if err := s.do(ctx, http.MethodPost, "/v1/terminal/locations", demoShop, &l); err != nil {
 			return a, err
 		}
 		a.Location = l.ID

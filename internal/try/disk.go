@@ -25,11 +25,32 @@ func copyStill(kept, dir string) error {
 		case errAfter != nil:
 			return errAfter
 		case before != after || errors.Is(err, fs.ErrNotExist): // a file went while it was copied
-		default:
+		case err != nil:
 			return err
+		default:
+			return samePermissions(kept, dir)
 		}
 	}
 	return fmt.Errorf("%s does not come to rest", dir)
+}
+
+// samePermissions gives copied files those of the originals: os.CopyFS opens them to all,
+// and a key that all may read is refused.
+func samePermissions(kept, dir string) error {
+	return filepath.WalkDir(kept, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		at, err := filepath.Rel(kept, path)
+		if err != nil {
+			return err
+		}
+		info, err := os.Stat(filepath.Join(dir, at))
+		if err != nil {
+			return err
+		}
+		return os.Chmod(path, info.Mode().Perm())
+	})
 }
 
 // fingerprint is every file's name, size and time.

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"storehub/doors"
 	"storehub/hq"
 	"storehub/hq/stripeapi"
 	"storehub/hub"
@@ -35,13 +34,18 @@ func (s *System) BootHQ() error {
 		PersonalKeys:  keys,
 		Database:      "sqlite:" + filepath.Join(s.dir, "hq.db"),
 		Stripe:        api,
-		WebhookSecret: []string{s.secrets.WebhookSecret},
+		WebhookSecret: s.webhookSecrets(),
 		PublicURL:     "http://" + s.hqListen,
 		Log:           s.o.Log.With("part", "hq"),
 		Version:       s.o.Version,
 		Now:           s.Sandbox.Now, // headquarters lives on the sandbox's clock
 		ReadBudget:    1 << 40,       // a sandbox rations nothing
 		Origins:       []string{s.StripeURL},
+	}
+	if s.TestMode != nil {
+		if o.TestStripe, err = stripeapi.New(stripeapi.Options{Key: stripeapi.Key(s.TestMode.RestrictedKey()), BaseURL: "http://" + s.Stripe.Addr()}); err != nil {
+			return fmt.Errorf("open stripe: %w", err)
+		}
 	}
 	if s.o.HQ != nil {
 		s.o.HQ(&o)
@@ -126,8 +130,11 @@ func (s *System) Enrol(ctx context.Context) error {
 
 // Code is what enrols a hub of the store, once. Headquarters is at [System.Internet].
 func (s *System) Code(ctx context.Context) (string, error) {
-	code, _, err := s.server.AddStore(ctx, hq.Store{ID: store, Location: s.account.Location, Mode: doors.Test,
+	code, _, err := s.server.AddStore(ctx, hq.Store{ID: store, Location: s.account.Location, Mode: s.mode(),
 		Name: "Demo shop", TimeZone: "UTC", DayEnds: "04:00"})
+	if err == nil && s.o.Rehearses {
+		err = s.server.ConfigureStore(ctx, store, hq.Change{TestLocation: &s.testLocation})
+	}
 	return code, err
 }
 

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"storehub/doors"
 )
 
 // secrets are the keys of the simulated account and of its one till. They open
@@ -19,8 +21,8 @@ type secrets struct {
 	Till          string `json:"till"`
 }
 
-// loadSecrets reads the file, or makes it.
-func loadSecrets(file string) (secrets, error) {
+// loadSecrets reads the file, or makes it with keys of that mode.
+func loadSecrets(file string, mode doors.Mode) (secrets, error) {
 	var s secrets
 	b, err := os.ReadFile(file)
 	switch {
@@ -33,8 +35,8 @@ func loadSecrets(file string) (secrets, error) {
 		return s, fmt.Errorf("read %s: %w", file, err)
 	}
 	s = secrets{
-		SecretKey:     "sk_test_" + rand.Text(),
-		RestrictedKey: "rk_test_" + rand.Text(),
+		SecretKey:     "sk_" + string(mode) + "_" + rand.Text(),
+		RestrictedKey: "rk_" + string(mode) + "_" + rand.Text(),
 		WebhookSecret: "whsec_" + rand.Text(),
 	}
 	return s, s.save(file)

@@ -32,6 +32,9 @@ type Options struct {
 	Log      *slog.Logger // nil: nothing is logged
 	Version  string
 	Mirror   func(*http.Request, []byte) // see sandbox.Options
+	// Live makes the store one of live mode, of which nothing is real, with a test mode
+	// beside it: its Location is there for rehearsals, if Rehearses.
+	Live, Rehearses bool
 	// What tests start the parts with instead of the default; nil: the default.
 	Hub func(*hub.Config, *hub.Parts)
 	HQ  func(*hq.Options)
@@ -44,14 +47,17 @@ type System struct {
 	ConfigFile, POSCredential              string
 
 	Sandbox  *sandbox.Sandbox
-	Internet *Cable // hub <-> headquarters
-	Stripe   *Cable // headquarters <-> Stripe
+	TestMode *sandbox.Sandbox // of the same account as a live Sandbox; nil: that is of test mode itself
+	Internet *Cable           // hub <-> headquarters
+	Stripe   *Cable           // headquarters <-> Stripe
 
 	o         Options
 	dir       string
 	temporary bool
 	account   account
 	secrets   secrets
+
+	testLocation string
 
 	mu     sync.Mutex // guards following
 	hq     *running
@@ -114,7 +120,7 @@ func Start(ctx context.Context, o Options) (_ *System, err error) {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make state directory: %w", err)
 	}
-	if s.secrets, err = loadSecrets(filepath.Join(s.dir, "secrets.json")); err != nil {
+	if s.secrets, err = loadSecrets(filepath.Join(s.dir, "secrets.json"), s.mode()); err != nil {
 		return nil, err
 	}
 	if err := s.startSandbox(); err != nil {
@@ -122,6 +128,9 @@ func Start(ctx context.Context, o Options) (_ *System, err error) {
 	}
 	if s.account, err = openAccount(ctx, s.StripeURL, s.StripeKey); err != nil {
 		return nil, fmt.Errorf("furnish sandbox: %w", err)
+	}
+	if err := s.findTestLocation(ctx); err != nil {
+		return nil, fmt.Errorf("furnish test mode: %w", err)
 	}
 	if err := s.BootHQ(); err != nil {
 		return nil, err
@@ -146,6 +155,7 @@ func (s *System) startSandbox() error {
 		return err
 	}
 	s.Sandbox, err = sandbox.New(sandbox.Options{
+		Live:          s.o.Live,
 		SecretKey:     s.secrets.SecretKey,
 		RestrictedKey: s.secrets.RestrictedKey,
 		WebhookURL:    "http://" + s.hqListen + "/stripe/webhook",
@@ -170,7 +180,10 @@ func (s *System) startSandbox() error {
 		return err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/", s.Sandbox.Handler())
+	if err := s.openTestMode(); err != nil {
+		return err
+	}
+	mux.Handle("/", s.byMode())
 	mux.Handle("/_try/", s.hands())
 	mux.Handle("/_try/till/", s.till())
 	s.sandboxServer = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
@@ -269,7 +282,7 @@ func (s *System) BootHub(ctx context.Context) error {
 // pair gives the till its credential, once: it survives a restart.
 func (s *System) pair() error {
 	if s.secrets.Till == "" {
-		credential, err := s.daemon.Pair("Demo till", doors.ScopeManager, doors.Test)
+		credential, err := s.daemon.Pair("Demo till", doors.ScopeManager, s.mode())
 		if err != nil {
 			return err
 		}
@@ -345,8 +358,10 @@ func (s *System) Close() error {
 		errs = append(errs, s.sandboxServer.Close())
 		<-s.sandboxDone
 	}
-	if s.Sandbox != nil {
-		errs = append(errs, s.Sandbox.Close())
+	for _, mode := range []*sandbox.Sandbox{s.Sandbox, s.TestMode} {
+		if mode != nil {
+			errs = append(errs, mode.Close())
+		}
 	}
 	if s.temporary {
 		errs = append(errs, os.RemoveAll(s.dir))

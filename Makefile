@@ -187,7 +187,7 @@ platforms: ## build hub and hq for every platform, stripped, into dist/, and say
 	done
 
 .PHONY: js
-js: apt ## the tills' TypeScript client: types, that dist is what src builds, its tests, and a till in Chromium
+js: apt ## the tills' TypeScript client: types, that dist is what src builds, its tests; a till and the console in Chromium
 	@mkdir -p dist
 	hub=$(CURDIR)/dist/hub-$$(go env GOOS)-$$(go env GOARCH)
 	go build -trimpath -ldflags '$(LDFLAGS)' -o $$hub ./cmd/hub
@@ -199,6 +199,15 @@ js: apt ## the tills' TypeScript client: types, that dist is what src builds, it
 	diff -r $$fresh dist || { echo "js: dist is old; run npm run build in packaging/js"; exit 1; }
 	npm test --silent
 	HUB=$$hub npm run test:browser --silent
+
+.PHONY: screenshots
+screenshots: apt ## the pictures of README and docs, of a hub that runs (docs/screenshots)
+	@mkdir -p dist
+	hub=$(CURDIR)/dist/hub-$$(go env GOOS)-$$(go env GOARCH)
+	go build -trimpath -ldflags '$(LDFLAGS)' -o $$hub ./cmd/hub
+	cd packaging/js
+	npm ci --ignore-scripts --silent
+	HUB=$$hub OUT=$(CURDIR)/docs/screenshots npm run screenshots --silent
 
 .PHONY: msi
 msi: platforms ## the installer for Windows, into dist/; signed with SIGN_KEY and SIGN_CERT, if they are set

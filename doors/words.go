@@ -160,3 +160,12 @@ func operationForTill(t Till, op Operation) Operation {
 	op.Message = words.In(t.Language, op.Message)
 	return op
 }
+
+// ForPeople is an operation as a screen in the shop may show it: where the bank hints at
+// a crime it says no more than a cashier is told, and nothing of what Stripe answered.
+func ForPeople(op Operation) Operation {
+	if masked[op.Reason] {
+		op.Result = nil
+	}
+	return operationForTill(Till{}, op)
+}

@@ -156,11 +156,7 @@ func (h *Hub) adminHandler(s *servers) http.Handler {
 		if err := doors.DecodeJSON(r, &p); err != nil {
 			return nil, err
 		}
-		made, err := h.pair(p, s.tillURL())
-		if err == nil && s.cert != nil {
-			made.CAURL, made.CAFingerprint = made.URL+caPath, s.cert.fingerprint()
-		}
-		return made, err
+		return s.pair(p)
 	})
 	route("POST /revoke", func(r *http.Request) (any, error) {
 		var p struct {
@@ -169,15 +165,13 @@ func (h *Hub) adminHandler(s *servers) http.Handler {
 		if err := doors.DecodeJSON(r, &p); err != nil {
 			return nil, err
 		}
-		if err := h.tills.Revoke(p.Name); err != nil {
+		if err := h.revoke(p.Name); err != nil {
 			return nil, err
 		}
-		h.pairings.end(p.Name, h.now())
-		h.log.Info("till revoked", "till", p.Name)
 		return tillList{h.tills.List()}, nil
 	})
 	route("POST /console", func(*http.Request) (any, error) {
-		code, expires := h.console.invite(h.now(), inviteLife)
+		code, expires := h.console.invite(inviteLife)
 		return ConsoleLink{URL: s.addr().URL + "/console/enter?code=" + code, Expires: expires}, nil
 	})
 	route("GET /tills", func(*http.Request) (any, error) { return tillList{h.tills.List()}, nil })
@@ -249,6 +243,25 @@ func (h *Hub) adminHandler(s *servers) http.Handler {
 	return mux
 }
 
+// pair is [Hub.pair] with what a till must know of this server.
+func (s *servers) pair(p PairRequest) (Pairing, error) {
+	made, err := s.hub.pair(p, s.tillURL())
+	if err == nil && s.cert != nil {
+		made.CAURL, made.CAFingerprint = made.URL+caPath, s.cert.fingerprint()
+	}
+	return made, err
+}
+
+// revoke ends a till's credential, and the code that may still be open for it.
+func (h *Hub) revoke(name string) error {
+	if err := h.tills.Revoke(name); err != nil {
+		return err
+	}
+	h.pairings.end(name, h.now())
+	h.log.Info("till revoked", "till", name)
+	return nil
+}
+
 // pair gives a till a credential, and a code for a till that can be given one by hand.
 func (h *Hub) pair(p PairRequest, url string) (Pairing, error) {
 	made, err := h.paired(p, url)
@@ -283,7 +296,7 @@ func (h *Hub) Pair(name string, scope doors.Scope, mode doors.Mode) (credential 
 // ConsoleLink makes a one-time way into the console of a hub that runs at url,
 // good for a working day: it is printed for whoever gets to it.
 func (h *Hub) ConsoleLink(url string) string {
-	code, _ := h.console.invite(h.now(), sessionLife)
+	code, _ := h.console.invite(sessionLife)
 	return url + "/console/enter?code=" + code
 }
 

@@ -1,168 +1,268 @@
 package hub
 
 import (
-	"crypto/rand"
+	"context"
 	"embed"
-	"encoding/hex"
-	"html/template"
+	"errors"
+	"io/fs"
+	"net"
 	"net/http"
-	"sync"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
 	"time"
+
+	"storehub/diagnostics"
+	"storehub/doors"
+	"storehub/internal/web"
 )
 
 const (
 	inviteLife   = 5 * time.Minute // from `hub console` to the browser
 	sessionLife  = 12 * time.Hour  // a working day
-	sessionsKept = 32              // more people than ever look at one shop
+	sessionIdle  = 2 * time.Hour   // without an open page
+	sessionsKept = 64              // more people than ever look at one shop
 	cookieName   = "storehub_console"
+
+	// roleManager may act, roleMonitor only looks.
+	roleManager = string(doors.ScopeManager)
+	roleMonitor = string(doors.ScopeMonitor)
 )
 
-//go:embed console/page.html console/style.css
+//go:embed console/*.html
 var consoleFiles embed.FS
 
-var consolePage = template.Must(template.New("page.html").Funcs(template.FuncMap{
-	"clock": func(t time.Time) string { return t.Local().Format("2 Jan 15:04:05") },
-}).ParseFS(consoleFiles, "console/page.html"))
-
-// console is the hub's page for people in the shop, first cut: one look, no
-// buttons. Whoever owns the machine makes a one-time link; that makes a session.
+// console is the hub's pages for people in the shop. Whoever owns the machine makes a
+// one-time link; a manager's credential lets in too.
 type console struct {
-	mu       sync.Mutex
-	invites  map[string]time.Time // code -> expiry
-	sessions map[string]time.Time
+	hub      *Hub
+	site     *web.Site
+	sessions *web.Sessions
+	news     *web.News
+	waiting  waiting
+	servers  *servers
 }
 
-func newConsole() *console {
-	return &console{invites: map[string]time.Time{}, sessions: map[string]time.Time{}}
-}
-
-// invite makes a code that opens the console once.
-func (c *console) invite(now time.Time, life time.Duration) (code string, expires time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	code, expires = randomWord(), now.Add(life)
-	admit(c.invites, code, expires, now)
-	return code, expires
-}
-
-// enter trades a code for a session.
-func (c *console) enter(code string, now time.Time) (session string, ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	expires, known := c.invites[code]
-	delete(c.invites, code)
-	if !known || now.After(expires) {
-		return "", false
+func newConsole(h *Hub) (*console, error) {
+	c := &console{hub: h, news: web.NewNews()}
+	file := filepath.Join(h.cfg.StateDir, "sessions.json")
+	saved, err := os.ReadFile(file)
+	if err != nil && !notExist(err) {
+		h.log.Warn("nobody is signed in any more", "err", err)
 	}
-	session = randomWord()
-	admit(c.sessions, session, now.Add(sessionLife), now)
-	return session, true
-}
-
-func (c *console) inside(r *http.Request, now time.Time) bool {
-	cookie, err := r.Cookie(cookieName)
+	c.sessions = web.NewSessions(web.SessionOptions{
+		Cookie: cookieName, Idle: sessionIdle, Life: sessionLife, Most: sessionsKept, Now: h.now,
+		Store: web.NewKept(saved, sessionsKept, h.now, func(b []byte) error { return writeFile(file, b) }),
+		// A credential that was revoked ends what it opened.
+		Valid: func(s web.Session) bool { return s.Key == "" || h.tills.holds(s.Who, s.Key) },
+	})
+	pages, err := fs.Sub(consoleFiles, "console")
 	if err != nil {
-		return false
+		return nil, err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	expires, ok := c.sessions[cookie.Value]
-	return ok && now.Before(expires)
+	c.site, err = web.New(web.Options{
+		Product: "Store Hub", Base: "/console", Pages: pages, Funcs: consoleFuncs, Sessions: c.sessions, Now: h.now, Log: h.log,
+		SignIn: func(w http.ResponseWriter, r *http.Request) { c.signIn(w, r, "") },
+		Nav: []web.NavItem{
+			{Path: "/", Name: "Today"}, {Path: "/console/network", Name: "Network"}, {Path: "/console/readers", Name: "Readers"},
+			{Path: "/console/queue", Name: "Queue"}, {Path: "/console/tills", Name: "Tills"}, {Path: "/console/checklist", Name: "Checklist"},
+			{Path: "/console/logs", Name: "Logs and bundle"}, {Path: "/console/staff", Name: "Staff's page"},
+		},
+	})
+	return c, err
 }
 
-func (c *console) leave(r *http.Request) {
-	if cookie, err := r.Cookie(cookieName); err == nil {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		delete(c.sessions, cookie.Value)
-	}
+// invite makes a one-time way in for whoever owns the machine.
+func (c *console) invite(life time.Duration) (code string, expires time.Time) {
+	return c.sessions.Invite(web.Session{Who: "console", Role: roleManager}, life)
 }
 
-// admit adds a word, drops what has expired, and the one that ends first when
-// there are too many.
-func admit(m map[string]time.Time, word string, expires, now time.Time) {
-	m[word] = expires
-	first := ""
-	for w, t := range m {
-		if now.After(t) {
-			delete(m, w)
-		} else if first == "" || t.Before(m[first]) {
-			first = w
+// handler serves / and /console/. It never redirects an unclean path.
+func (c *console) handler(s *servers) http.Handler {
+	c.servers = s
+	mux := http.NewServeMux()
+	look := func(pattern string, f func(w http.ResponseWriter, r *http.Request, in web.Session)) {
+		mux.Handle("GET "+pattern, c.site.Inside(f))
+	}
+	act := func(pattern string, f func(w http.ResponseWriter, r *http.Request, in web.Session)) {
+		mux.Handle("POST "+pattern, c.site.Inside(func(w http.ResponseWriter, r *http.Request, in web.Session) {
+			if in.Role != roleManager {
+				doors.WriteError(w, doors.ErrForbidden.With("a monitor's credential only looks"))
+				return
+			}
+			f(w, r, in)
+		}))
+	}
+	look("/{$}", c.today)
+	look("/console/network", c.network)
+	look("/console/readers", c.readers)
+	look("/console/readers/{serial}", c.reader)
+	act("/console/readers/register", c.registerReader)
+	act("/console/readers/pin", c.pinReader)
+	look("/console/queue", c.queue)
+	look("/console/queue.json", c.exportQueue)
+	look("/console/queue/{id}", c.operation)
+	act("/console/queue/{id}/{deed}", c.deed)
+	look("/console/tills", c.tills)
+	act("/console/tills/pair", c.pairTill)
+	act("/console/tills/revoke", c.revokeTill)
+	look("/console/checklist", c.checklist)
+	look("/console/checklist.pdf", c.checklistPDF)
+	act("/console/checklist/sign", c.signOff)
+	look("/console/logs", c.logs)
+	look("/console/bundle.zip", c.bundle)
+	look("/console/live", c.live)
+	mux.Handle("GET /console/staff", c.site.Outside(c.staff))
+	mux.Handle("GET /console/staff/live", c.site.Outside(func(w http.ResponseWriter, r *http.Request) {
+		c.news.Serve(r.Context(), w, r, func() bool { return !c.hub.stopping.Load() })
+	}))
+	mux.Handle("GET /console/enter", c.site.Outside(c.enter))
+	mux.Handle("POST /console/signin", c.site.Outside(c.credential))
+	mux.Handle("POST /console/leave", c.site.Inside(func(w http.ResponseWriter, r *http.Request, _ web.Session) {
+		if err := c.sessions.End(w, r); err != nil {
+			c.hub.log.Warn("end session", "err", err)
+		}
+		web.Back(w, r, "/")
+	}))
+	mux.Handle("GET /console/assets/", c.site.Assets())
+	if c.hub.parts.Components {
+		look("/console/components", func(w http.ResponseWriter, r *http.Request, _ web.Session) { c.site.Gallery()(w, r) })
+	}
+	known := s.hosts()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// A name that somebody re-pointed to this machine is not the console's.
+		if known != nil && !known(hostOf(r.Host)) {
+			doors.WriteError(w, doors.ErrForbidden.With("the host %q is not this hub's", r.Host))
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// isConsole says whether a path is one of the console's. A path that is not clean is
+// nobody's: a ServeMux would redirect it.
+func isConsole(p string) bool {
+	return p == "/" || strings.HasPrefix(p, "/console/") && path.Clean(p) == p
+}
+
+// show answers with a page that hears of news.
+func (c *console) show(w http.ResponseWriter, r *http.Request, name string, p web.Page) {
+	if p.Live == "" {
+		p.Live = c.news.Stream("/console/live")
+	}
+	if r.Method != http.MethodGet {
+		p.Live = "" // what it says of a form that was refused stays
+	}
+	p.Sub = c.sub()
+	c.site.Show(w, r, http.StatusOK, name, p)
+}
+
+// sub names the store.
+func (c *console) sub() string {
+	if s := c.hub.store.Load(); s != nil && s.Mode == doors.Test {
+		return "store " + c.hub.cfg.Store + " · test mode"
+	}
+	return "store " + c.hub.cfg.Store
+}
+
+// hostOf is a Host header without its port.
+func hostOf(hostport string) string {
+	if host, _, err := net.SplitHostPort(hostport); err == nil {
+		return host
+	}
+	return hostport
+}
+
+// live is the stream of every page.
+func (c *console) live(w http.ResponseWriter, r *http.Request, _ web.Session) {
+	c.news.Serve(r.Context(), w, r, func() bool {
+		_, in := c.sessions.Of(r)
+		return in && !c.hub.stopping.Load()
+	})
+}
+
+// tell passes news on to open pages until ctx ends.
+func (c *console) tell(ctx context.Context) error {
+	for {
+		_, _, _, wake, closed := c.hub.events.after(0)
+		if closed {
+			return nil
+		}
+		select {
+		case <-wake:
+			c.news.Tell()
+		case <-ctx.Done():
+			return nil
 		}
 	}
-	if len(m) > sessionsKept {
-		delete(m, first)
+}
+
+// signIn says how to come in, to whoever is not.
+func (c *console) signIn(w http.ResponseWriter, r *http.Request, wrong string) {
+	status := http.StatusOK // a person who comes by
+	switch {
+	case wrong != "":
+		status = http.StatusForbidden
+	case r.URL.Path != "/" || r.Header.Get("X-Live") != "":
+		status = http.StatusUnauthorized
 	}
+	c.site.Show(w, r, status, "signin.html", web.Page{Title: "Sign in", Bare: true, Data: wrong})
 }
 
-// randomWord is 160 bits: it cannot be guessed, so that a map lookup tells nothing.
-func randomWord() string {
-	var b [20]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
-}
-
-func (h *Hub) consoleRoutes(mux *http.ServeMux) {
-	mux.HandleFunc("GET /{$}", h.consoleIndex)
-	mux.HandleFunc("GET /console/enter", h.consoleEnter)
-	mux.HandleFunc("POST /console/leave", h.consoleLeave)
-	mux.HandleFunc("GET /console/style.css", func(w http.ResponseWriter, r *http.Request) {
-		secure(w)
-		http.ServeFileFS(w, r, consoleFiles, "console/style.css")
-	})
-}
-
-// secure: the page runs no script and is framed by nobody.
-func secure(w http.ResponseWriter) {
-	h := w.Header()
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cache-Control", "no-store")
-}
-
-type page struct {
-	Inside bool
-	Wrong  bool // the link did not open anything
-	At     time.Time
-	Status Status
-}
-
-func (h *Hub) consoleIndex(w http.ResponseWriter, r *http.Request) {
-	p := page{At: h.now()}
-	if h.console.inside(r, h.now()) {
-		p.Inside, p.Status = true, h.status()
+// enter: a link works once, so that one in a browser's history is worth nothing.
+func (c *console) enter(w http.ResponseWriter, r *http.Request) {
+	ok, err := c.sessions.Enter(w, r, r.URL.Query().Get("code"))
+	if err != nil {
+		c.hub.log.Warn("let somebody in", "err", err)
 	}
-	h.showPage(w, http.StatusOK, p)
-}
-
-func (h *Hub) showPage(w http.ResponseWriter, status int, p page) {
-	secure(w)
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(status)
-	if err := consolePage.Execute(w, p); err != nil {
-		h.log.Debug("show console", "err", err)
-	}
-}
-
-// consoleEnter: a link works once, so that one in a browser's history is worth nothing.
-func (h *Hub) consoleEnter(w http.ResponseWriter, r *http.Request) {
-	session, ok := h.console.enter(r.URL.Query().Get("code"), h.now())
-	if !ok {
-		h.showPage(w, http.StatusForbidden, page{Wrong: true, At: h.now()})
+	if !ok || err != nil {
+		c.signIn(w, r, "This link was used already, or is too old.")
 		return
 	}
-	http.SetCookie(w, &http.Cookie{
-		Name: cookieName, Value: session, Path: "/", HttpOnly: true, Secure: r.TLS != nil,
-		SameSite: http.SameSiteStrictMode, MaxAge: int(sessionLife.Seconds()),
-	})
-	secure(w)
-	http.Redirect(w, r, "/", http.StatusSeeOther)
+	web.Back(w, r, "/")
 }
 
-func (h *Hub) consoleLeave(w http.ResponseWriter, r *http.Request) {
-	h.console.leave(r)
-	http.SetCookie(w, &http.Cookie{Name: cookieName, Path: "/", MaxAge: -1})
-	secure(w)
-	http.Redirect(w, r, "/", http.StatusSeeOther)
+// credential lets a manager or a monitor in who has a till's credential.
+func (c *console) credential(w http.ResponseWriter, r *http.Request) {
+	given := strings.TrimSpace(r.PostFormValue("credential"))
+	t, ok := c.hub.tills.lookup(given)
+	if !ok || t.Scope == doors.ScopePOS {
+		pause(r.Context(), strangersWait) // whoever guesses has one try a second
+		c.signIn(w, r, "This is no manager's credential.")
+		return
+	}
+	role := roleManager
+	if t.Scope == doors.ScopeMonitor {
+		role = roleMonitor
+	}
+	if err := c.sessions.Begin(w, r, web.Session{Who: t.Name, Role: role, Key: hashCredential(given)}); err != nil {
+		c.signIn(w, r, "Nobody could be let in just now; the log says why.")
+		return
+	}
+	web.Back(w, r, "/")
+}
+
+// wrong is what a deed that was refused says to the person.
+func wrong(title string, err error) *web.Notice {
+	if err == nil {
+		return nil
+	}
+	var refusal *doors.Error
+	text := err.Error()
+	if errors.As(err, &refusal) {
+		text = refusal.Message
+	}
+	return &web.Notice{Tone: web.Bad, Title: title, Text: text}
+}
+
+// tone is a severity's colour.
+func tone(s diagnostics.Severity) string {
+	switch s {
+	case diagnostics.Critical:
+		return web.Bad
+	case diagnostics.Warning:
+		return web.Warn
+	}
+	return web.Info
 }

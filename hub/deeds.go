@@ -45,12 +45,17 @@ func (h *Hub) deed(r *http.Request, do func(context.Context, string, offlinequeu
 	if err := doors.DecodeJSON(r, &d); err != nil {
 		return nil, err
 	}
+	return h.doDeed(r.Context(), r.PathValue("id"), d, do)
+}
+
+// doDeed does it, and has what follows from it looked at.
+func (h *Hub) doDeed(ctx context.Context, id string, d Deed, do func(context.Context, string, offlinequeue.Note) (offlinequeue.Op, error)) (doors.Operation, error) {
 	if err := d.check(); err != nil {
-		return nil, err
+		return doors.Operation{}, err
 	}
-	op, err := done(r.PathValue("id"))(do(r.Context(), r.PathValue("id"), offlinequeue.Note{By: d.By, Text: d.Note}))
+	op, err := done(id)(do(ctx, id, offlinequeue.Note{By: d.By, Text: d.Note}))
 	if err != nil {
-		return nil, err
+		return doors.Operation{}, err
 	}
 	h.monitor.judge()
 	select {
@@ -193,6 +198,8 @@ func (h *Hub) known(s offlinequeue.Stats) []diagnostics.Known {
 func known(s offlinequeue.Stats) (list []diagnostics.Known) {
 	for _, h := range s.Unresolved {
 		k := diagnostics.Known{Code: "operation_failed", Since: h.Since, Targets: []string{h.ID}}
+		// A diagnosis is read on screens in the shop too.
+		said := doors.ForPeople(doors.Operation{Reason: h.Reason, Message: h.Message})
 		what := h.Kind + " of " + h.Ref + " (" + h.ID + ")"
 		switch {
 		case h.State == offlinequeue.Succeeded:
@@ -204,10 +211,10 @@ func known(s offlinequeue.Stats) (list []diagnostics.Known) {
 			k.Code = h.Reason
 			fallthrough
 		default:
-			what += " failed: " + cmp.Or(h.Reason, "no reason was given")
+			what += " failed: " + cmp.Or(said.Reason, "no reason was given")
 		}
-		if h.Message != "" {
-			what += ": " + h.Message
+		if said.Message != "" {
+			what += ": " + said.Message
 		}
 		k.Evidence = []string{what}
 		list = append(list, k)

@@ -49,6 +49,11 @@ type Parts struct {
 	KeyWarnings []string
 	Now         func() time.Time // for times that are stored; nil: [time.Now]
 	Fault       func(step string) error
+	// Bundle makes the bundle that the console hands out; net is the hub's last look
+	// at the network, nil if there was none. nil: the console has no bundle.
+	Bundle func(ctx context.Context, net *netcheck.Report) ([]byte, error)
+	// Components has the console show its components on a page, for who works on them.
+	Components bool
 }
 
 // Hub is one store's daemon.
@@ -177,7 +182,9 @@ func (h *Hub) open() error {
 	h.metrics = newMetrics(h)
 	h.fleet = newFleet(h)
 	h.monitor = newMonitor(h, h.parts.Check)
-	h.console = newConsole()
+	if h.console, err = newConsole(h); err != nil {
+		return err
+	}
 	h.public = newPublicName(h)
 	h.pairings = newPairings()
 	h.link = &link{changed: h.linkChanged}
@@ -229,6 +236,7 @@ func (h *Hub) linkChanged(up bool) {
 	}
 	h.monitor.look()
 	h.monitor.judge()
+	h.console.news.Tell() // its silence alone is a no; the diagnosis may come later
 }
 
 // readyAtMost is how long the first look at the readers may hold up readiness: a
@@ -256,6 +264,7 @@ func (h *Hub) Run(ctx context.Context, ready func(Addr)) error {
 	tasks.Go(func() error { return h.beat(work) })
 	tasks.Go(func() error { return h.tellTills(work) })
 	tasks.Go(func() error { return h.tellResolved(work) })
+	tasks.Go(func() error { return h.console.tell(work) })
 	tasks.Go(func() error { return h.reporter().run(work) })
 	tasks.Go(func() error { return srv.keepCertificate(work) })
 	if srv.cert != nil {

@@ -198,6 +198,13 @@ func (m *monitor) current() diagnostics.Report {
 	return m.report
 }
 
+// lastLook is what the network answered last; nil: it was not looked at. It is shared.
+func (m *monitor) lastLook() *netcheck.Report {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.net
+}
+
 // whyNoHQ names the root of headquarters' silence to the shop's staff, if there is one.
 func (m *monitor) whyNoHQ() (sentence string, known bool) {
 	const code = "hq_unreachable"

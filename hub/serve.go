@@ -132,14 +132,18 @@ func (h *Hub) handler(s *servers) http.Handler {
 	if h.cfg.Metrics.Listen == "" {
 		own.Handle("GET /metrics", h.metrics.handler())
 	}
-	h.consoleRoutes(own)
+	pages := h.console.handler(s)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The doors never redirect; ServeMux would, for an unclean path. So only
 		// exact paths go there.
 		switch r.URL.Path {
-		case "/healthz", "/readyz", "/metrics", "/openapi.json", caPath, "/", "/console/enter", "/console/leave", "/console/style.css":
+		case "/healthz", "/readyz", "/metrics", "/openapi.json", caPath:
 			own.ServeHTTP(w, r)
 		default:
+			if isConsole(r.URL.Path) {
+				pages.ServeHTTP(w, r)
+				return
+			}
 			till.ServeHTTP(w, r)
 		}
 	})

@@ -208,6 +208,14 @@ func (t *Tills) lookup(credential string) (doors.Till, bool) {
 	return doors.Till{Name: found.Name, Scope: found.Scope, Mode: found.Mode}, true
 }
 
+// holds reports whether the till still has the credential of that hash.
+func (t *Tills) holds(name, hash string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := t.tills[name]
+	return r != nil && hash != "" && r.Hash == hash
+}
+
 // flush saves when tills were last used; nothing is lost but that if it is not called.
 func (t *Tills) flush() error {
 	t.mu.Lock()

@@ -75,6 +75,24 @@ func (c *bundleCmd) Run(a *app) error {
 	return err
 }
 
+// consoleBundle is what the console hands out: the bundle of a hub that runs, with its last
+// look at the network. file is its configuration's.
+func consoleBundle(cfg hub.Config, file string) func(context.Context, *netcheck.Report) ([]byte, error) {
+	return func(ctx context.Context, net *netcheck.Report) ([]byte, error) {
+		ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+		defer cancel()
+		a := &app{ctx: ctx, stdout: io.Discard, stderr: io.Discard, config: file}
+		text, _ := os.ReadFile(file) // without it there is nothing it names
+		secrets := newRedactor(cfg, text)
+		return archive(time.Now(), exhibits(ctx, a, cfg, secrets, func(netcheck.Targets) netcheck.Report {
+			if net == nil {
+				return netcheck.Report{}
+			}
+			return *net
+		}), secrets)
+	}
+}
+
 // exhibit is one file of the bundle.
 type exhibit struct {
 	name  string
@@ -102,8 +120,8 @@ func exhibits(ctx context.Context, a *app, cfg hub.Config, secrets *redactor, ch
 		add(name, text, err)
 	}
 	file("hub.yaml", a.configFile()) // names files of secrets, never holds one
-	file("hub.log", logTailFile(cfg.StateDir))
-	if older := logTailFile(cfg.StateDir) + ".1"; exists(older) {
+	file("hub.log", hub.LogFile(cfg.StateDir))
+	if older := hub.LogFile(cfg.StateDir) + ".1"; exists(older) {
 		file("hub.log.1", older)
 	}
 

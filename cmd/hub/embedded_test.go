@@ -72,7 +72,7 @@ func serving(t *testing.T, file string) (url string, stop func() error) {
 	ctx, cancel := context.WithCancel(t.Context())
 	up, done := make(chan string, 1), make(chan error, 1)
 	go func() {
-		done <- serve(ctx, cfg, slog.New(slog.DiscardHandler), func(status string) {
+		done <- serve(ctx, cfg, "", slog.New(slog.DiscardHandler), func(status string) {
 			_, url, _ := strings.Cut(status, " at ")
 			up <- url
 		})

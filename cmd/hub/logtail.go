@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"storehub/hub"
 )
 
 // logTailBytes is how much of the log is kept beside the system's own, twice: a
@@ -19,14 +21,20 @@ type logTail struct {
 	size int64
 }
 
-func logTailFile(stateDir string) string { return filepath.Join(stateDir, "log", "hub.log") }
-
 func openLogTail(stateDir string) *logTail {
-	t := &logTail{path: logTailFile(stateDir)}
+	t := &logTail{}
+	t.begin(stateDir)
+	return t
+}
+
+// begin keeps the log of that state directory's hub from now on.
+func (t *logTail) begin(stateDir string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.path = hub.LogFile(stateDir)
 	if os.MkdirAll(filepath.Dir(t.path), 0o700) == nil {
 		t.open()
 	}
-	return t
 }
 
 func (t *logTail) open() {

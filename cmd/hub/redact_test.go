@@ -358,14 +358,14 @@ func TestLogTailKeepsTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	var sum int64
-	for _, name := range []string{logTailFile(dir), logTailFile(dir) + ".1"} {
+	for _, name := range []string{hub.LogFile(dir), hub.LogFile(dir) + ".1"} {
 		info, err := os.Stat(name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		sum += info.Size()
 	}
-	b, err := os.ReadFile(logTailFile(dir))
+	b, err := os.ReadFile(hub.LogFile(dir))
 	if err != nil || !strings.HasSuffix(string(b), "the last word\n") || sum > 2*logTailBytes || sum < logTailBytes {
 		t.Errorf("%d bytes are kept (%v)", sum, err)
 	}

@@ -45,13 +45,13 @@ func (*serveCmd) Run(a *app) error {
 		log := logger(cfg.Log, io.MultiWriter(tail, a.stderr))
 		log = slog.New(service.WithEvents(ctx, log.Handler(), hubEvents()))
 		slog.SetDefault(log)
-		return serve(ctx, cfg, log, ready)
+		return serve(ctx, cfg, a.configFile(), log, ready)
 	})
 }
 
-// serve runs the hub, with headquarters beside it if the configuration wants that.
-func serve(ctx context.Context, cfg hub.Config, log *slog.Logger, ready func(string)) (err error) {
-	parts := hub.Parts{Log: log, Version: buildinfo.Version(), Machine: hub.Fingerprint()}
+// serve runs the hub of a configuration's file, with headquarters beside it if the configuration wants that.
+func serve(ctx context.Context, cfg hub.Config, file string, log *slog.Logger, ready func(string)) (err error) {
+	parts := hub.Parts{Log: log, Version: buildinfo.Version(), Machine: hub.Fingerprint(), Bundle: consoleBundle(cfg, file)}
 	var office *headquarters
 	if cfg.HQ.Embedded {
 		if office, err = embed(ctx, cfg, log); err != nil {

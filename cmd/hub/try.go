@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 
+	"storehub/hub"
 	"storehub/internal/buildinfo"
 	"storehub/internal/service"
 	"storehub/internal/try"
@@ -43,13 +45,24 @@ type tryReady struct {
 
 // Run runs everything until a signal.
 func (c *tryCmd) Run(a *app) error {
-	log := slog.New(slog.DiscardHandler)
+	said := io.Discard
 	if c.Verbose {
-		log = slog.New(slog.NewTextHandler(a.stderr, nil))
+		said = a.stderr
 	}
+	log := slog.New(slog.NewTextHandler(said, nil))
 	slog.SetDefault(log)
 	return service.Run(a.ctx, "storehub-try", func(ctx context.Context, ready func(string)) (err error) {
-		s, err := try.Start(ctx, try.Options{Listen: c.Listen, StateDir: c.StateDir, Log: log, Version: buildinfo.Version()})
+		tail := &logTail{} // the hub's own log, for its console
+		defer tail.Close()
+		furnish := func(cfg *hub.Config, p *hub.Parts) {
+			if tail.path == "" {
+				tail.begin(cfg.StateDir)
+			}
+			p.Log = slog.New(slog.NewTextHandler(io.MultiWriter(tail, said), nil))
+			p.Components = true
+			p.Bundle = consoleBundle(*cfg, filepath.Join(filepath.Dir(cfg.StateDir), "hub.yaml"))
+		}
+		s, err := try.Start(ctx, try.Options{Listen: c.Listen, StateDir: c.StateDir, Log: log, Version: buildinfo.Version(), Hub: furnish})
 		if ctx.Err() != nil {
 			return nil // asked to end before it was up
 		}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -14,6 +15,8 @@ const (
 	beatEvery = 5 * time.Second
 	// tellEvery: whatever happens in between is told once.
 	tellEvery = time.Second
+	// writeWithin: a browser that takes no byte for so long is gone.
+	writeWithin = 10 * time.Second
 )
 
 // News tells open pages that something has changed; each then asks for itself again. A
@@ -57,10 +60,13 @@ func (n *News) Serve(ctx context.Context, w http.ResponseWriter, r *http.Request
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no")
 	out := http.NewResponseController(w)
-	_ = out.SetWriteDeadline(time.Time{}) // where the server set one, it is not for streams
 	say := func(event string) bool {
+		_ = out.SetWriteDeadline(time.Now().Add(writeWithin)) // not every writer has one
 		_, err := fmt.Fprintf(w, "event: %s\ndata: \n\n", event)
-		return err == nil && out.Flush() == nil
+		err = errors.Join(err, out.Flush())
+		// Over HTTP/2 a deadline that passes while nothing is written ends the stream.
+		_ = out.SetWriteDeadline(time.Time{})
+		return err == nil
 	}
 	if _, err := fmt.Fprint(w, "retry: 1000\n"); err != nil || !say("beat") {
 		return

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -233,4 +235,55 @@ func (m *memory) Delete(h string) error {
 	defer m.mu.Unlock()
 	delete(m.in, h)
 	return nil
+}
+
+// Kept is a [Store] of one process whose sessions outlive it.
+type Kept struct {
+	memory
+	save func([]byte) error
+}
+
+// keptLine is a session as it is written down.
+type keptLine struct {
+	Session Session   `json:"session"`
+	Ends    time.Time `json:"ends"`
+}
+
+// NewKept begins with what an earlier process saved; what cannot be read is nobody.
+// save is given all of them whenever one changes.
+func NewKept(saved []byte, most int, now func() time.Time, save func([]byte) error) *Kept {
+	k := &Kept{memory{most: most, now: now, in: map[string]kept{}}, save}
+	var lines map[string]keptLine
+	if json.Unmarshal(saved, &lines) == nil {
+		for h, l := range lines {
+			k.in[h] = kept{l.Session, l.Ends}
+		}
+	}
+	return k
+}
+
+// Save implements [Store].
+func (k *Kept) Save(h string, s Session, ends time.Time) error {
+	_ = k.memory.Save(h, s, ends) // it does not fail
+	return k.write()
+}
+
+// Delete implements [Store].
+func (k *Kept) Delete(h string) error {
+	_ = k.memory.Delete(h) // it does not fail
+	return k.write()
+}
+
+func (k *Kept) write() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	lines := make(map[string]keptLine, len(k.in))
+	for h, s := range k.in {
+		lines[h] = keptLine{s.session, s.ends}
+	}
+	b, err := json.Marshal(lines)
+	if err != nil {
+		return fmt.Errorf("keep sessions: %w", err)
+	}
+	return k.save(b)
 }

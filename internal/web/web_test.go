@@ -164,6 +164,37 @@ func TestASessionEnds(t *testing.T) {
 	}
 }
 
+func TestSessionsOutliveTheProcess(t *testing.T) {
+	now := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
+	var disk []byte
+	start := func() *Sessions {
+		return NewSessions(SessionOptions{Cookie: "c", Idle: time.Hour, Life: 12 * time.Hour, Most: 4, Now: func() time.Time { return now },
+			Store: NewKept(disk, 4, func() time.Time { return now }, func(b []byte) error { disk = b; return nil })})
+	}
+	w := httptest.NewRecorder()
+	if err := start().Begin(w, request("GET", "/", nil), Session{Who: "Ada", Role: "manager"}); err != nil {
+		t.Fatal(err)
+	}
+	cookie := w.Result().Cookies()[0]
+	if strings.Contains(string(disk), cookie.Value) {
+		t.Error("a session is kept as its cookie is")
+	}
+	later := start()
+	if in, ok := later.Of(request("GET", "/", cookie)); !ok || in.Who != "Ada" || in.Role != "manager" || in.CSRF() == "" {
+		t.Errorf("after a restart: %+v %t", in, ok)
+	}
+	if err := later.End(httptest.NewRecorder(), request("POST", "/", cookie)); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := start().Of(request("GET", "/", cookie)); ok {
+		t.Error("a session that was ended came back with the process")
+	}
+	disk = []byte("{torn")
+	if _, ok := start().Of(request("GET", "/", cookie)); ok {
+		t.Error("a torn file lets somebody in")
+	}
+}
+
 func TestAFormOfAnotherPageDoesNothing(t *testing.T) {
 	s := newShop(t)
 	door := s.Inside(func(w http.ResponseWriter, r *http.Request, in Session) {

@@ -77,6 +77,15 @@
     if (printer) window.print();
   });
 
+  // A slider over time says where it stands, and goes there when it is let go.
+  document.addEventListener("input", (e) => {
+    const to = e.target.dataset?.clock;
+    if (to) document.getElementById(to).textContent = new Date(e.target.value * 1000).toLocaleString([], { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+  });
+  document.addEventListener("change", (e) => {
+    if (e.target.dataset?.clock || e.target.matches("[data-submits]")) e.target.form.requestSubmit();
+  });
+
   // What htmx asks for carries the session's word, as forms do.
   document.addEventListener("htmx:config:request", (e) => {
     const word = document.body.dataset.csrf;

@@ -234,7 +234,10 @@ func poll(conn net.Conn, host string, s shop, i int, upToDate func(), arrived ch
 		if err := json.Unmarshal(body, &f); err != nil {
 			return err
 		}
-		epoch = f.Epoch
+		if f.Epoch != epoch { // headquarters counts from one again
+			epoch, after = f.Epoch, 0
+			continue
+		}
 		for _, it := range f.Items {
 			if after = it.Seq; wait > 0 {
 				arrived <- arrival{i, at}

@@ -42,7 +42,7 @@ func parseHostsFile(r io.Reader) map[string][]netip.Addr {
 			continue
 		}
 		for _, name := range f[1:] {
-			if name = strings.ToLower(strings.TrimSuffix(name, ".")); !slices.Contains(out[name], a.Unmap()) {
+			if name = strings.ToLower(strings.TrimSuffix(name, ".")); name != "" && !slices.Contains(out[name], a.Unmap()) {
 				out[name] = append(out[name], a.Unmap())
 			}
 		}

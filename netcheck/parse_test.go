@@ -106,6 +106,7 @@ func FuzzParsers(f *testing.F) {
 	f.Add("ADDRESS=10.0.0.1\nLIFETIME=4294967295\n")
 	f.Add("198.18.0.0/15 # lab\n")
 	f.Add("127.0.0.1 localhost api.stripe.com. # here\n")
+	f.Add("0.0.0.0 .")
 	f.Add(`return "PROXY 10.0.0.1:8080; PROXY proxy.shop:3128; DIRECT"`)
 	f.Fuzz(func(t *testing.T, text string) {
 		for name, list := range parseHostsFile(strings.NewReader(text)) {

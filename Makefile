@@ -33,7 +33,7 @@ PATH := $(PATH):/usr/sbin:/sbin
 APT := gcc:gcc ip:iproute2 unshare:util-linux nft:nftables dnsmasq:dnsmasq-base systemd-analyze:systemd \
        busybox:busybox-static ethtool:ethtool strace:strace mkfs.ext4:e2fsprogs mount:mount pg_ctlcluster:postgresql pdftotext:poppler-utils promtool:prometheus \
        dbus-daemon:dbus-daemon avahi-daemon:avahi-daemon avahi-browse:avahi-utils \
-       node:nodejs npm:npm chromium:chromium lintian:lintian debootstrap:debootstrap systemd-nspawn:systemd-container rpm:rpm \
+       node:nodejs npm:npm chromium:chromium certutil:libnss3-tools lintian:lintian debootstrap:debootstrap systemd-nspawn:systemd-container rpm:rpm \
        prometheus-blackbox-exporter:prometheus-blackbox-exporter dig:bind9-dnsutils curl:curl ping:iputils-ping named:bind9
 
 MSIAPT := wixl:wixl msiinfo:msitools osslsigncode:osslsigncode

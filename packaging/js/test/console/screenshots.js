@@ -1,6 +1,6 @@
 // Makes the pictures of README and docs: `make screenshots`. HUB names a built hub, OUT
 // the folder they go to.
-import { mkdir } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { hand, launch, tryHub } from "./harness.js";
 
@@ -36,14 +36,16 @@ try {
       await p.goto(shop.hub_url + path);
       await p.locator("h1").first().waitFor();
       await p.waitForTimeout(150); // ages in words
-      await p.screenshot({ path: join(out, `${name}-${width}-${scheme}.png`) });
+      const lens = await context.newCDPSession(p);
+      const { data } = await lens.send("Page.captureScreenshot", { format: "webp", quality: 70 });
+      await writeFile(join(out, `${name}-${width}-${scheme}.webp`), Buffer.from(data, "base64"));
       await context.close();
     }
   };
   const only = process.env.ONLY?.split(",");
   const all = async (list) => { for (const [name, path] of list) if (!only || only.includes(name)) await take(name, path); };
   await page.waitForTimeout(3000); // outcomes come home
-  await all([["today", "/"], ["queue", "/console/queue"], ["tills", "/console/tills"], ["checklist", "/console/checklist"], ["readers", "/console/readers"], ["logs", "/console/logs"], ["components", "/console/components"]]);
+  await all([["today", "/"], ["queue", "/console/queue"], ["tills", "/console/tills"], ["checklist", "/console/checklist"], ["readers", "/console/readers"], ["logs", "/console/logs"], ["staff", "/console/staff?lang=de"]]);
   await hand(shop, "internet/cut");
   await page.locator(".sentence.bad").waitFor();
   await ask({ kind: "capture", ref: "pi_waits_for_the_line", amount: 2450, currency: "eur" }, 99);

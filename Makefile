@@ -187,10 +187,11 @@ platforms: ## build hub and hq for every platform, stripped, into dist/, and say
 	done
 
 .PHONY: js
-js: apt ## the tills' TypeScript client: types, that dist is what src builds, its tests; a till and the console in Chromium
+js: apt ## the tills' TypeScript client: types, that dist is what src builds, its tests; a till and both consoles in Chromium
 	@mkdir -p dist
 	hub=$(CURDIR)/dist/hub-$$(go env GOOS)-$$(go env GOARCH)
 	go build -trimpath -ldflags '$(LDFLAGS)' -o $$hub ./cmd/hub
+	go test -c -o $(CURDIR)/dist/hqconsole.test ./hq/console
 	cd packaging/js
 	npm ci --ignore-scripts --silent
 	fresh=$$(mktemp -d)
@@ -198,16 +199,17 @@ js: apt ## the tills' TypeScript client: types, that dist is what src builds, it
 	npx tsc --outDir $$fresh
 	diff -r $$fresh dist || { echo "js: dist is old; run npm run build in packaging/js"; exit 1; }
 	npm test --silent
-	HUB=$$hub npm run test:browser --silent
+	HUB=$$hub HQCONSOLE=$(CURDIR)/dist/hqconsole.test npm run test:browser --silent
 
 .PHONY: screenshots
-screenshots: apt ## the pictures of README and docs, of a hub that runs (docs/screenshots)
+screenshots: apt ## the pictures of README and docs, of a hub and a headquarters that run (docs/screenshots)
 	@mkdir -p dist
 	hub=$(CURDIR)/dist/hub-$$(go env GOOS)-$$(go env GOARCH)
 	go build -trimpath -ldflags '$(LDFLAGS)' -o $$hub ./cmd/hub
+	go test -c -o $(CURDIR)/dist/hqconsole.test ./hq/console
 	cd packaging/js
 	npm ci --ignore-scripts --silent
-	HUB=$$hub OUT=$(CURDIR)/docs/screenshots npm run screenshots --silent
+	HUB=$$hub HQCONSOLE=$(CURDIR)/dist/hqconsole.test OUT=$(CURDIR)/docs/screenshots npm run screenshots --silent
 
 .PHONY: msi
 msi: platforms ## the installer for Windows, into dist/; signed with SIGN_KEY and SIGN_CERT, if they are set

@@ -97,7 +97,7 @@ func (s *Server) Finding(ctx context.Context, number int64) (Finding, error) {
 	return f, nil
 }
 
-// ErrDecided: no open finding has the number. Somebody decided it, or it settled.
+// ErrDecided is that no open finding has the number. Somebody decided it, or it settled.
 var ErrDecided = errors.New("no open finding has the number")
 
 func scanFinding(row interface{ Scan(...any) error }) (Finding, error) {

@@ -3,12 +3,11 @@ package hq
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 const (
-	// fleetFresh: who looks sooner sees what was seen last.
-	fleetFresh = 3 * time.Second
 	// fleetBack is far longer than a report takes to be kept: one that appears later than
 	// that behind others is found all the same, by reading everything again.
 	fleetBack = 10 * time.Second
@@ -18,10 +17,10 @@ const (
 // keeps the reports, without the evidence of their checklists, and reads again only those
 // that came since: a look at ten thousand stores costs a part of reading them all.
 type FleetWatch struct {
-	s *Server
+	s    *Server
+	last atomic.Pointer[FleetView]
 
-	mu   sync.Mutex
-	last FleetView
+	mu   sync.Mutex // one reads at a time; guards what follows
 	held map[string]heldReport
 	text map[string]string // each text of reports once: most stores say the same
 	from int64
@@ -39,14 +38,18 @@ func (s *Server) WatchFleet() *FleetWatch {
 	return &FleetWatch{s: s, held: map[string]heldReport{}, text: map[string]string{}}
 }
 
-// Look is the fleet as it is, or was a few seconds ago.
-func (w *FleetWatch) Look(ctx context.Context) (FleetView, error) {
+// Look is the fleet as it was within so long; 0: as it is. Who is content with what was
+// seen waits for nobody who reads.
+func (w *FleetWatch) Look(ctx context.Context, within time.Duration) (FleetView, error) {
+	if v := w.fresh(within); v != nil {
+		return *v, nil
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now := w.s.now()
-	if age := now.Sub(w.last.At); !w.last.At.IsZero() && age >= 0 && age < fleetFresh {
-		return w.last, nil
+	if v := w.fresh(within); v != nil { // another read it meanwhile
+		return *v, nil
 	}
+	now := w.s.now()
 	held, newest := map[string]heldReport{}, int64(0)
 	known := reports{from: w.from, held: w.held, hold: func(store string, r heldReport) {
 		if w.held[store].Report != r.Report {
@@ -66,9 +69,25 @@ func (w *FleetWatch) Look(ctx context.Context) (FleetView, error) {
 		clear(w.text)
 	}
 	w.held, w.from = held, max(0, newest-fleetBack.Milliseconds())
-	w.last = FleetView{At: now, Stores: list, Faults: w.s.share(list, 0)}
-	return w.last, nil
+	v := FleetView{At: now, Stores: list, Faults: w.s.share(list, 0)}
+	w.last.Store(&v)
+	return v, nil
 }
+
+// fresh is what was seen last, if that is new enough.
+func (w *FleetWatch) fresh(within time.Duration) *FleetView {
+	v := w.last.Load()
+	if v == nil {
+		return nil
+	}
+	if age := w.s.now().Sub(v.At); age < 0 || age >= within {
+		return nil
+	}
+	return v
+}
+
+// Forget has the next who looks read: something of what is seen was changed here.
+func (w *FleetWatch) Forget() { w.last.Store(nil) }
 
 // shorten leaves out what nobody sees of ten thousand stores at once.
 func (w *FleetWatch) shorten(r *Report) {

@@ -40,7 +40,7 @@ func TestWatchingIsLookingAgain(t *testing.T) {
 	look := func(when string) hq.FleetView {
 		t.Helper()
 		s.shift.Add(int64(time.Minute)) // nothing is fresh any more
-		v, err := w.Look(t.Context())
+		v, err := w.Look(t.Context(), time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,17 +91,22 @@ func TestWatchingIsLookingAgain(t *testing.T) {
 func TestWhoLooksTwiceAtOnceReadsOnce(t *testing.T) {
 	s := newShop(t)
 	w := s.server.WatchFleet()
-	a, err := w.Look(t.Context())
+	a, err := w.Look(t.Context(), time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.another("0413")
-	if b, err := w.Look(t.Context()); err != nil || len(b.Stores) != 1 || !b.At.Equal(a.At) {
+	if b, err := w.Look(t.Context(), time.Hour); err != nil || len(b.Stores) != 1 || !b.At.Equal(a.At) {
 		t.Errorf("%d stores, as of %s after %s, %v", len(b.Stores), b.At, a.At, err)
 	}
+	w.Forget()
+	if b, err := w.Look(t.Context(), time.Hour); err != nil || len(b.Stores) != 2 {
+		t.Errorf("after a change: %d stores, %v", len(b.Stores), err)
+	}
+	s.another("0414")
 	s.shift.Add(int64(time.Minute))
-	if b, err := w.Look(t.Context()); err != nil || len(b.Stores) != 2 {
-		t.Errorf("%d stores, %v", len(b.Stores), err)
+	if b, err := w.Look(t.Context(), time.Second); err != nil || len(b.Stores) != 3 {
+		t.Errorf("a minute later: %d stores, %v", len(b.Stores), err)
 	}
 }
 
@@ -121,7 +126,7 @@ func BenchmarkWatch(b *testing.B) {
 		b.StopTimer()
 		hq.ReportAgain(b, s, 170, ordinary())
 		b.StartTimer()
-		v, err := w.Look(b.Context())
+		v, err := w.Look(b.Context(), 0)
 		if err != nil || len(v.Stores) != 10_000 {
 			b.Fatal(fmt.Sprint(len(v.Stores), err))
 		}

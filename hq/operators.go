@@ -30,7 +30,7 @@ const (
 	actConsoleEnd   = "console.revoke" // a person's sessions and links were ended
 )
 
-// ErrLink: the link was used, is too old, or was never made.
+// ErrLink is that the link was used, is too old, or was never made.
 var ErrLink = errors.New("this link has been used, is too old, or was never made")
 
 // InviteOperator makes the code of a link that lets a person in once. It works beside a

@@ -242,7 +242,7 @@ func (s *Server) RemoveStore(ctx context.Context, id string) error {
 	return nil
 }
 
-// ErrNoStore: nobody recorded it, or it was taken out of service.
+// ErrNoStore is that nobody recorded it, or it was taken out of service.
 var ErrNoStore = errors.New("there is no such store")
 
 // store reads a store that was not removed, for an act of a person's.

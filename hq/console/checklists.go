@@ -40,7 +40,7 @@ type matrixRow struct {
 }
 
 func (c *Console) checklistsPage(w http.ResponseWriter, r *http.Request, _ web.Session) error {
-	seen, err := c.fleet.Look(r.Context())
+	seen, err := c.look(r.Context())
 	if err != nil {
 		return err
 	}

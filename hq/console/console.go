@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"storehub/hq"
@@ -29,6 +30,9 @@ const (
 	viewerLife  = 90 * 24 * time.Hour
 	// tellEvery: open pages look again that often; what a person does is told at once.
 	tellEvery = 10 * time.Second
+	// While somebody looks, the fleet is read in the background: nobody waits for it.
+	lookedLately = time.Minute
+	lookWithin   = 3 * tellEvery
 )
 
 //go:embed all:pages
@@ -53,6 +57,7 @@ type Console struct {
 	screens   *web.Sessions // of viewers: a screen on a wall is not signed in each morning
 	news      *web.News
 	fleet     *hq.FleetWatch
+	looked    atomic.Int64 // when somebody last looked, in Unix seconds
 	mux       *http.ServeMux
 	closing   context.Context
 	close     context.CancelFunc
@@ -141,9 +146,20 @@ func (c *Console) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			if c.now().Unix()-c.looked.Load() < int64(lookedLately/time.Second) {
+				if _, err := c.fleet.Look(ctx, 0); err != nil && ctx.Err() == nil {
+					c.log.Warn("look at the fleet", "err", err)
+				}
+			}
 			c.news.Tell()
 		}
 	}
+}
+
+// look is the fleet, as pages show it: they say of when it is.
+func (c *Console) look(ctx context.Context) (hq.FleetView, error) {
+	c.looked.Store(c.now().Unix())
+	return c.fleet.Look(ctx, lookWithin)
 }
 
 // inside asks whether the session may, names its person for the audit log, and says what

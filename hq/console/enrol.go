@@ -63,6 +63,7 @@ func (c *Console) enrol(w http.ResponseWriter, r *http.Request, _ web.Session) e
 		if d.Code, d.Expires, err = c.s.AddStore(r.Context(), d.Form); err != nil {
 			d.Why, status = err.Error(), http.StatusUnprocessableEntity
 		}
+		c.fleet.Forget()
 	}
 	c.site.Show(w, r, status, "enrol.html", web.Page{Title: "Enrol", Here: Base + "/enrol", Data: d})
 	return nil

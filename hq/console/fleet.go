@@ -60,7 +60,7 @@ func faultName(f hq.SharedFault) string {
 }
 
 func (c *Console) fleetPage(w http.ResponseWriter, r *http.Request, who web.Session) error {
-	seen, err := c.fleet.Look(r.Context())
+	seen, err := c.look(r.Context())
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,10 @@
 package console
 
 import (
+	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -60,23 +62,22 @@ func report(n int, now time.Time) hq.Report {
 	return r
 }
 
-// seed records so many stores with their reports and some past, in one transaction: as
+// seedFile records so many stores with their reports and some past, in one transaction: as
 // many enrolments would take minutes.
-func seed(t testing.TB, file string, stores int, now time.Time) {
-	t.Helper()
+func seedFile(ctx context.Context, file string, stores int, now time.Time) (err error) {
 	db, err := sql.Open("sqlite", "file:"+file)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	defer db.Close()
-	tx, err := db.Begin()
+	defer func() { err = errors.Join(err, db.Close()) }()
+	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
+	var failed error
 	do := func(query string, args ...any) {
-		t.Helper()
-		if _, err := tx.Exec(query, args...); err != nil {
-			t.Fatal(err)
+		if failed == nil {
+			_, failed = tx.ExecContext(ctx, query, args...)
 		}
 	}
 	places := []string{"High Street", "Station", "Market Square", "Airport", "Harbour"}
@@ -96,7 +97,7 @@ func seed(t testing.TB, file string, stores int, now time.Time) {
 		r := report(n, at)
 		body, err := json.Marshal(r)
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		do(`INSERT INTO reports (store, at, verdict, causes, network, body) VALUES (?, ?, ?, '[]', '', ?)`, id, at.UnixMilli(), r.Verdict, body)
 		var of []string
@@ -110,7 +111,7 @@ func seed(t testing.TB, file string, stores int, now time.Time) {
 	}
 	twin, err := json.Marshal(hq.Proposal{Kind: doors.Refund, Ref: "pi_twin", Amount: 1250, Currency: "eur", Order: "4711"})
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	for _, f := range [][4]string{
 		{"00007", "twin_charge", "pi_twin", "order 4711 was paid twice: pi_first and pi_twin, 12.50 EUR each"},
@@ -132,9 +133,10 @@ func seed(t testing.TB, file string, stores int, now time.Time) {
 			VALUES ('00007', ?1, 'epoch00007', 'capture', ?2, ?2, ?3, 'eur', 'lane-1', 'test', '', '', ?4, ?4, ?4, ?5, ?6)`,
 			fmt.Sprintf("op_%d", i), fmt.Sprintf("pi_%d", i), 1000+37*i, now.Add(time.Duration(i-60)*time.Minute).UnixMilli(), state, reason)
 	}
-	if err := tx.Commit(); err != nil {
-		t.Fatal(err)
+	if failed != nil {
+		return errors.Join(failed, tx.Rollback())
 	}
+	return tx.Commit()
 }
 
 // headquarters is a seeded one, with its console in front.
@@ -150,7 +152,9 @@ func headquarters(t testing.TB, stores int) (*Console, *hq.Server) {
 			t.Error(err)
 		}
 	})
-	seed(t, file, stores, time.Now())
+	if err := seedFile(t.Context(), file, stores, time.Now()); err != nil {
+		t.Fatal(err)
+	}
 	c, err := New(Options{Server: s, PublicURL: "https://hq.example.com", Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {
 		t.Fatal(err)

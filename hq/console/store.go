@@ -48,7 +48,7 @@ func (c *Console) storePage(w http.ResponseWriter, r *http.Request, who web.Sess
 	if d.StoreView, err = c.s.View(ctx, id); err != nil {
 		return err
 	}
-	seen, err := c.fleet.Look(ctx)
+	seen, err := c.look(ctx)
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (d *storeData) history(now time.Time) {
 
 // Unheard is why nobody can say how the store does; "": its hub speaks.
 func (d storeData) Unheard() string {
-	switch d.StoreView.Verdict {
+	switch d.Verdict {
 	case hq.VerdictSilent:
 		return "Its hub has not reported for more than ten minutes. What stands here is what it said last."
 	case hq.VerdictUnknown:

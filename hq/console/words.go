@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"storehub/hq"
+	"storehub/internal/web"
 )
 
 // funcs are what pages of this console need beside the components.
@@ -30,6 +31,9 @@ func (c *Console) funcs() template.FuncMap {
 		// A saved view's query was made by look.Query alone.
 		"viewQuery": func(q string) template.URL { return template.URL(q) }, //nolint:gosec // see above
 		"tileText":  lastHeard,
+		"hubTone": func(hub string) string {
+			return map[string]string{"none": web.Off, "drained": web.Warn, "revoked": web.Warn, "duplicated": web.Bad}[hub]
+		},
 		"tone": func(yes bool, tone string) string {
 			if yes {
 				return tone

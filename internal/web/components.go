@@ -63,6 +63,14 @@ func (t Timeline) Bars() (bars []Bar) {
 	return bars
 }
 
+// Edge is an end of the line in words: the hour, or the day where it is days long.
+func (t Timeline) Edge(at time.Time) string {
+	if t.To.Sub(t.From) > 25*time.Hour {
+		return at.Local().Format("2 Jan")
+	}
+	return at.Local().Format("15:04")
+}
+
 // Said is the line in words, for whoever does not see it.
 func (t Timeline) Said() string {
 	var words []string
@@ -102,6 +110,5 @@ func (s *Site) funcs() template.FuncMap {
 		},
 		"old":   func(what string, at time.Time) Old { return Old{what, at} },
 		"clock": clock,
-		"hour":  func(t time.Time) string { return t.Local().Format("15:04") },
 	}
 }

@@ -77,6 +77,7 @@ var testsMay = map[string][]string{
 	"hq/postgres":          {"internal/pgcluster"},
 	"hq/acme":              {"internal/acmelab"},
 	"hq":                   {"hq/postgres", "hq/stripeapi", "internal/pgcluster", "internal/sandbox", "internal/sandbox/stripemock"},
+	"hq/console":           {"hq/stripeapi", "internal/sandbox"},
 	"hq/stripeapi":         {"internal/sandbox", "internal/sandbox/stripemock"},
 	"hq/conformance":       {"hq/stripeapi", "internal/sandbox"},
 	"internal/sandbox":     {"internal/sandbox/stripemock"},

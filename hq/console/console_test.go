@@ -3,6 +3,7 @@ package console
 import (
 	"compress/gzip"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -14,6 +15,9 @@ import (
 
 	"storehub/doors"
 	"storehub/hq"
+	"storehub/hq/stripeapi"
+	"storehub/internal/sandbox"
+	"storehub/internal/web"
 )
 
 // browser is somebody's, with the cookie it was given.
@@ -376,5 +380,61 @@ func TestWhatIsNotThereIsSaid(t *testing.T) {
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if w := none.ask(r); w.Code != http.StatusSeeOther || !w.Result().Cookies()[0].Secure {
 		t.Errorf("behind a proxy: %d %v", w.Code, w.Result().Cookies())
+	}
+}
+
+// TestADayIsComparedFromTheStoresPage: an empty day at Stripe's sandbox, and what a page
+// says of one with cases.
+func TestADayIsComparedFromTheStoresPage(t *testing.T) {
+	box, err := sandbox.New(sandbox.Options{Seed: 1, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := httptest.NewServer(box.Handler())
+	transport := &http.Transport{}
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		front.Close()
+		if err := box.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	api, err := stripeapi.New(stripeapi.Options{Key: stripeapi.Key(box.RestrictedKey()), BaseURL: front.URL, HTTP: &http.Client{Transport: transport}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := hq.NewServer(hq.Options{Database: "sqlite:" + t.TempDir() + "/hq.db", Stripe: api, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, _, err := s.AddStore(t.Context(), hq.Store{ID: "0412", Location: "tml_1", Mode: doors.Test}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := New(Options{Server: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ada := enter(t, c, s, "Ada", hq.RoleOperator)
+	day := time.Now().AddDate(0, 0, -2).Format(time.DateOnly)
+	if w := ada.act("/console/stores/0412/reconcile", url.Values{"day": {day}}); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "Tills, hub and Stripe agree") || !strings.Contains(w.Body.String(), day) {
+		t.Errorf("an empty day: %d %s", w.Code, w.Body)
+	}
+	for d, want := range map[string]int{"yesterday": 422, "2999-01-01": 502} {
+		if w := ada.act("/console/stores/0412/reconcile", url.Values{"day": {d}}); w.Code != want {
+			t.Errorf("%s: %d, want %d", d, w.Code, want)
+		}
+	}
+	if w := ada.act("/console/stores/nope/reconcile", url.Values{}); w.Code != http.StatusNotFound {
+		t.Errorf("no such store: %d", w.Code)
+	}
+	w := httptest.NewRecorder()
+	until := time.Now()
+	c.site.Show(w, httptest.NewRequest("GET", "/", nil), http.StatusOK, "day.html", web.Page{Data: dayData{Received: "12.50 EUR", Reconciliation: hq.Reconciliation{Store: "0412", Day: day, Orders: 3, Waiting: []hq.Finding{{ID: 9}},
+		Cases: []hq.Case{{Kind: "about_to_lapse", Ref: "pi_1", Order: "4711", Amount: 1250, Currency: "eur", Note: "nobody captured it", Deadline: &until, Finding: 7}}}}})
+	for _, want := range []string{`href="/console/findings/7"`, "about to lapse", "12.50 EUR", "4711", "1 other findings", ">3<"} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("the page of a day does not say %q: %s", want, w.Body)
+		}
 	}
 }

@@ -68,6 +68,14 @@ func (s *Server) AdmitOperator(ctx context.Context, code string) (o Operator, er
 	if len(code) > 128 {
 		return o, ErrLink
 	}
+	// Whoever guesses costs a read, and holds up no writer.
+	var made bool
+	if err := s.db.r.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM console_links WHERE hash = ?)`, hashSecret(code)).Scan(&made); err != nil {
+		return o, fmt.Errorf("use link: %w", err)
+	}
+	if !made {
+		return o, ErrLink
+	}
 	err = s.db.tx(ctx, func(t *tx) error {
 		var expires int64
 		err := t.QueryRow(`DELETE FROM console_links WHERE hash = ? RETURNING who, role, expires_at`, hashSecret(code)).Scan(&o.Who, &o.Role, &expires)

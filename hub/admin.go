@@ -211,6 +211,15 @@ func (h *Hub) adminHandler(s *servers) http.Handler {
 		return h.checklists.between(from, h.now()), nil
 	})
 	mux.HandleFunc("GET /checklist/signed", h.serveSignedChecklist)
+	route("GET /receipts/{payment}", func(r *http.Request) (any, error) {
+		s := h.store.Load()
+		if s == nil {
+			return nil, doors.ErrHQUnreachable.With("this hub has never reached headquarters and does not know whether the store is live or test")
+		}
+		till := admin
+		till.Mode = s.Mode
+		return h.Receipt(r.Context(), till, r.PathValue("payment"))
+	})
 	route("POST /attest", func(r *http.Request) (any, error) {
 		var a Attestation
 		if err := doors.DecodeJSON(r, &a); err != nil {

@@ -81,6 +81,11 @@ func (a *Admin) Operation(ctx context.Context, id string) (doors.Operation, erro
 	return get[doors.Operation](ctx, a, "/queue/"+url.PathEscape(id))
 }
 
+// Receipt is what the receipt of a payment shows, as Stripe tells it now.
+func (a *Admin) Receipt(ctx context.Context, paymentIntent string) (doors.ReceiptFields, error) {
+	return get[doors.ReceiptFields](ctx, a, "/receipts/"+url.PathEscape(paymentIntent))
+}
+
 // Export is the open part of the queue.
 func (a *Admin) Export(ctx context.Context) (hq.Export, error) {
 	return get[hq.Export](ctx, a, "/export")

@@ -35,6 +35,7 @@ type commands struct {
 	Checklist  checklistCmd  `cmd:"" help:"Check the 15 items of Stripe's Terminal deployment checklist."`
 	Readers    readersCmd    `cmd:"" help:"Look at the store's readers."`
 	Queue      queueCmd      `cmd:"" help:"Look at what was promised to tills, and what became of it."`
+	Receipt    receiptCmd    `cmd:"" help:"Show or print again the card's part of a payment's receipt."`
 	Pair       pairCmd       `cmd:"" help:"Give a till its credential."`
 	Enroll     enrollCmd     `cmd:"" help:"Make this machine the hub of a store."`
 	Console    consoleCmd    `cmd:"" help:"Print a one-time link into the running hub's console."`

@@ -42,6 +42,12 @@ func TestStory_ReceiptIsKept(t *testing.T) {
 	if copies != 1 || op.Amount == nil || *op.Amount != 1500 {
 		t.Errorf("%d copies, the first %+v", copies, op)
 	}
+	if again, err := s.admin().Receipt(t.Context(), pi); err != nil || again.Amount != 1500 || !strings.Contains(again.Text, "15.00 USD") {
+		t.Errorf("hub receipt: %+v, %v", again, err)
+	}
+	if _, err := s.admin().Receipt(t.Context(), "pi_nobodys"); err == nil {
+		t.Error("hub receipt shows one of a payment that was not made")
+	}
 	items, err := s.admin().Checklist(t.Context())
 	s.must("ask for the checklist", err)
 	if it := items.Items[5]; it.ID != "receipts" || it.State != "pass" || !strings.Contains(strings.Join(it.Evidence, " "), "a copy was kept") {

@@ -11,15 +11,8 @@ import (
 // cleanUp ends whatever an earlier rehearsal left: what is authorised is cancelled,
 // what was taken is given back.
 func (p *play) cleanUp(ctx context.Context) error {
-	if p.notes.Making != "" {
-		o, err := p.make(ctx, p.notes.Making, p.notes.Amount) // the same key: the same payment, if it was made
-		if err != nil {
-			return err
-		}
-		p.notes.Intents, p.notes.Making = append(p.notes.Intents, o.ID), ""
-		if err := p.remember(); err != nil {
-			return err
-		}
+	if err := p.settle(ctx); err != nil {
+		return err
 	}
 	for len(p.notes.Intents) > 0 {
 		if err := p.end(ctx, p.notes.Intents[0]); err != nil {
@@ -31,6 +24,19 @@ func (p *play) cleanUp(ctx context.Context) error {
 		}
 	}
 	p.notes = Notes{}
+	return p.remember()
+}
+
+// settle finds the payment whose making had no answer: the notes hold one such.
+func (p *play) settle(ctx context.Context) error {
+	if p.notes.Making == "" {
+		return nil
+	}
+	o, err := p.make(ctx, p.notes.Making, p.notes.Amount) // the same key: the same payment, if it was made
+	if err != nil {
+		return err
+	}
+	p.notes.Intents, p.notes.Making = append(p.notes.Intents, o.ID), ""
 	return p.remember()
 }
 

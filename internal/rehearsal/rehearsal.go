@@ -257,12 +257,20 @@ func read(raw json.RawMessage) (object, error) {
 
 // create makes a payment. It is written down before, so that it can be found again.
 func (p *play) create(ctx context.Context, amount int64) (string, error) {
+	if err := p.settle(ctx); err != nil {
+		return "", fmt.Errorf("find the payment before: %w", err)
+	}
 	p.notes.Making, p.notes.Amount = p.key("create"), amount
 	if err := p.remember(); err != nil {
 		return "", err
 	}
 	o, err := p.make(ctx, p.notes.Making, amount)
 	if err != nil {
+		var refused *doors.Error
+		if errors.As(err, &refused) && refused.Status < 500 { // at the first asking: there is none
+			p.notes.Making = ""
+			return "", errors.Join(err, p.remember())
+		}
 		return "", err
 	}
 	p.notes.Intents, p.notes.Making = append(p.notes.Intents, o.ID), ""

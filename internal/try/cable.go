@@ -66,16 +66,19 @@ func (c *Cable) Close() error {
 	return err
 }
 
-func (c *Cable) set(s lineState) {
+// set returns the state before.
+func (c *Cable) set(s lineState) lineState {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.state == s {
-		return
+	before := c.state
+	if before == s {
+		return before
 	}
 	c.state = s
 	for conn := range c.conns {
 		reset(conn)
 	}
+	return before
 }
 
 func (c *Cable) accept() {

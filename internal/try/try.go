@@ -310,9 +310,11 @@ func (s *System) StopHub() error {
 func (s *System) PowerCut() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// From here on nothing the hub does reaches its disk, so nothing more is
-	// promised or sent; then the disk is copied as it is, and the old hub may end
+	// From here on nothing the hub does leaves it or reaches its disk, so nothing more
+	// is promised or sent; then the disk is copied as it is, and the old hub may end
 	// in the directory that no one will read again.
+	line := s.Internet.set(cut)
+	defer s.Internet.set(line)
 	s.dead.Store(true)
 	kept := s.hubDir() + ".kept"
 	if err := copyStill(kept, s.hubDir()); err != nil {

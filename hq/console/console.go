@@ -179,7 +179,11 @@ func (c *Console) inside(route route) func(http.ResponseWriter, *http.Request, w
 		case errors.Is(err, hq.ErrNoStore):
 			c.wrong(w, r, http.StatusNotFound, "There is no such store", "It was never recorded, or it was taken out of service.")
 		case errors.Is(err, hq.ErrDecided):
-			c.wrong(w, r, http.StatusGone, "This waits no more", "Somebody has decided it, or it settled by itself. The audit log says who and why.")
+			status := http.StatusGone
+			if r.Header.Get("X-Live") != "" {
+				status = http.StatusOK // a page that was open shows it from now on
+			}
+			c.wrong(w, r, status, "This waits no more", "Somebody has decided it, or it settled by itself. The audit log says who and why.")
 		default:
 			c.log.Error("show page of the console", "path", r.URL.Path, "err", err)
 			c.wrong(w, r, http.StatusInternalServerError, "This page could not be made", "Headquarters' log says why.")

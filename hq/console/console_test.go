@@ -202,6 +202,11 @@ func TestADecisionHasANameAndAReason(t *testing.T) {
 	if w := ada.act("/console/findings/1", right); w.Code != http.StatusGone {
 		t.Errorf("the second time: %d", w.Code)
 	}
+	again := httptest.NewRequest("GET", "/console/findings/1", nil)
+	again.Header.Set("X-Live", "1")
+	if w := ada.ask(again); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "waits no more") {
+		t.Errorf("a page that is open is told %d %s", w.Code, w.Body)
+	}
 	ops, err := s.Operations(t.Context(), "00007", 0, 1)
 	if err != nil || len(ops) != 1 || ops[0].Kind != doors.Refund || *ops[0].Amount != 1250 || ops[0].Till != "headquarters" {
 		t.Errorf("carried out: %+v, %v", ops, err)

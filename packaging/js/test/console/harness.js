@@ -82,3 +82,21 @@ export async function fits(page, name) {
   const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   assert.ok(over <= 0, `${name}: the page is ${over} pixels wider than the window`);
 }
+
+/** Opens each page, and has it looked at in light and dark, on a phone and on a wall. */
+export async function eachIsWell(context, base, pages) {
+  for (const path of pages) {
+    const seen = await open(context, base + path);
+    await seen.page.locator("h1").first().waitFor();
+    for (const scheme of ["light", "dark"]) {
+      await seen.page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
+      await accessible(seen.page, `${path} ${scheme}`);
+    }
+    for (const width of [390, 1280, 2560]) {
+      await seen.page.setViewportSize({ width, height: 900 });
+      await fits(seen.page, `${path} at ${width}`);
+    }
+    seen.well();
+    await seen.page.close();
+  }
+}

@@ -1,7 +1,7 @@
 // Headquarters' console in a real browser, with ten thousand stores.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { accessible, fits, launch, open } from "./harness.js";
+import { accessible, eachIsWell, launch, open } from "./harness.js";
 import { enter, headquarters } from "./hq.js";
 
 const stores = 10_000;
@@ -54,20 +54,7 @@ test("a person comes in once, and sees ten thousand stores at a glance", async (
 });
 
 test("every page is well, in light and dark, on a phone and on a wall", async () => {
-  for (const path of pages) {
-    const seen = await open(context, hq.url + path);
-    await seen.page.locator("h1").first().waitFor();
-    for (const scheme of ["light", "dark"]) {
-      await seen.page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
-      await accessible(seen.page, `${path} ${scheme}`);
-    }
-    for (const width of [390, 1280, 2560]) {
-      await seen.page.setViewportSize({ width, height: 900 });
-      await fits(seen.page, `${path} at ${width}`);
-    }
-    seen.well();
-    await seen.page.close();
-  }
+  await eachIsWell(context, hq.url, pages);
 });
 
 test("a person filters, opens a store, decides a twin charge and makes a code, by keyboard alone", async () => {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
-import { accessible, fits, hand, launch, open, tryHub } from "./harness.js";
+import { accessible, eachIsWell, hand, launch, open, tryHub } from "./harness.js";
 
 const pages = ["/", "/console/network", "/console/readers", "/console/queue", "/console/tills", "/console/checklist", "/console/logs", "/console/staff", "/console/components"];
 let shop, browser, context;
@@ -34,20 +34,7 @@ test("a one-time link lets in once, and every page is well", async () => {
   again.well();
   await stranger.close();
 
-  for (const path of pages) {
-    const seen = await open(context, shop.hub_url + path);
-    await seen.page.locator("h1").first().waitFor();
-    for (const scheme of ["light", "dark"]) {
-      await seen.page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
-      await accessible(seen.page, `${path} ${scheme}`);
-    }
-    for (const width of [390, 1280, 2560]) {
-      await seen.page.setViewportSize({ width, height: 900 });
-      await fits(seen.page, `${path} at ${width}`);
-    }
-    seen.well();
-    await seen.page.close();
-  }
+  await eachIsWell(context, shop.hub_url, pages);
 });
 
 test("the sentence changes within three seconds of the line's end, and back", async () => {

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"encoding/json"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -54,6 +55,8 @@ func ownMornings() map[string]Input {
 	} {
 		out[code] = known(code, line)
 	}
+	out["browser_lan_denied"] = Input{Hub: &Hub{DiskFreeBytes: -1, Vantages: []Vantage{{At: at.Add(-time.Minute), Addr: netip.MustParseAddr("192.168.1.77"), Near: readers.Yes, Opened: true,
+		HubMS: 12, Permission: PermissionDenied, Readers: []VantageReader{{netip.MustParseAddr("192.168.1.11"), SightBlocked, 1}}}}}}
 	for code, in := range out {
 		in.At, in.Store, in.Version, in.Integration = at, "0412", "1.0.0", "sdk-js"
 		out[code] = in

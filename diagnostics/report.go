@@ -81,6 +81,8 @@ type Hub struct {
 	QueueFull      bool    // a promise was refused for want of room
 	Known          []Known // findings that somebody else has proved already
 	Polls          *Polls  `json:",omitempty"`
+	// Vantages is what browsers on other devices of the shop saw lately.
+	Vantages []Vantage `json:",omitempty"`
 }
 
 // Polls is how the idle long polls to headquarters ended since a time.

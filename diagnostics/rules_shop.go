@@ -10,7 +10,7 @@ var shopRules = []rule{
 		dependsOn: []string{"dhcp_lease_short", "dhcp_second_server"},
 		remedy:    []string{"Reserve the reader's address in the router.", "Let tills discover readers again; they keep the old address."},
 		operator:  "A card reader has a new network address. Connect to it again."},
-	{code: "reader_other_subnet", severity: Warning, title: "A reader is in another network than the hub", match: matchReaderCoded("reader_other_subnet", 0.9),
+	{code: "reader_other_subnet", severity: Warning, title: "A reader is in another network than the hub", match: withVantage("reader_other_subnet", matchReaderCoded("reader_other_subnet", 0.9)),
 		dependsOn: []string{"link_down", "no_ipv4", "gateway_silent", "address_wrong_subnet", "address_not_private", "wrong_netmask", "multiple_uplinks"},
 		remedy:    []string{"Put tills, hub and readers into one network or VLAN."},
 		operator:  "A card reader is on another network than the tills."},
@@ -20,6 +20,12 @@ var shopRules = []rule{
 	{code: "reader_port_blocked", severity: Warning, title: "Something between hub and reader drops connections", match: matchReaderCoded("reader_port_blocked", 0.8), dependsOn: []string{"client_isolation", "host_firewall", "wrong_netmask", "reader_link_poor"},
 		remedy:   []string{"Allow TCP 4443 between tills and readers in the switch, access point or firewall."},
 		operator: "The network blocks connections to a card reader."},
+	{code: "browser_lan_denied", severity: Warning, title: "A browser may not reach the shop's network", match: withVantage("browser_lan_denied", nothingOwn), // it is the browser's alone
+		remedy: []string{
+			"Allow it in Chrome: the sign left of the address, Site settings, Local network (older: Local network access), Allow; for all sites chrome://settings/content/localNetwork. The site of the till's app has a permission of its own: look at it too.",
+			"Name the app's site in the policy LocalNetworkAccessAllowedForUrls, where tills are managed.",
+		},
+		operator: "A till's browser may not reach the card readers. Allow it local network access."},
 	{code: "reader_link_poor", severity: Warning, title: "A reader's connection is poor", match: matchReaderCoded("reader_link_poor", 0.85), dependsOn: []string{"wifi_weak"},
 		remedy:   []string{"Move the reader closer to the access point, or put it into its Ethernet dock."},
 		operator: "A card reader has a poor connection."},

@@ -96,6 +96,10 @@ func (c *console) handler(s *servers) http.Handler {
 	}
 	look("/{$}", c.today)
 	look("/console/network", c.network)
+	act("/console/network/vantage", c.lookFrom)
+	act("/console/network/vantage/closed", c.lookedNot)
+	mux.Handle("GET /console/vantage", c.site.Outside(c.vantage))
+	mux.Handle("POST /console/vantage", c.site.Outside(c.vantageSaw))
 	look("/console/readers", c.readers)
 	look("/console/readers/{serial}", c.reader)
 	act("/console/readers/register", c.registerReader)

@@ -123,6 +123,7 @@ type networkData struct {
 	Chosen    int64
 	NoHistory string
 	SeenAt    time.Time
+	Vantages  []vantageView
 }
 
 const networkDay = 24 * time.Hour
@@ -158,6 +159,7 @@ func (c *console) network(w http.ResponseWriter, r *http.Request, _ web.Session)
 		d.Link = connectivity(h.link.state())
 		d.Verdict, d.Causes, d.Probes = report.Verdict, report.Causes, report.Probes
 		d.Path = wayOf(report.Causes, report.Probes, d.Link.State)
+		d.Vantages = c.vantageViews()
 		if net := h.monitor.lastLook(); net != nil {
 			d.Looked = net.Started
 			d.Old = h.cfg.Checks.Every > 0 && now.Sub(net.Started) > 2*h.cfg.Checks.Every+time.Minute

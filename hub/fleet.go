@@ -47,7 +47,7 @@ type fleet struct {
 func newFleet(h *Hub) *fleet {
 	f := &fleet{
 		hub:   h,
-		lan:   newLAN(h.parts.Dial),
+		lan:   newLAN(h.parts.Dial, h.parts.Networks),
 		asked: make(chan struct{}, 1),
 		first: make(chan struct{}),
 		days:  newDays(h),

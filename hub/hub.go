@@ -40,10 +40,12 @@ type Parts struct {
 	Browse    func(context.Context, time.Duration) ([]mdns.Peer, error) // nil: [mdns.Browse]
 	Resolvers func() ([]netip.AddrPort, error)                          // nil: [netcheck.Resolvers]
 	// Dial opens connections to readers; nil: [net.Dialer.DialContext].
-	Dial    func(ctx context.Context, network, addr string) (net.Conn, error)
-	Log     *slog.Logger // nil: [slog.Default]
-	Version string
-	Machine string // fingerprint of the machine, as it was enrolled; "": not told
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Networks are those of this machine's cards, each with its own address; nil: they are asked.
+	Networks func() []netip.Prefix
+	Log      *slog.Logger // nil: [slog.Default]
+	Version  string
+	Machine  string // fingerprint of the machine, as it was enrolled; "": not told
 	// KeyWarnings is what is not well with an embedded headquarters' key; the
 	// checklist says it.
 	KeyWarnings []string
@@ -98,6 +100,7 @@ type Hub struct {
 	stopping   atomic.Bool
 	closeOnce  sync.Once
 	public     *publicName
+	vantages   *vantages
 }
 
 // Addr is where a hub that runs can be reached. URLs have no trailing slash.
@@ -187,6 +190,7 @@ func (h *Hub) open() error {
 	}
 	h.public = newPublicName(h)
 	h.pairings = newPairings()
+	h.vantages = newVantages()
 	h.link = &link{changed: h.linkChanged}
 	h.uplink = newUplink(h.parts.HQ)
 	h.hq = &watched{hq: h.uplink, link: h.link, slow: h.monitor.look}

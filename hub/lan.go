@@ -42,11 +42,14 @@ type lan struct {
 	searched sync.Map    // when a reader was, by serial number and id
 }
 
-func newLAN(dial func(ctx context.Context, network, addr string) (net.Conn, error)) lan {
+func newLAN(dial func(ctx context.Context, network, addr string) (net.Conn, error), nets func() []netip.Prefix) lan {
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: knockTimeout}).DialContext
 	}
-	return lan{dial: dial, nets: ownNetworks, locate: netcheck.Locate}
+	if nets == nil {
+		nets = ownNetworks
+	}
+	return lan{dial: dial, nets: nets, locate: netcheck.Locate}
 }
 
 // probe knocks at readers: all that have a place on the LAN, or those of which it

@@ -191,6 +191,13 @@ func (m *monitor) input() diagnostics.Input {
 	}
 }
 
+// seenNow is what is known at this moment.
+func (m *monitor) seenNow() diagnostics.Input {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.input()
+}
+
 // current is the last report. It is shared: nobody changes it.
 func (m *monitor) current() diagnostics.Report {
 	m.mu.Lock()
@@ -252,7 +259,7 @@ func (h *Hub) selfFacts() diagnostics.Hub {
 	l := h.link.state()
 	f := diagnostics.Hub{
 		LastHQContact: l.LastOK, HQRefused: l.Refused, HQFailingSince: l.Failing, HQError: l.Err,
-		DiskFreeBytes: -1, Polls: h.link.polls(),
+		DiskFreeBytes: -1, Polls: h.link.polls(), Vantages: h.vantages.list(h.now()),
 	}
 	if at := h.full.Load(); at != 0 {
 		f.QueueFull = time.Since(time.Unix(0, at)) < fullFor

@@ -57,6 +57,7 @@ var notHere = map[string]string{
 	"till_mode_mixed":           "a serving hub's own knowledge",
 	"credential_shared":         "a serving hub's own knowledge",
 	"hub_certificate_due":       "a serving hub's own knowledge",
+	"browser_lan_denied":        "a browser's own word",
 }
 
 // short is what `go test` asks: one of each kind, in less than a minute.

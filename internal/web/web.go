@@ -58,6 +58,9 @@ type Page struct {
 	Bare  bool      // no navigation: signing in, the staff's page, paper
 	Words *Notice   // what came of what was just done
 	Data  any       // the content's own
+	// Connect are origins beside its own that the page's script may ask, such as
+	// https://192.168.1.5:4443. Nobody else's words may be in it.
+	Connect []string
 
 	session Session
 }
@@ -142,6 +145,9 @@ func (s *Site) Show(w http.ResponseWriter, r *http.Request, status int, name str
 		return
 	}
 	Secure(w.Header())
+	if len(p.Connect) > 0 {
+		w.Header().Set("Content-Security-Policy", strings.Replace(policy, "connect-src 'self'", "connect-src 'self' "+strings.Join(p.Connect, " "), 1))
+	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	writeCompressed(w, r, status, b.Bytes())
 }

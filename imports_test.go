@@ -57,7 +57,7 @@ var rooms = map[string][]string{
 	"internal/sandbox":            {},
 	"internal/sandbox/stripemock": {},
 	"internal/pgcluster":          {"internal/freeport"},
-	"internal/try":                {"doors", "hq", "hq/stripeapi", "hub", "internal/freeport", "internal/sandbox", "packaging/js"},
+	"internal/try":                {"doors", "hq", "hq/console", "hq/stripeapi", "hub", "internal/freeport", "internal/sandbox", "packaging/js"},
 	"internal/acmelab":            {"hq", "internal/freeport"},
 	"internal/lab":                {"diagnostics", "internal/sandbox", "netcheck", "readers"},
 	"internal/storesim":           {"doors", "hq", "hub", "internal/sandbox", "internal/try"},

@@ -41,6 +41,7 @@ type tryReady struct {
 	StripeKey     string `json:"stripe_key"`
 	ConfigFile    string `json:"config_file"`
 	POSCredential string `json:"pos_credential"`
+	HQConsoleURL  string `json:"hq_console_url"`
 }
 
 // Run runs everything until a signal.
@@ -74,7 +75,11 @@ func (c *tryCmd) Run(a *app) error {
 				err = e
 			}
 		}()
-		if err := c.announce(a.stdout, s); err != nil {
+		people, err := s.HQLink(ctx)
+		if err != nil {
+			return fmt.Errorf("try the system: %w", err)
+		}
+		if err := c.announce(a.stdout, s, people); err != nil {
 			return err
 		}
 		ready("trying the system at " + s.HubURL)
@@ -84,12 +89,12 @@ func (c *tryCmd) Run(a *app) error {
 }
 
 // announce tells people and scripts where everything is.
-func (c *tryCmd) announce(w io.Writer, s *try.System) error {
+func (c *tryCmd) announce(w io.Writer, s *try.System, people string) error {
 	if c.ReadyFile != "" {
 		b, err := json.MarshalIndent(tryReady{
 			HubURL: s.HubURL, POSURL: s.POSURL, ConsoleURL: s.ConsoleURL, MetricsURL: s.MetricsURL,
 			HQURL: s.HQURL, StripeURL: s.StripeURL, StripeKey: s.StripeKey,
-			ConfigFile: s.ConfigFile, POSCredential: s.POSCredential,
+			ConfigFile: s.ConfigFile, POSCredential: s.POSCredential, HQConsoleURL: people,
 		}, "", "  ")
 		if err != nil {
 			return err
@@ -101,6 +106,7 @@ func (c *tryCmd) announce(w io.Writer, s *try.System) error {
 	_, err := fmt.Fprintf(w, `Store Hub is up, with a Stripe sandbox, headquarters and three simulated readers.
 
   console   %s
+  HQ's      %s  (once, within ten minutes)
   pos_url   %s
   till      %s/_try/till/
 
@@ -112,6 +118,6 @@ Three things to try:
      curl -X POST %s/_try/internet/cut      (and mend it: …/_try/internet/mend)
 
 Ctrl-C ends it.
-`, s.ConsoleURL, s.POSURL, s.StripeURL, "$pos_url", s.ConfigFile, s.StripeURL)
+`, s.ConsoleURL, people, s.POSURL, s.StripeURL, "$pos_url", s.ConfigFile, s.StripeURL)
 	return err
 }

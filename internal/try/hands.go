@@ -10,6 +10,7 @@ import (
 //	POST /_try/internet/cut|silence|mend   the line between the hub and headquarters
 //	POST /_try/stripe/cut|silence|mend     the line between headquarters and Stripe
 //	POST /_try/hub/cut|mend                the hub's power
+//	POST /_try/hq/link                     another one-time link into headquarters' console
 //	GET  /_try/till/                       a till in a page, see till.go
 //	GET  /_try/                            what can be done, and how the lines are
 func (s *System) hands() http.Handler {
@@ -22,6 +23,15 @@ func (s *System) hands() http.Handler {
 		}
 		if r.PathValue("line") == "hub" {
 			s.power(w, r)
+			return
+		}
+		if r.PathValue("line") == "hq" && r.PathValue("deed") == "link" {
+			link, err := s.HQLink(r.Context())
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusServiceUnavailable)
+				return
+			}
+			fmt.Fprintln(w, link)
 			return
 		}
 		line, ok := lines[r.PathValue("line")]
@@ -48,7 +58,7 @@ func (s *System) hands() http.Handler {
 			fmt.Fprintf(w, "%s line whole: %t\n", name, lines[name].Whole())
 		}
 		fmt.Fprint(w, "POST /_try/internet/cut, /silence or /mend; the same for /_try/stripe/\n"+
-			"POST /_try/hub/cut or /mend: the hub's power\nGET  /_try/till/: a till in a page\n")
+			"POST /_try/hub/cut or /mend: the hub's power\nPOST /_try/hq/link: another link into headquarters' console\nGET  /_try/till/: a till in a page\n")
 	})
 	return mux
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"storehub/hq"
+	"storehub/hq/console"
 	"storehub/hq/stripeapi"
 	"storehub/hub"
 )
@@ -54,6 +55,10 @@ func (s *System) BootHQ() error {
 	if err != nil {
 		return fmt.Errorf("open headquarters: %w", err)
 	}
+	people, err := console.New(console.Options{Server: server, PublicURL: o.PublicURL, Log: o.Log, Now: o.Now})
+	if err != nil {
+		return fmt.Errorf("open headquarters' console: %w", errors.Join(err, server.Close()))
+	}
 	ln, err := net.Listen("tcp", s.hqListen)
 	if err != nil {
 		server.Close()
@@ -64,7 +69,7 @@ func (s *System) BootHQ() error {
 	ctx, stop := context.WithCancel(context.Background())
 	part := &running{stop: stop, done: make(chan error, 1)}
 	s.hq = part
-	web := &http.Server{Handler: server.Handler(), ReadHeaderTimeout: 10 * time.Second,
+	web := &http.Server{Handler: people.Beside(server.Handler()), ReadHeaderTimeout: 10 * time.Second,
 		BaseContext: func(net.Listener) context.Context { return ctx }}
 	go func() {
 		worked := make(chan error, 1)
@@ -76,7 +81,13 @@ func (s *System) BootHQ() error {
 				s.o.Log.Error("serve headquarters", "err", err)
 			}
 		}()
+		looked := make(chan struct{})
+		go func() {
+			defer close(looked)
+			people.Run(ctx)
+		}()
 		<-ctx.Done()
+		<-looked // the streams of open pages have ended
 		server.EndPolls()
 		closing, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
@@ -91,6 +102,19 @@ func (s *System) BootHQ() error {
 		part.done <- errors.Join(err, server.Close())
 	}()
 	return nil
+}
+
+// HQLink makes a one-time way into headquarters' console, for whoever tries the system.
+func (s *System) HQLink(ctx context.Context) (string, error) {
+	server := s.Headquarters()
+	if server == nil {
+		return "", errors.New("make link: headquarters does not run")
+	}
+	code, _, err := server.InviteOperator(ctx, hq.Operator{Who: "whoever tries it", Role: hq.RoleOperator})
+	if err != nil {
+		return "", err
+	}
+	return console.Link(s.HQURL, code), nil
 }
 
 // StopHQ ends headquarters and keeps its database.

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/cookiejar"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -115,5 +117,55 @@ func TestHandsCutAndMendTheLines(t *testing.T) {
 	}
 	if got := ask(t, http.MethodPost, s.StripeURL+"/_try/internet/bite", nil); got != http.StatusNotFound {
 		t.Errorf("an unknown deed answered %d, want 404", got)
+	}
+}
+
+// The links into headquarters' console let in once each, and end with nothing running.
+func TestHeadquartersConsoleOpensBesideTheHubs(t *testing.T) {
+	s := start(t, "")
+	first, err := s.HQLink(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.StripeURL+"/_try/hq/link", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("another link: %s %v", resp.Status, err)
+	}
+	for _, link := range []string{first, strings.TrimSpace(string(b))} {
+		page, code, found := strings.Cut(link, "?code=")
+		if !found || page != s.HQURL+"/console/enter" {
+			t.Fatalf("the link is %q", link)
+		}
+		jar, err := cookiejar.New(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		browser := &http.Client{Jar: jar, Transport: &http.Transport{DisableKeepAlives: true}}
+		for n, want := range []int{http.StatusOK, http.StatusForbidden} {
+			resp, err := browser.PostForm(page, url.Values{"code": {code}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if err != nil || resp.StatusCode != want || n == 0 && !strings.Contains(string(b), "Demo shop") {
+				t.Errorf("use %d of the link: %s %v %.200s", n+1, resp.Status, err, b)
+			}
+		}
+	}
+	if err := s.StopHQ(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.HQLink(t.Context()); err == nil {
+		t.Error("a headquarters that does not run made a link")
 	}
 }

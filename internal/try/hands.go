@@ -10,6 +10,7 @@ import (
 //	POST /_try/internet/cut|silence|mend   the line between the hub and headquarters
 //	POST /_try/stripe/cut|silence|mend     the line between headquarters and Stripe
 //	POST /_try/hub/cut|mend                the hub's power
+//	POST /_try/hq/break?ref=pi_…, /mend    a bug: headquarters breaks on that payment's operations
 //	POST /_try/hq/link                     another one-time link into headquarters' console
 //	GET  /_try/till/                       a till in a page, see till.go
 //	GET  /_try/                            what can be done, and how the lines are
@@ -32,6 +33,10 @@ func (s *System) hands() http.Handler {
 				return
 			}
 			fmt.Fprintln(w, link)
+			return
+		}
+		if r.PathValue("line") == "hq" && (r.PathValue("deed") == "break" || r.PathValue("deed") == "mend") {
+			s.flaw(w, r)
 			return
 		}
 		line, ok := lines[r.PathValue("line")]
@@ -58,7 +63,8 @@ func (s *System) hands() http.Handler {
 			fmt.Fprintf(w, "%s line whole: %t\n", name, lines[name].Whole())
 		}
 		fmt.Fprint(w, "POST /_try/internet/cut, /silence or /mend; the same for /_try/stripe/\n"+
-			"POST /_try/hub/cut or /mend: the hub's power\nPOST /_try/hq/link: another link into headquarters' console\nGET  /_try/till/: a till in a page\n")
+			"POST /_try/hub/cut or /mend: the hub's power\nPOST /_try/hq/link: another link into headquarters' console\n"+
+			"POST /_try/hq/break?ref=pi_… or /mend: headquarters breaks on that payment\nGET  /_try/till/: a till in a page\n")
 	})
 	return mux
 }

@@ -69,7 +69,7 @@ func (s *System) BootHQ() error {
 	ctx, stop := context.WithCancel(context.Background())
 	part := &running{stop: stop, done: make(chan error, 1)}
 	s.hq = part
-	web := &http.Server{Handler: people.Beside(server.Handler()), ReadHeaderTimeout: 10 * time.Second,
+	web := &http.Server{Handler: people.Beside(s.breaking(server.Handler())), ReadHeaderTimeout: 10 * time.Second,
 		BaseContext: func(net.Listener) context.Context { return ctx }}
 	go func() {
 		worked := make(chan error, 1)

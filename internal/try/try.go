@@ -66,7 +66,8 @@ type System struct {
 	daemon *hub.Hub
 	closed bool
 
-	dead atomic.Bool // the hub's power is cut
+	dead atomic.Bool            // the hub's power is cut
+	bug  atomic.Pointer[string] // the payment on which headquarters breaks; nil: none
 
 	hqListen, hubListen string // chosen at the first start, kept ever after
 	sandboxServer       *http.Server

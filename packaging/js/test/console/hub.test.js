@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
-import { accessible, eachIsWell, hand, launch, open, tryHub } from "./harness.js";
+import { accessible, eachIsWell, hand, launch, open, patience, tryHub } from "./harness.js";
 
 const pages = ["/", "/console/network", "/console/readers", "/console/queue", "/console/tills", "/console/checklist", "/console/logs", "/console/staff", "/console/components"];
 let shop, browser, context;
@@ -140,6 +140,55 @@ test("a payment of the demo till is seen, and one that fails is settled by a per
   assert.equal(await queue.page.getByRole("button", { name: "Settle" }).count(), 0);
   queue.well();
   await queue.page.close();
+});
+
+test("what headquarters breaks on is held back, and goes through when a person has it offered again", async () => {
+  const queue = await open(context, shop.hub_url + "/console/queue");
+  const sell = async (key, amount) => {
+    const made = await fetch(`${shop.pos_url}/create_payment_intent`, { method: "POST", body: new URLSearchParams({ amount, currency: "eur" }) });
+    const ref = (await made.json()).intent;
+    const promise = async () => {
+      const answer = await fetch(`${shop.hub_url}/v1/operations`, {
+        method: "POST", body: JSON.stringify({ kind: "order", ref, data: { order: key } }),
+        headers: { Authorization: `Bearer ${shop.pos_credential}`, "Content-Type": "application/json", "Idempotency-Key": key },
+      });
+      assert.equal(answer.status, 202, await answer.text());
+    };
+    return { ref, promise };
+  };
+  const bad = await sell("held-back", 1300);
+  await hand(shop, `hq/break?ref=${bad.ref}`);
+  await bad.promise();
+  // Others pass between its refusals: it is held back, and the page hears of it by itself.
+  const held = queue.page.getByRole("row", { name: new RegExp(`held back.*${bad.ref}`) });
+  for (let n = 0, end = Date.now() + patience; await held.count() === 0; n++) {
+    assert.ok(Date.now() < end, "it is not held back");
+    await (await sell(`passes-${n}`, 700)).promise();
+    await held.waitFor({ timeout: 2000 }).catch(() => {});
+  }
+  await held.getByRole("link").click();
+  await queue.page.getByRole("heading", { name: "Offer it again" }).waitFor();
+  await queue.page.getByText("Held back: answered 500").waitFor();
+  await accessible(queue.page, "an operation that is held back");
+  await hand(shop, "hq/mend");
+  await queue.page.getByLabel("Who").fill("Ada");
+  await queue.page.getByLabel("Why").fill("the bug is mended");
+  await queue.page.getByRole("button", { name: "Offer again" }).click();
+  await queue.page.getByText("retry by Ada. the bug is mended").waitFor();
+  await queue.page.locator(".badge", { hasText: "succeeded" }).first().waitFor();
+  assert.equal(await queue.page.getByRole("button", { name: "Offer again" }).count(), 0);
+  queue.well();
+  await queue.page.close();
+});
+
+test("headquarters' console of the same system opens by its link", async () => {
+  const theirs = await browser.newContext();
+  const fleet = await open(theirs, shop.hq_console_url);
+  await fleet.page.getByRole("button", { name: "Sign in" }).click();
+  await fleet.page.getByText("Demo shop").first().waitFor();
+  await accessible(fleet.page, "the fleet of one store");
+  fleet.well();
+  await theirs.close();
 });
 
 test("an item is signed off, and PDF, bundle and export are downloaded", async () => {

@@ -51,6 +51,9 @@ func ownMornings() map[string]Input {
 		"token_reused": "Lane 1 connected to a reader 3 times without asking for a token in between", "token_not_asked": "Lane 1 connected to a reader 3 times without asking for a token in between",
 		"token_polling": "Lane 1 asks for a token every 1m0s, whether it connects or not", "token_wrong_location": "Lane 1 asks for Location \"tml_2\"; the store's is tml_1",
 		"till_mode_mixed": "Lane 1 was refused for it", "credential_shared": "Lane 1 calls from 192.168.1.7 and 192.168.1.8 in turn",
+		"disk_read_only":      "the file system of /var/lib/storehub is mounted read-only",
+		"hub_restarting":      "4 starts in an hour that no stop came before, the last at 09:11:50 UTC",
+		"clock_jumped":        "it was set forward by 3h2m0s, to 2026-11-24 09:12:00 UTC",
 		"hub_certificate_due": "the one before holds until 2026-12-24 08:00 UTC",
 	} {
 		out[code] = known(code, line)

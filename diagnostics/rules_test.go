@@ -19,7 +19,8 @@ var contract = strings.Fields(`link_down no_ipv4 dhcp_silent dhcp_pool_exhausted
 	captures_near_deadline queue_full queue_mirror_away queue_damaged disk_low hub_duplicated
 	operation_failed operation_unknown authorisation_lapsed refund_failed twin_charge offline_not_forwarded account_mode_mismatch
 	location_mismatch hub_name_needs_internet
-	token_reused token_not_asked token_polling token_wrong_location till_mode_mixed credential_shared hub_certificate_due browser_lan_denied`)
+	token_reused token_not_asked token_polling token_wrong_location till_mode_mixed credential_shared hub_certificate_due browser_lan_denied
+	disk_read_only hub_restarting clock_jumped`)
 
 func TestEveryCodeOfTheContractHasARule(t *testing.T) {
 	var have []string

@@ -191,7 +191,7 @@ func withQueueIn(c Config, mine string, f func(*offlinequeue.Queue) error) error
 
 // known is every finding that the hub has proved itself.
 func (h *Hub) known(s offlinequeue.Stats) []diagnostics.Known {
-	return slices.Concat(known(s), h.name.findings(), h.public.findings(), h.habits.findings(h.now()))
+	return slices.Concat(known(s), h.name.findings(), h.public.findings(), h.habits.findings(h.now()), h.careFindings())
 }
 
 // known turns what waits for a person into findings about money.

@@ -76,6 +76,9 @@ type Hub struct {
 	fleet      *fleet
 	monitor    *monitor
 	name       nameKnown
+	starts     starts
+	clock      clockWatch
+	readOnly   atomic.Bool // the disk of the state directory takes no writes
 	habits     habits
 	answers    atomic.Pointer[localdns.Server] // nil: dns.listen is not set, or could not be opened yet
 	metrics    *metrics
@@ -252,6 +255,9 @@ const readyAtMost = 3 * time.Second
 // the hub serves and has looked at the readers.
 func (h *Hub) Run(ctx context.Context, ready func(Addr)) error {
 	defer h.Close()
+	if !h.beginRun(ctx) {
+		return errors.Join(h.starts.stopped(), h.Close())
+	}
 	srv, err := h.listen()
 	if err != nil {
 		return err
@@ -307,7 +313,13 @@ func (h *Hub) Run(ctx context.Context, ready func(Addr)) error {
 	h.events.close()
 	srv.shutdown()
 	stopWork()
-	return errors.Join(tasks.Wait(), h.Close())
+	err = tasks.Wait()
+	if err == nil {
+		if err := h.starts.stopped(); err != nil {
+			h.log.Warn("record the stop", "err", err)
+		}
+	}
+	return errors.Join(err, h.Close())
 }
 
 // Close releases the state directory. [Hub.Run] does it by itself.

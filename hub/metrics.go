@@ -42,7 +42,10 @@ var (
 	descCanTake                         = desc("storehub_can_take_payments", "Whether card payments work, as /v1/status says.")
 	descPublicEnds                      = desc("storehub_public_certificate_not_after_timestamp_seconds", "When the certificate of the hub's public name ends; 0 if there is none.")
 	descDiskFree                        = desc("storehub_state_free_bytes", "Room left where the state directory is; absent if it cannot be told.")
-	allDescs                            = []*prometheus.Desc{descBuild, descProbe, descFinding, descReachable, descOnline, descLastSeen, descMoves, descRTT, descWindow, descLimit, descOperations, descOldest, descDeadline, descQueueBytes, descMirror, descParked, descExposure, descHeartbeat, descContact, descCanTake, descPublicEnds, descDiskFree}
+	descReadOnly                        = desc("storehub_state_read_only", "Whether the disk of the state directory takes no writes: 1 yes, 0 no.")
+	descUnclean                         = desc("storehub_unclean_starts", "Starts of the last hour that no stop came before.")
+	descClockJumps                      = desc("storehub_clock_jumps_total", "How often the machine's clock was set by half a minute or more since the hub started.")
+	allDescs                            = []*prometheus.Desc{descBuild, descProbe, descFinding, descReachable, descOnline, descLastSeen, descMoves, descRTT, descWindow, descLimit, descOperations, descOldest, descDeadline, descQueueBytes, descMirror, descParked, descExposure, descHeartbeat, descContact, descCanTake, descPublicEnds, descDiskFree, descReadOnly, descUnclean, descClockJumps}
 	tokenResults                        = []string{"ok", doors.ErrHQUnreachable.Code, doors.ErrUnauthorized.Code, doors.ErrForbidden.Code, doors.ErrRateLimited.Code, doors.ErrStripeRefused.Code, doors.ErrStripeSilent.Code, doors.ErrModeMismatch.Code, doors.ErrInternal.Code}
 	tokenBuckets                        = []float64{.05, .1, .25, .5, 1, 2, 4, 8} // 8 s: a till is answered by then
 	syncBuckets                         = []float64{.0001, .0005, .001, .005, .01, .05, .1, .5, 1}
@@ -157,6 +160,14 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	if free, err := diskFree(h.cfg.StateDir); err == nil {
 		gauge(descDiskFree, float64(free))
 	}
+	readOnly := 0.0
+	if h.readOnly.Load() {
+		readOnly = 1
+	}
+	gauge(descReadOnly, readOnly)
+	unclean, _ := h.starts.unclean(h.now(), restartsIn)
+	gauge(descUnclean, float64(len(unclean)))
+	out <- prometheus.MustNewConstMetric(descClockJumps, prometheus.CounterValue, float64(h.clock.count()))
 }
 
 type gaugeFunc func(d *prometheus.Desc, v float64, labels ...string)

@@ -84,6 +84,7 @@ func (m *monitor) run(ctx context.Context) error {
 	tick := time.NewTicker(refreshEvery)
 	defer tick.Stop()
 	for {
+		m.hub.selfCare()
 		m.refresh()
 		m.hub.tellLimits()
 		select {

@@ -29,6 +29,7 @@ func TestUnitsHaveWhatTheProgramsRelyOn(t *testing.T) {
 			"ExecStart":                "/usr/bin/" + name + " serve --config /etc/storehub/" + name + ".yaml",
 			"Restart":                  "always",
 			"RestartSec":               "2",
+			"StartLimitIntervalSec":    "0", // the hub itself slows a loop of starts
 			"RestartPreventExitStatus": "2", // the exit code for a wrong configuration
 			"WatchdogSec":              "60",
 			"LimitCORE":                "0",

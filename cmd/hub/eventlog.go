@@ -63,7 +63,8 @@ hq_credential_refused queue_not_draining captures_near_deadline queue_full queue
 disk_low hub_duplicated operation_failed operation_unknown authorisation_lapsed refund_failed twin_charge
 offline_not_forwarded account_mode_mismatch location_mismatch hub_name_needs_internet
 token_reused token_not_asked token_polling token_wrong_location till_mode_mixed credential_shared hub_certificate_due
-browser_lan_denied`)
+browser_lan_denied
+disk_read_only hub_restarting clock_jumped`)
 
 // hubEvents says what the hub's log records are in the event log: a cause is an event
 // when it appears, not each time it is said again.

@@ -195,7 +195,13 @@ func rank(s ItemState) int {
 	return slices.Index([]ItemState{"", ItemPass, ItemAttention, ItemUnknown, ItemFail}, s)
 }
 
+// What is done by a command or by a button of the hub's console names both.
+const (
+	testAnew    = "Run hub checklist where the hub runs, or press Test anew on the console's page Checklist."
+	registerOne = "Register one: hub readers register, or press Register a reader on the console's page Readers."
+)
+
 // attest is how an item is signed off.
 func attest(item string) string {
-	return "hub checklist --attest " + item + " --by NAME --note TEXT"
+	return "hub checklist --attest " + item + " --by NAME --note TEXT, or press Sign off on the console's page Checklist"
 }

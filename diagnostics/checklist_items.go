@@ -17,7 +17,7 @@ func judgeToken(in ChecklistInput, it *Item) {
 	t := in.Token
 	switch {
 	case t == nil:
-		it.is(ItemAttention, "never tested", "Run hub checklist where the hub runs.")
+		it.is(ItemAttention, "never tested", testAnew)
 	case t.RefusesNobody:
 		it.is(ItemFail, "a request without a credential was let through", "Report this; do not go live.")
 	case len(t.Leaks) > 0:
@@ -234,7 +234,7 @@ func judgeRegistration(in ChecklistInput, it *Item) {
 		it.is(ItemUnknown, "the list of readers was never had", "Run hub diagnose.")
 		return
 	case len(in.Readers) == 0:
-		it.is(ItemAttention, "no reader is registered", "Register one: hub readers register.")
+		it.is(ItemAttention, "no reader is registered", registerOne)
 		return
 	}
 	it.Evidence = append(it.Evidence, many(len(in.Readers), "reader")+" registered")
@@ -266,7 +266,7 @@ func judgeLocations(in ChecklistInput, it *Item) {
 		it.is(ItemFail, in.Strangers[0], "Register the reader at "+in.Location+", or give the till one that is.")
 		it.Evidence = append(it.Evidence, in.Strangers[1:]...)
 	case len(in.Readers) == 0:
-		it.is(ItemAttention, "no reader is at "+in.Location, "Register one: hub readers register.")
+		it.is(ItemAttention, "no reader is at "+in.Location, registerOne)
 	default:
 		it.is(ItemPass, fmt.Sprintf("headquarters lists %s at %s", many(len(in.Readers), "reader"), in.Location))
 	}
@@ -298,7 +298,7 @@ func judgeDiscovery(in ChecklistInput, it *Item) {
 	}
 	switch {
 	case len(in.Readers) == 0:
-		it.worse(ItemAttention, "there is no reader to choose", "Register one: hub readers register.")
+		it.worse(ItemAttention, "there is no reader to choose", registerOne)
 	case it.State == ItemFail:
 	case !in.lately(in.ListSeen):
 		it.worse(ItemAttention, many(len(in.Readers), "reader")+" with label and serial number; no till has had the list, and no machine can see its screen", sign)

@@ -25,6 +25,7 @@ CYCLONEDX_VERSION := v1.10.0
 GOVULNCHECK_VERSION := v1.9.0
 PLATFORMS := linux/amd64 linux/arm64 linux/arm/7 windows/amd64 darwin/arm64
 DEBIAN := $(TOOLS)/debian
+OPENRC := $(TOOLS)/openrc
 FUZZTIME ?= 10s
 RACEFLAGS ?= -shuffle=on
 PATH := $(PATH):/usr/sbin:/sbin
@@ -66,7 +67,7 @@ check: $(LINT) ## formatting, vet on three systems, lint, tidy modules, the arch
 	go test -count=1 .
 
 .PHONY: race
-race: apt $(PEBBLE) $(NFPM) $(DEBIAN).made ## all tests with the race detector, in random order
+race: apt $(PEBBLE) $(NFPM) $(DEBIAN).made $(OPENRC).made ## all tests with the race detector, in random order
 	CGO_ENABLED=1 go test -race -timeout 20m $(RACEFLAGS) ./...
 	go -C bench/queue test ./...
 	go -C bench/hq test ./...
@@ -255,6 +256,17 @@ $(PEBBLE):
 $(DEBIAN).made: | apt
 	rm -rf $(DEBIAN)
 	debootstrap --variant=minbase --include=systemd,systemd-sysv,init-system-helpers,dbus bookworm $(DEBIAN) >/dev/null
+	touch $@
+
+# OpenRC's programs, unpacked: installed it would be this machine's own first process.
+$(OPENRC).made: | apt
+	rm -rf $(OPENRC) && mkdir -p $(OPENRC)/usr $(OPENRC)/debs
+	apt-get update -qq
+	cd $(OPENRC)/debs && apt-get -o APT::Sandbox::User=root download -qq openrc libeinfo1 librc1
+	for deb in *.deb; do dpkg-deb -x $$deb ../tree; done
+	cd .. && for part in bin sbin lib; do [ ! -d tree/$$part ] || { mkdir -p usr/$$part; cp -a tree/$$part/. usr/$$part/; }; done
+	[ ! -d tree/usr ] || cp -a tree/usr/. usr/
+	rm -rf debs tree
 	touch $@
 
 $(CYCLONEDX):

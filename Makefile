@@ -35,7 +35,7 @@ APT := gcc:gcc ip:iproute2 unshare:util-linux nft:nftables dnsmasq:dnsmasq-base 
        busybox:busybox-static ethtool:ethtool strace:strace mkfs.ext4:e2fsprogs mount:mount pg_ctlcluster:postgresql pdftotext:poppler-utils promtool:prometheus \
        dbus-daemon:dbus-daemon avahi-daemon:avahi-daemon avahi-browse:avahi-utils \
        node:nodejs npm:npm chromium:chromium certutil:libnss3-tools lintian:lintian debootstrap:debootstrap systemd-nspawn:systemd-container rpm:rpm \
-       prometheus-blackbox-exporter:prometheus-blackbox-exporter dig:bind9-dnsutils curl:curl ping:iputils-ping named:bind9
+       prometheus-blackbox-exporter:prometheus-blackbox-exporter dig:bind9-dnsutils pgrep:procps curl:curl ping:iputils-ping named:bind9
 
 MSIAPT := wixl:wixl msiinfo:msitools osslsigncode:osslsigncode
 

@@ -12,6 +12,10 @@ mkfifo "$WINEPREFIX/stay"
 exec 8<>"$WINEPREFIX/stay"
 wine cmd <"$WINEPREFIX/stay" >/dev/null 2>&1 &
 trap 'wineserver -k' EXIT
+# Two programs that start in one prefix at once can wait for each other for ever: the
+# next one starts when this one answers.
+printf 'echo up> C:\\up\r\n' >&8
+for _ in $(seq 600); do [ -e "$WINEPREFIX/drive_c/up" ] && break; sleep 0.1; done
 
 hub='C:\Program Files\Store Hub\hub.exe'
 data=$WINEPREFIX/drive_c/ProgramData/storehub

@@ -38,6 +38,36 @@ func DecodeJSONLimit(r *http.Request, v any, limit int64) error {
 	return decodeStrict(body, v)
 }
 
+// DecodeJSONOpen is [DecodeJSON] for what a newer program may send: fields that v does
+// not have are left out, and newer is what DecodeJSON would have said of the first.
+// Whatever else it refuses is refused here too. v points to a struct.
+func DecodeJSONOpen(r *http.Request, v any) (newer, err error) {
+	body, err := readJSON(r, MaxBody)
+	if err != nil {
+		return nil, err
+	}
+	var e *Error
+	if err := decodeStrict(body, v); !errors.As(err, &e) || e.Code != ErrUnknownField.Code {
+		return nil, err
+	}
+	newer = e
+	into := reflect.ValueOf(v).Elem()
+	into.SetZero() // the strict decoder may have begun to fill it
+	var m map[string]json.RawMessage
+	if err := json.Unmarshal(body, &m); err != nil {
+		return nil, ErrBadRequest
+	}
+	for key := range m {
+		if !hasTag(into.Type(), key) {
+			delete(m, key) // encoding/json would fold its case
+		}
+	}
+	if body, err = json.Marshal(m); err != nil {
+		return nil, ErrBadRequest
+	}
+	return newer, decode(json.NewDecoder(bytes.NewReader(body)), v)
+}
+
 // decodeOptional is DecodeJSON for calls whose body may be missing.
 func decodeOptional(r *http.Request, v any) error {
 	body, err := readBody(r, MaxBody)
@@ -187,6 +217,11 @@ func decodeStrict(body []byte, v any) error {
 	}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.DisallowUnknownFields()
+	return decode(dec, v)
+}
+
+// decode says of what dec refuses no more than may be logged.
+func decode(dec *json.Decoder, v any) error {
 	err := dec.Decode(v)
 	if err == nil {
 		return nil

@@ -175,8 +175,14 @@ func (r Report) standing() string {
 
 func serveReport(ctx context.Context, s *Server, st record, r *http.Request) (answer, error) {
 	var in Report
-	if err := doors.DecodeJSON(r, &in); err != nil {
+	newer, err := doors.DecodeJSONOpen(r, &in) // a hub may be newer than its headquarters
+	if err != nil {
 		return answer{}, err
+	}
+	if newer != nil {
+		if _, said := s.newer.LoadOrStore(st.ID, true); !said {
+			s.log.Info("a hub's report has fields that this headquarters does not know; they are left out", "store", st.ID, "first", newer)
+		}
 	}
 	if err := in.check(); err != nil {
 		return answer{}, err

@@ -65,6 +65,23 @@ func TestTheLastReportStandsAndChangesAreKept(t *testing.T) {
 	}
 }
 
+// What a newer hub adds to its report is left out, at every depth, and the rest kept.
+func TestAReportFromTheFutureIsKept(t *testing.T) {
+	s := newShop(t)
+	for range 2 {
+		status, _, body := s.ask("PUT", "/store/v1/report", s.client.Credential(), "application/json",
+			`{"at":"2026-11-26T09:00:00Z","version":"9.0.0","started_at":"2026-11-26T08:00:00Z","verdict":"blocked","mood":{"deep":[1]},"VERSION_":"x",
+			"causes":[{"code":"dns_down","severity":"critical","title":"x","since":"2026-11-26T09:00:00Z","owner":"Ada"}],"queue":{"pending":2,"lost":1},"checklist":[]}`)
+		if status != http.StatusOK {
+			t.Fatalf("%d %s", status, body)
+		}
+	}
+	got, err := s.server.ReportChanges(t.Context(), "0412")
+	if err != nil || len(got) != 1 || got[0].Verdict != "blocked" || !slices.Equal(got[0].Causes, []string{"dns_down"}) {
+		t.Errorf("kept %+v, %v", got, err)
+	}
+}
+
 // A fault between report and change leaves neither; the next report brings both.
 func TestAReportIsKeptWhole(t *testing.T) {
 	s := newShop(t)

@@ -56,6 +56,7 @@ type Server struct {
 	secrets   []string
 	publicURL string
 	log       *slog.Logger
+	newer     sync.Map // ids of stores whose reports had unknown fields, logged once
 	version   string
 	now       func() time.Time
 	poll      time.Duration

@@ -34,7 +34,7 @@ PATH := $(PATH):/usr/sbin:/sbin
 APT := gcc:gcc ip:iproute2 unshare:util-linux nft:nftables dnsmasq:dnsmasq-base systemd-analyze:systemd \
        busybox:busybox-static ethtool:ethtool strace:strace mkfs.ext4:e2fsprogs mount:mount pg_ctlcluster:postgresql pdftotext:poppler-utils promtool:prometheus \
        dbus-daemon:dbus-daemon avahi-daemon:avahi-daemon avahi-browse:avahi-utils \
-       node:nodejs npm:npm chromium:chromium certutil:libnss3-tools lintian:lintian debootstrap:debootstrap systemd-nspawn:systemd-container rpm:rpm \
+       node:nodejs npm:npm chromium:chromium certutil:libnss3-tools lintian:lintian debootstrap:debootstrap systemd-nspawn:systemd-container rpm:rpm buildah:buildah \
        prometheus-blackbox-exporter:prometheus-blackbox-exporter dig:bind9-dnsutils pgrep:procps curl:curl ping:iputils-ping named:bind9
 
 MSIAPT := wixl:wixl msiinfo:msitools osslsigncode:osslsigncode
@@ -226,6 +226,13 @@ test-windows: platforms ## the installer's tables and signatures, and the servic
 dist: platforms msi sbom $(NFPM) ## platforms, packages for Debian and rpm, archives, the installer for Windows, and checksums, into dist/
 	VERSION=$(DEBVERSION) NFPM=$(NFPM) SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) packaging/build.sh dist
 	cd dist && sha256sum $$(ls | grep -v SHA256SUMS) > SHA256SUMS
+
+.PHONY: images
+images: platforms ## container images of hub and headquarters, storehub:VERSION and storehub-hq:VERSION, by BUILDER (docker, podman or buildah)
+	for program in hub hq; do
+	  name=storehub$$([ $$program = hub ] || echo -hq)
+	  VERSION=$(VERSION) packaging/container/build.sh $$program $$(go env GOARCH) $$name:$(VERSION)
+	done
 
 .PHONY: apt
 apt: ## install what the tests need of the system, if it is missing (Debian, as root)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"storehub/hub"
 	"storehub/internal/cli"
 	"storehub/internal/service"
 )
@@ -37,7 +38,8 @@ func (serviceCmd) Help() string {
 
 // Help is the exit codes.
 func (serviceStatusCmd) Help() string {
-	return "Exit: 0 running, 1 not running, 3 could not tell.\n\nExample:\n\n  hub service status --format json"
+	return "Where there is no service manager, as in a container, the hub itself is asked.\n\n" +
+		"Exit: 0 running, 1 not running, 3 could not tell.\n\nExample:\n\n  hub service status --format json"
 }
 
 // Help is an example.
@@ -120,7 +122,9 @@ func (c serviceStatusCmd) Run(a *app) error {
 	}
 	state, err := service.Status(spec)
 	if err != nil {
-		return err
+		if state = a.withoutManager(); state == service.Unknown {
+			return err
+		}
 	}
 	if c.Format == "json" {
 		err = writeJSON(a.stdout, map[string]string{"service": spec.Name, "state": string(state)})
@@ -131,6 +135,26 @@ func (c serviceStatusCmd) Run(a *app) error {
 		return cli.SomethingWrong
 	}
 	return err
+}
+
+// withoutManager asks the hub itself, as in a container, where no service manager can be
+// asked.
+func (a *app) withoutManager() service.State {
+	cfg, err := a.loadOrDefault()
+	if err != nil {
+		return service.Unknown
+	}
+	admin, err := hub.DialAdmin(cfg.StateDir)
+	if errors.Is(err, hub.ErrNotRunning) {
+		return service.Stopped
+	}
+	if err == nil {
+		_, err = admin.Held(a.ctx)
+	}
+	if err != nil {
+		return service.Unknown
+	}
+	return service.Running
 }
 
 const needsRights = "this needs root, or an administrator, and a service manager"

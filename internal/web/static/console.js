@@ -101,6 +101,9 @@
   window.addEventListener("pagehide", () => stream?.close());
   window.addEventListener("pageshow", (e) => { if (e.persisted) { listen(); refresh(); } });
 
+  // On a phone the pages' names scroll sideways: the one that is open is in sight.
+  document.querySelector(".top nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
   listen();
   tick();
   setInterval(tick, 1000);

@@ -83,6 +83,16 @@ export async function fits(page, name) {
   assert.ok(over <= 0, `${name}: the page is ${over} pixels wider than the window`);
 }
 
+/** Of the pages' names, which scroll sideways on a phone, the open one's is in sight. */
+async function tellsWhereItIs(page, name) {
+  await page.reload();
+  await page.locator("h1").first().waitFor();
+  const here = page.locator(".top nav [aria-current]");
+  if (await here.count() === 0) return;
+  const box = await here.boundingBox(), { width } = page.viewportSize();
+  assert.ok(box.x >= 0 && box.x + box.width <= width, `${name}: its own name is at ${box.x} of ${width} pixels`);
+}
+
 /** Opens each page, and has it looked at in light and dark, on a phone and on a wall. */
 export async function eachIsWell(context, base, pages) {
   for (const path of pages) {
@@ -95,6 +105,7 @@ export async function eachIsWell(context, base, pages) {
     for (const width of [390, 1280, 2560]) {
       await seen.page.setViewportSize({ width, height: 900 });
       await fits(seen.page, `${path} at ${width}`);
+      if (width === 390) await tellsWhereItIs(seen.page, path);
     }
     seen.well();
     await seen.page.close();

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import axe from "axe-core";
@@ -92,6 +92,17 @@ async function tellsWhereItIs(page, name) {
   const box = await here.boundingBox(), { width } = page.viewportSize();
   assert.ok(box.x >= 0 && box.x + box.width <= width, `${name}: its own name is at ${box.x} of ${width} pixels`);
 }
+
+/** Writes what the window shows, as WebP. */
+export async function picture(page, file) {
+  const lens = await page.context().newCDPSession(page);
+  const { data } = await lens.send("Page.captureScreenshot", { format: "webp", quality: 70 });
+  await writeFile(file, Buffer.from(data, "base64"));
+}
+
+/** The windows that pictures are made of: phone, till and wall, in light and dark. */
+export const windows = ["light", "dark"].flatMap((scheme) => [[390, 844], [1280, 800], [2560, 1440]].map(([width, height]) =>
+  ({ name: `${width}-${scheme}`, width, options: { colorScheme: scheme, reducedMotion: "reduce", viewport: { width, height } } })));
 
 /** Opens each page, and has it looked at in light and dark, on a phone and on a wall. */
 export async function eachIsWell(context, base, pages) {

@@ -2,11 +2,10 @@
 // test of hq/console, OUT the folder they go to.
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { launch } from "./harness.js";
+import { launch, picture, windows } from "./harness.js";
 import { enter, headquarters } from "./hq.js";
 
 const out = process.env.OUT, only = process.env.ONLY?.split(",");
-const height = { 390: 844, 1280: 800, 2560: 1440 };
 await mkdir(out, { recursive: true });
 const [hq, browser] = await Promise.all([headquarters(3000), launch()]);
 try {
@@ -15,13 +14,13 @@ try {
   const state = await first.storageState();
   for (const [name, path] of [["hq-fleet", "/console"], ["hq-store", "/console/stores/00007"], ["hq-waiting", "/console/findings"], ["hq-decide", "/console/findings/1"], ["hq-checklists", "/console/checklists"], ["hq-enrol", "/console/enrol"], ["hq-audit", "/console/audit"], ["hq-people", "/console/people"]]) {
     if (only && !only.includes(name)) continue;
-    for (const scheme of ["light", "dark"]) for (const width of [390, 1280, 2560]) {
-      const context = await browser.newContext({ storageState: state, colorScheme: scheme, reducedMotion: "reduce", viewport: { width, height: height[width] } });
+    for (const w of windows) {
+      const context = await browser.newContext({ storageState: state, ...w.options });
       const page = await context.newPage();
       await page.goto(hq.url + path);
       await page.locator("h1").first().waitFor();
       await page.waitForTimeout(150); // ages in words
-      await page.screenshot({ path: join(out, `${name}-${width}-${scheme}.png`) });
+      await picture(page, join(out, `${name}-${w.name}.webp`));
       await context.close();
     }
   }

@@ -1,12 +1,10 @@
 // Makes the pictures of README and docs: `make screenshots`. HUB names a built hub, OUT
 // the folder they go to.
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { hand, launch, tryHub } from "./harness.js";
+import { hand, launch, picture, tryHub, windows } from "./harness.js";
 
 const out = process.env.OUT;
-const widths = [390, 1280, 2560];
-const height = { 390: 844, 1280: 800, 2560: 1440 };
 
 await mkdir(out, { recursive: true });
 const [shop, browser] = await Promise.all([tryHub(), launch()]);
@@ -29,23 +27,30 @@ try {
     });
   }
 
-  const take = async (name, path) => {
-    for (const scheme of ["light", "dark"]) for (const width of widths) {
-      const context = await browser.newContext({ storageState: state, colorScheme: scheme, reducedMotion: "reduce", viewport: { width, height: height[width] } });
+  const take = async (name, path, act, widest = 2560) => {
+    for (const w of windows.filter((w) => w.width <= widest)) {
+      const context = await browser.newContext({ storageState: state, ...w.options });
       const p = await context.newPage();
       await p.goto(shop.hub_url + path);
       await p.locator("h1").first().waitFor();
+      await act?.(p);
       await p.waitForTimeout(150); // ages in words
-      const lens = await context.newCDPSession(p);
-      const { data } = await lens.send("Page.captureScreenshot", { format: "webp", quality: 70 });
-      await writeFile(join(out, `${name}-${width}-${scheme}.webp`), Buffer.from(data, "base64"));
+      await picture(p, join(out, `${name}-${w.name}.webp`));
       await context.close();
     }
   };
+  const showCode = async (p) => {
+    await p.getByRole("button", { name: "Look from a till or phone" }).click();
+    return await p.locator("#vantage-url").textContent();
+  };
+  const asPhone = async (p) => {
+    await p.goto(await showCode(p));
+    await p.locator("#told", { hasText: "The hub knows now" }).waitFor();
+  };
   const only = process.env.ONLY?.split(",");
-  const all = async (list) => { for (const [name, path] of list) if (!only || only.includes(name)) await take(name, path); };
+  const all = async (list) => { for (const [name, ...how] of list) if (!only || only.includes(name)) await take(name, ...how); };
   await page.waitForTimeout(3000); // outcomes come home
-  await all([["today", "/"], ["queue", "/console/queue"], ["tills", "/console/tills"], ["checklist", "/console/checklist"], ["readers", "/console/readers"], ["logs", "/console/logs"], ["staff", "/console/staff?lang=de"]]);
+  await all([["today", "/"], ["network", "/console/network"], ["vantage-code", "/console/network", showCode, 1280], ["vantage", "/console/network", asPhone, 390], ["queue", "/console/queue"], ["tills", "/console/tills"], ["checklist", "/console/checklist"], ["readers", "/console/readers"], ["logs", "/console/logs"], ["staff", "/console/staff?lang=de"]]);
   await hand(shop, "internet/cut");
   await page.locator(".sentence.bad").waitFor();
   await ask({ kind: "capture", ref: "pi_waits_for_the_line", amount: 2450, currency: "eur" }, 99);

@@ -83,15 +83,23 @@ func (p *pairings) end(name string, now time.Time) {
 	p.drop(name, now)
 }
 
+// mayTry keeps whoever guesses codes slow; nil: this one may be tried.
+func mayTry(tries *rate.Limiter, now time.Time) *doors.Error {
+	if tries.AllowN(now, 1) {
+		return nil
+	}
+	e := doors.ErrRateLimited.With("too many codes were tried")
+	e.RetryAfter = 1
+	return e
+}
+
 // trade takes a code, once.
 func (p *pairings) trade(code string, now time.Time) (invitation, error) {
 	code = readOut.Replace(strings.ToUpper(code))
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.tries.AllowN(now, 1) {
-		e := doors.ErrRateLimited.With("too many codes were tried")
-		e.RetryAfter = 1
-		return invitation{}, e
+	if refused := mayTry(p.tries, now); refused != nil {
+		return invitation{}, refused
 	}
 	p.drop("", now)
 	for _, i := range p.open {

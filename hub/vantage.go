@@ -88,10 +88,8 @@ func (v *vantages) drop(code string, now time.Time) {
 func (v *vantages) known(code string, now time.Time) (vantageCode, *doors.Error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if !v.tries.AllowN(now, 1) {
-		e := doors.ErrRateLimited.With("too many codes were tried")
-		e.RetryAfter = 1
-		return vantageCode{}, e
+	if refused := mayTry(v.tries, now); refused != nil {
+		return vantageCode{}, refused
 	}
 	v.drop("", now)
 	for _, c := range v.open {

@@ -30,6 +30,9 @@ func (s *Server) read(ctx context.Context, st Stripe, o operation) (Intent, *ste
 		return in, nil, nil
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return in, nil, err // the program is stopping: nothing was seen
+	case livesInTheOtherMode(err, st.Mode()):
+		end := failed(reasonMode, "this payment was made in the other mode")
+		return in, &end, nil
 	case refusalOf(err, http.StatusNotFound):
 		wait, err := s.awaiting(ctx, o, "Stripe does not know this payment yet")
 		return in, &wait, err

@@ -3,6 +3,7 @@ package hq_test
 import (
 	"crypto/ed25519"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -19,7 +20,8 @@ import (
 // store 0500 with its hub's two ways to headquarters.
 func besideLive(t *testing.T) (s *shop, sells, rehearses *hq.Client) {
 	t.Helper()
-	box, err := sandbox.New(sandbox.Options{Live: true, Log: quiet(), Seed: 2})
+	var test *sandbox.Sandbox
+	box, err := sandbox.New(sandbox.Options{Live: true, Log: quiet(), Seed: 2, OtherMode: func(id string) bool { return test.HasIntent(id) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,6 +32,7 @@ func besideLive(t *testing.T) (s *shop, sells, rehearses *hq.Client) {
 		t.Fatal(err)
 	}
 	s = newShop(t, func(o *hq.Options) { o.TestStripe, o.Stripe = o.Stripe, live })
+	test = s.box
 	t.Cleanup(func() {
 		s.down()
 		transport.CloseIdleConnections()
@@ -54,6 +57,36 @@ func besideLive(t *testing.T) (s *shop, sells, rehearses *hq.Client) {
 	sells, rehearses = withKey(s.client, e.Credential, key), withKey(s.client, e.Credential, key)
 	rehearses.Rehearsal = true
 	return s, sells, rehearses
+}
+
+// TestMoney_1_4_APaymentOfTheOtherModeIsRefusedAsAnOutcome has a live till name a payment
+// that was made in test mode, which Stripe says, and one that nobody knows, which may yet come.
+func TestMoney_1_4_APaymentOfTheOtherModeIsRefusedAsAnOutcome(t *testing.T) {
+	s, sells, _ := besideLive(t)
+	ops := []hq.Submitted{op(doors.Capture, "op_capture", s.authorised("1000"), 1000), op(doors.Refund, "op_refund", s.authorised("700"), 700),
+		op(doors.Capture, "op_unknown", "pi_nobody", 500)}
+	for i := range ops {
+		ops[i].Number, ops[i].Mode = uint64(i+1), doors.Live
+	}
+	if _, err := sells.Submit(t.Context(), hq.Submission{Operations: ops}); err != nil {
+		t.Fatal(err)
+	}
+	told := map[string]string{}
+	for end := time.Now().Add(20 * time.Second); len(told) < 3 && time.Now().Before(end); {
+		f, err := sells.Feed(t.Context(), epochOf(t, sells), 0, time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, it := range f.Items {
+			if it.Reason != "" {
+				told[it.ID] = string(it.State) + " " + it.Reason
+			}
+		}
+	}
+	want := map[string]string{"op_capture": "failed mode_mismatch", "op_refund": "failed mode_mismatch", "op_unknown": "accepted awaiting_authorisation"}
+	if !maps.Equal(told, want) {
+		t.Errorf("they stand as %q, want %q", told, want)
+	}
 }
 
 // TestMoney_1_4_OnlyALiveStoreHasAStandInAndItsHubAloneComesToIt goes to where a live

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"storehub/doors"
@@ -152,6 +153,20 @@ func judgeAnswer(err error) verdict {
 func refusalOf(err error, status int) bool {
 	var e *StripeError
 	return errors.As(err, &e) && e.Status == status
+}
+
+// livesInTheOtherMode reports whether Stripe refused because the account has the
+// object in the mode that is not ours ("No such payment_intent: 'pi_…'; a similar object
+// exists in test mode, but a live mode key was used to make this request."). There is no
+// code for it, and words may change: false means that Stripe did not say so.
+func livesInTheOtherMode(err error, ours doors.Mode) bool {
+	other := doors.Test
+	if ours == doors.Test {
+		other = doors.Live
+	}
+	var e *StripeError
+	return errors.As(err, &e) && e.Status == http.StatusNotFound &&
+		strings.Contains(e.Message, "a similar object exists in "+string(other)+" mode")
 }
 
 // refusedHere reports whether Stripe was not even asked.

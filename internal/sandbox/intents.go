@@ -217,9 +217,25 @@ func (s *Sandbox) createIntent(c *call) (any, *apiError) {
 func (s *Sandbox) needIntent(c *call) (*intentRecord, *apiError) {
 	in, ok := s.st.Intents.get(c.ids[0])
 	if !ok {
-		return nil, noSuch("payment_intent", c.ids[0], "")
+		e := noSuch("payment_intent", c.ids[0], "")
+		if s.other != nil && s.other(c.ids[0]) {
+			there, here := "live", "test"
+			if s.live {
+				there, here = here, there
+			}
+			e.Message += "; a similar object exists in " + there + " mode, but a " + here + " mode key was used to make this request."
+		}
+		return nil, e
 	}
 	return in, nil
+}
+
+// HasIntent reports whether the account has that PaymentIntent in this mode.
+func (s *Sandbox) HasIntent(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.st.Intents.get(id)
+	return ok
 }
 
 func (s *Sandbox) getIntent(c *call) (any, *apiError) {

@@ -27,6 +27,9 @@ type Options struct {
 	Seed          uint64                      // of ids; 0: random
 	Mirror        func(*http.Request, []byte) // sees every API request with its body, before it is served; nil: none
 	StateFile     string                      // the books are kept there across a restart; "": in memory only
+	// OtherMode tells whether the account's other mode has the PaymentIntent id, which Stripe
+	// says when it refuses it here. It must not ask this sandbox. nil: nobody knows.
+	OtherMode func(id string) bool
 }
 
 // Sandbox is one mode of one Stripe account: test mode, or a live mode of which nothing
@@ -36,6 +39,7 @@ type Sandbox struct {
 	log    *slog.Logger
 	mirror func(*http.Request, []byte)
 	live   bool
+	other  func(id string) bool
 
 	mu        sync.Mutex
 	st        state
@@ -52,7 +56,7 @@ type Sandbox struct {
 
 // New makes an empty account, or the one that StateFile holds.
 func New(o Options) (*Sandbox, error) {
-	s := &Sandbox{log: o.Log, mirror: o.Mirror, seed: o.Seed, live: o.Live, closed: make(chan struct{})}
+	s := &Sandbox{log: o.Log, mirror: o.Mirror, seed: o.Seed, live: o.Live, other: o.OtherMode, closed: make(chan struct{})}
 	for _, k := range []struct{ name, value, prefix string }{
 		{"secret key", o.SecretKey, secretPrefix + s.mode()},
 		{"restricted key", o.RestrictedKey, restrictedPrefix + s.mode()},

@@ -137,7 +137,7 @@ func (d *database) due(ctx context.Context, now, fresh time.Time, limit int) ([]
 		WHERE next_look <= ?1 AND recorded_at >= ?4 AND NOT EXISTS (
 			SELECT 1 FROM operations e WHERE e.store = o.store AND e.line = o.line AND e.seq < o.seq
 			AND e.next_look IS NOT NULL AND (e.resting = 0 OR o.kind <> 'cancel'))
-		AND NOT EXISTS (SELECT 1 FROM leases WHERE name = 'line/' || o.store || '/' || o.line AND expires_at > `+d.clock()+`)
+		AND 'line/' || o.store || '/' || o.line NOT IN (SELECT name FROM leases WHERE expires_at > `+d.clock()+`)
 		ORDER BY `+order+` LIMIT ?3`,
 		ms(now), assumedLife.Milliseconds(), limit, ms(fresh))
 	if err != nil {

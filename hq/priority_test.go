@@ -47,16 +47,16 @@ func TestMoney_3_2_FreshOperationsHaveAShareThatNothingUrgentLoses(t *testing.T)
 		{"little room", late, fresh, 1, "late0"},
 		{"no room", late, fresh, 0, ""},
 	} {
-		var n turns
-		if got := names(n.pick(c.due, c.fresh, map[place]bool{}, c.most, now)); got != c.want {
+		a := agenda{due: c.due, fresh: c.fresh}
+		if got := names(a.pick(map[place]bool{}, c.most, now)); got != c.want {
 			t.Errorf("%s: %s; want %s", c.name, got, c.want)
 		}
 	}
 	// The share holds when there is room for one at a time.
-	var n turns
+	a := agenda{due: late, fresh: fresh}
 	busy, got := map[place]bool{}, []operation{}
 	for range 8 {
-		for _, o := range n.pick(late, fresh, busy, 1, now) {
+		for _, o := range a.pick(busy, 1, now) {
 			busy[o.place()] = true
 			got = append(got, o)
 		}

@@ -62,7 +62,7 @@ func rest(reason, message string) step {
 // runLedger acts on what is due until ctx ends, one operation per line at a time.
 func (s *Server) runLedger(ctx context.Context) error {
 	busy := map[place]bool{}
-	var turns turns
+	list := agenda{ask: s.listDue}
 	done := make(chan place)
 	defer func() {
 		for len(busy) > 0 {
@@ -81,15 +81,12 @@ func (s *Server) runLedger(ctx context.Context) error {
 		case <-timer.C:
 		}
 		wait := idleLook
-		if len(busy) < s.workers {
+		if free := s.workers - len(busy); free > 0 {
 			now := s.now()
-			// Twice the workers: a line that is busy may be listed with two operations.
-			ops, err := s.db.due(ctx, now, time.Time{}, 4*s.workers)
-			var fresh []operation
-			if err == nil && len(ops) == 4*s.workers { // else all of them are there
-				fresh, err = s.db.due(ctx, now, now.Add(-freshAge), 2*s.workers)
-			}
-			if err == nil {
+			ops, anew, err := list.next(ctx, busy, free, now)
+			if err == nil && !anew {
+				wait = time.Until(list.until)
+			} else if err == nil {
 				var next time.Time
 				if next, err = s.db.nextLook(ctx, now); err == nil && !next.IsZero() {
 					wait = min(wait, max(next.Sub(now), time.Millisecond))
@@ -102,10 +99,10 @@ func (s *Server) runLedger(ctx context.Context) error {
 				s.log.Error("look for due operations", "err", err)
 				wait = time.Second
 			}
-			if len(ops) > s.workers-len(busy) && s.db.engine != nil {
+			if anew && list.left(busy) && s.db.engine != nil {
 				s.db.engine.Tell(workName)
 			}
-			for _, o := range turns.pick(ops, fresh, busy, s.workers-len(busy), now) {
+			for _, o := range ops {
 				p := o.place()
 				busy[p] = true
 				go func() {
@@ -116,50 +113,6 @@ func (s *Server) runLedger(ctx context.Context) error {
 		}
 		timer.Reset(wait)
 	}
-}
-
-// place is one line of a store, on which one operation at a time is looked at.
-type place struct{ store, line string }
-
-func (o operation) place() place { return place{o.store, o.line} }
-
-// The order in which operations are looked at (money.md 3.2): the earliest deadline
-// first, and one in freshShare from what was recorded just now, so that a backlog
-// of a day does not keep a customer waiting; but not while something lapses soon.
-const (
-	freshAge   = 5 * time.Minute
-	freshShare = 4
-)
-
-// turns counts looks: each freshShare-th is a fresh operation's.
-type turns int
-
-// pick chooses at most so many of those that are due, by deadline, and of the fresh
-// ones, none on a line that is busy and no two on one line.
-func (n *turns) pick(due, fresh []operation, busy map[place]bool, most int, now time.Time) (picked []operation) {
-	taken := map[place]bool{}
-	next := func(list *[]operation) (operation, bool) {
-		for len(*list) > 0 {
-			if o := (*list)[0]; !busy[o.place()] && !taken[o.place()] {
-				return o, true
-			}
-			*list = (*list)[1:]
-		}
-		return operation{}, false
-	}
-	for len(picked) < most {
-		o, ok := next(&due)
-		if f, some := next(&fresh); some && (!ok || *n%freshShare == freshShare-1 && !o.urgent(now)) {
-			o, ok = f, true
-		}
-		if !ok {
-			break
-		}
-		*n++
-		taken[o.place()] = true
-		picked = append(picked, o)
-	}
-	return picked
 }
 
 // work takes one look at an operation. When it could not write down what it saw,

@@ -134,7 +134,7 @@ func (h *Hub) handler(s *servers) http.Handler {
 	}
 	pages := h.console.handler(s)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h.hear(r.RemoteAddr)
+		h.hear(r)
 		// The doors never redirect; ServeMux would, for an unclean path. So only
 		// exact paths go there.
 		switch r.URL.Path {

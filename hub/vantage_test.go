@@ -250,6 +250,12 @@ func TestAnotherDeviceThatReachedTheHubIsAWitness(t *testing.T) {
 	if v.hub.vantages.others(b, v.hub.now()) {
 		t.Error("the hub's own machine is taken for another device")
 	}
+	self := httptest.NewRequest("GET", "/healthz", nil)
+	self.RemoteAddr = "192.168.7.76:5000"
+	v.hub.hear(self.WithContext(context.WithValue(t.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.IPv4(192, 168, 7, 76), Port: 8080})))
+	if v.hub.vantages.others(b, v.hub.now()) {
+		t.Error("a till on the hub's machine is taken for another device")
+	}
 	v.from(a.String(), "GET", "/healthz", "")
 	if !v.hub.vantages.others(b, v.hub.now()) || v.hub.vantages.others(a, v.hub.now()) || v.hub.vantages.others(b, v.hub.now().Add(metFor)) {
 		t.Error("who reached the hub is not told apart")

@@ -49,6 +49,9 @@ func (b *bench) underAbuse(ctx context.Context) (r abused, err error) {
 	}
 	err = pauseFor(ctx, b.plan.abuse/12) // until all are there
 	if err == nil {
+		if b.profile != "" {
+			go b.takeProfile(h)
+		}
 		r.load, err = b.sell(ctx, h, b.plan.abuse, pid)
 	}
 	wrote, ended := stop()

@@ -66,7 +66,7 @@ func run(ctx context.Context) error {
 	flag.IntVar(&p.rounds, "rounds", 5, "how many runs each figure is the median of")
 	flag.DurationVar(&p.abuse, "abuse", time.Minute, "how long the hub is abused")
 	flag.IntVar(&p.conns, "connections", 2000, "how many connections abuse it")
-	flag.StringVar(&p.profile, "profile", "", "write the hub's CPU profile, taken under 64 connections, to this file")
+	flag.StringVar(&p.profile, "profile", "", "write the hub's CPU profile, taken under 64 connections or under abuse, to this file")
 	flag.StringVar(&p.only, "only", "", "hop or whole: one of the two tables of token alone")
 	flag.Parse()
 	dir, err := os.MkdirTemp("", "bench-till-*")

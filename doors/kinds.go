@@ -80,6 +80,20 @@ var receiptData = map[string]check{
 	"brand": text(32), "last4": matching(`^\d{4}$`), "read_method": text(64), "funding": text(32),
 	"network": text(64), "wallet": text(64), "preferred_locales": texts(16, 35),
 	"order": text(255), "lane": text(64), "email": of(emailForm), "locale": of(localeForm),
+	"send": boolean,
+}
+
+// SendsReceipt tells the address that an operation wants Stripe's own e-mail receipt
+// sent to; "": it asks only that the receipt be kept.
+func SendsReceipt(op Operation) string {
+	var d struct {
+		Email string `json:"email"`
+		Send  bool   `json:"send"`
+	}
+	if op.Kind != Receipt || json.Unmarshal(op.Data, &d) != nil || !d.Send {
+		return ""
+	}
+	return d.Email
 }
 
 // dropped are fields that apps copy out of a card and that nobody here needs:
@@ -125,6 +139,14 @@ func CheckOperation(op Operation) (Operation, error) {
 	return op, err
 }
 
+// addressed refuses a receipt that is to be sent to nobody.
+func addressed(fields map[string]json.RawMessage) error {
+	if _, to := fields["email"]; !to && string(fields["send"]) == "true" {
+		return ErrMissingField.With("data.email is required where data.send is true")
+	}
+	return nil
+}
+
 func (r rule) keep(kind Kind, raw json.RawMessage) (json.RawMessage, error) {
 	if len(raw) == 0 {
 		return nil, nil
@@ -151,6 +173,9 @@ func (r rule) keep(kind Kind, raw json.RawMessage) (json.RawMessage, error) {
 		if !ok(value) {
 			return nil, ErrInvalidField.With("data.%s has a value that cannot be", name)
 		}
+	}
+	if err := addressed(fields); err != nil {
+		return nil, err
 	}
 	if len(fields) == 0 {
 		return nil, nil
@@ -196,6 +221,11 @@ func texts(count, limit int) check {
 }
 
 // instant wants RFC 3339; a number would leave open whether it counts seconds.
+func boolean(raw json.RawMessage) bool {
+	var b bool
+	return json.Unmarshal(raw, &b) == nil
+}
+
 func instant(raw json.RawMessage) bool {
 	s, ok := asString(raw)
 	_, err := time.Parse(time.RFC3339, s)

@@ -41,6 +41,7 @@ const (
 	reasonOrderPaid     = "order_already_paid"
 	reasonLooking       = "answer_lost" // an attempt may have had an effect
 	reasonStripeRefused = "stripe_refused"
+	reasonNotSent       = "receipt_not_sent"
 )
 
 var (
@@ -320,6 +321,8 @@ func (s *Server) take(t *tx, rec record, o operation) (operation, error) {
 		o.State, o.Reason, o.Message = doors.Failed, refused.Code, refused.Message
 	case err != nil:
 		return o, err
+	case doors.SendsReceipt(o.Operation) != "":
+		o.line, o.nextLook = receiptLine(o.Ref), t.now
 	case !o.Kind.Money():
 		o.State = doors.Succeeded // what it asks for is that it be kept
 	default:

@@ -122,16 +122,16 @@ func orNull(t time.Time) any {
 }
 
 // due lists what can be acted on now, the earliest deadline first and captures whose
-// time has run out behind all that can still be saved; or, for fresh, what was recorded
+// time has run out behind all that can still be saved, and receipts behind all money; or, for fresh, what was recorded
 // since then, the oldest first. Order is kept per line: an
 // operation waits for every earlier open one of its line, but a cancel goes past
 // those that only rest, which it is meant to end.
 func (d *database) due(ctx context.Context, now, fresh time.Time, limit int) ([]operation, error) {
 	// What is only assumed may be wrong by some hours.
-	order := `CASE WHEN kind = 'capture' AND CASE WHEN deadline > 0 THEN deadline ELSE mentioned_at + ?2 + ` + strconv.FormatInt(assumedSlack.Milliseconds(), 10) + ` END < ?1 THEN 1 ELSE 0 END,
+	order := `CASE WHEN kind = 'receipt' THEN 2 WHEN kind = 'capture' AND CASE WHEN deadline > 0 THEN deadline ELSE mentioned_at + ?2 + ` + strconv.FormatInt(assumedSlack.Milliseconds(), 10) + ` END < ?1 THEN 1 ELSE 0 END,
 		CASE WHEN deadline > 0 THEN deadline ELSE mentioned_at + ?2 END, seq`
 	if !fresh.IsZero() {
-		order = `?2 + seq`
+		order = `CASE WHEN kind = 'receipt' THEN 2 ELSE 0 END, ?2 + seq`
 	}
 	rows, err := d.r.QueryContext(ctx, `SELECT `+operationColumns+` FROM operations o
 		WHERE next_look <= ?1 AND recorded_at >= ?4 AND NOT EXISTS (

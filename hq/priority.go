@@ -65,5 +65,8 @@ func (o operation) priority(now time.Time) Priority {
 	if o.urgent(now) {
 		return ForDeadlines
 	}
+	if o.Kind == doors.Receipt {
+		return ForReads
+	}
 	return ForMoney
 }

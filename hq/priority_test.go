@@ -1,6 +1,7 @@
 package hq
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -102,7 +103,8 @@ func TestMoney_3_2_TheEarliestDeadlineFirst(t *testing.T) {
 func TestMoney_3_2_WhatHasLapsedGoesBehindWhatCanBeSaved(t *testing.T) {
 	a := newAging(t)
 	capture := func(id string) Submitted { return Submitted{ID: id, Kind: doors.Capture, Ref: "pi_" + id} }
-	a.offer(capture("assumed"), Submitted{ID: "refund", Kind: doors.Refund, Ref: "pi_x"})
+	mail := Submitted{ID: "mail", Kind: doors.Receipt, Ref: "pi_x", Data: json.RawMessage(`{"email":"a@example.com","send":true}`)}
+	a.offer(mail, capture("assumed"), Submitted{ID: "refund", Kind: doors.Refund, Ref: "pi_x"})
 	a.pass(assumedLife + assumedSlack + time.Minute)
 	a.offer(capture("told"), capture("soon"), capture("later"), capture("fresh"))
 	now := a.s.now()
@@ -112,7 +114,7 @@ func TestMoney_3_2_WhatHasLapsedGoesBehindWhatCanBeSaved(t *testing.T) {
 		}
 	}
 	due, err := a.s.db.due(t.Context(), now, time.Time{}, 10)
-	if want := "refund soon later fresh assumed told"; err != nil || names(due) != want {
+	if want := "refund soon later fresh assumed told mail"; err != nil || names(due) != want {
 		t.Errorf("due are %s (%v); want %s", names(due), err, want)
 	}
 }

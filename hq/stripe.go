@@ -22,6 +22,8 @@ type Stripe interface {
 	Capture(ctx context.Context, account, intent string, amount *int64, key, op string) (Intent, error)
 	Cancel(ctx context.Context, account, intent, reason, key, op string) (Intent, error)
 	Refund(ctx context.Context, account, intent string, amount *int64, key, op string) (RefundObject, error)
+	// MailReceipt has Stripe send its receipt of a charge to an address; in test mode none is sent.
+	MailReceipt(ctx context.Context, account, charge, email, key, op string) error
 	Intents(ctx context.Context, account string, from, to time.Time) ([]Intent, error) // created in that time, with their charges
 	Intent(ctx context.Context, account, intent string) (Intent, error)                // with its latest charge
 	Refunds(ctx context.Context, account, intent string) ([]RefundObject, error)       // all pages

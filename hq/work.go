@@ -147,6 +147,13 @@ func (s *Server) look(ctx context.Context, o operation) error {
 			return s.settle(ctx, o, *hold)
 		}
 	}
+	if o.Kind == doors.Receipt {
+		next, err := s.mailReceipt(ctx, st, o)
+		if err != nil {
+			return err
+		}
+		return s.settle(ctx, o, next)
+	}
 	if !isIntent(o.line) {
 		next, err := s.resolve(ctx, st, o)
 		if err != nil {

@@ -172,6 +172,14 @@ func (a *API) Refund(ctx context.Context, account, intent string, amount *int64,
 	return decodeRefund(b)
 }
 
+// MailReceipt sets the address of a charge's receipt; Stripe then sends one there, but
+// not in test mode. The operation's id is kept with the charge.
+func (a *API) MailReceipt(ctx context.Context, account, charge, email, key, op string) error {
+	_, err := a.do(ctx, request{method: http.MethodPost, path: "/v1/charges/" + url.PathEscape(charge), account: account, key: key,
+		form: url.Values{"receipt_email": {email}, "metadata[" + hq.ReceiptMark + "]": {op}}})
+	return err
+}
+
 // Refunds lists all refunds of an intent, newest first.
 func (a *API) Refunds(ctx context.Context, account, intent string) ([]hq.RefundObject, error) {
 	raws, err := a.pages(ctx, request{method: http.MethodGet, path: "/v1/refunds", account: account, form: url.Values{"payment_intent": {intent}}})

@@ -14,6 +14,8 @@ const (
 	EffectRefundFailed = "refund_failed" // a refund that had succeeded came back
 	EffectDisputed     = "disputed"
 	EffectExpired      = "expired"
+	EffectMailed       = "receipt_mailed"     // a receipt went to the address that a charge was given
+	EffectNotMailed    = "receipt_not_mailed" // so it would have, in live mode
 )
 
 // Entry is one line of the books: what really happened to an intent's money.

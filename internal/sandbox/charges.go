@@ -222,6 +222,33 @@ func (s *Sandbox) getCharge(c *call) (any, *apiError) {
 	return ch.wire(c.version), nil
 }
 
+// updateCharge gives a charge another address for its receipt, which is sent there at
+// once, as far as the mode sends any.
+func (s *Sandbox) updateCharge(c *call) (any, *apiError) {
+	old, ok := s.st.Charges.get(c.ids[0])
+	if !ok {
+		return nil, noSuch("charge", c.ids[0], "")
+	}
+	ch := *old
+	ch.Metadata = c.metadata(old.Metadata)
+	if c.given("receipt_email") {
+		ch.ReceiptEmail = optional(c.text("receipt_email"))
+		c.checkEmail(ch.ReceiptEmail)
+	}
+	if e := c.begin(); e != nil {
+		return nil, e
+	}
+	*old = ch
+	if c.given("receipt_email") && ch.ReceiptEmail != nil && ch.Captured {
+		effect := EffectNotMailed
+		if s.live {
+			effect = EffectMailed
+		}
+		s.enter(ch.PaymentIntent, effect, 0, c)
+	}
+	return ch.wire(c.version), nil
+}
+
 func (s *Sandbox) listCharges(c *call) (any, *apiError) {
 	intent, when := c.text("payment_intent"), c.created()
 	return page(c, "charge", &s.st.Charges,

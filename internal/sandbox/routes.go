@@ -75,6 +75,7 @@ func allRoutes() (all []*route) {
 	add("POST", "/v1/payment_intents/*/cancel", everyKey, "cancellation_reason", (*Sandbox).cancelIntent)
 	add("GET", "/v1/charges", everyKey, paging+" payment_intent created", (*Sandbox).listCharges)
 	add("GET", "/v1/charges/*", everyKey, "", (*Sandbox).getCharge)
+	add("POST", "/v1/charges/*", everyKey, "receipt_email metadata", (*Sandbox).updateCharge)
 
 	add("POST", "/v1/refunds", everyKey, "payment_intent charge amount reason metadata", (*Sandbox).createRefund)
 	add("GET", "/v1/refunds", everyKey, paging+" payment_intent charge created", (*Sandbox).listRefunds)

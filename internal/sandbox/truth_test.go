@@ -156,6 +156,7 @@ func everyCall(sh *shop) {
 	sh.ok("POST", "/v1/payment_intents/"+pi+"/capture", "amount_to_capture=2000&metadata[storehub_op]=op2")
 	charge := sh.ok("GET", "/v1/charges", "payment_intent="+pi).str("data.0.id")
 	sh.ok("GET", "/v1/charges/"+charge, "")
+	sh.ok("POST", "/v1/charges/"+charge, "receipt_email=a@example.com&metadata[k]=v")
 	refund := sh.ok("POST", "/v1/refunds", "payment_intent="+pi+"&amount=500&reason=requested_by_customer&metadata[storehub_op]=op3").str("id")
 	sh.ok("GET", "/v1/refunds/"+refund, "")
 	sh.ok("GET", "/v1/refunds", "payment_intent="+pi+"&limit=100")

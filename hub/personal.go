@@ -45,19 +45,25 @@ func (c Config) PersonalKeyFile() string {
 	return filepath.Join(dir+"-keys", "personal.key")
 }
 
-// openPersonal opens or makes the keys, for whoever has the queue open.
-func openPersonal(c Config, fault func(string) error) (*personal, error) {
+// PersonalKeys are the keys that lock personal fields in the shop, those of a headquarters
+// in the hub too. Where none are named they are made.
+func PersonalKeys(c Config) (hq.PersonalKeys, error) {
 	file := c.PersonalKeyFile()
 	if c.Personal.KeyFile == "" {
 		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 			return nil, fmt.Errorf("open keys of personal fields: %w; name a place for them with personal.key_file", err)
 		}
 	}
-	keys, err := hq.ReadPersonalKeys(file, c.Personal.KeyFile == "")
+	return hq.ReadPersonalKeys(file, c.Personal.KeyFile == "")
+}
+
+// openPersonal opens or makes the keys, for whoever has the queue open.
+func openPersonal(c Config, fault func(string) error) (*personal, error) {
+	keys, err := PersonalKeys(c)
 	if err != nil {
 		return nil, err
 	}
-	ring, err := openKeyring(file, fault)
+	ring, err := openKeyring(c.PersonalKeyFile(), fault)
 	if err != nil {
 		return nil, err
 	}

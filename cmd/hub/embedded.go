@@ -49,6 +49,9 @@ func embed(ctx context.Context, cfg hub.Config, log *slog.Logger) (_ *headquarte
 	if o.TestStripe, err = testStripe(cfg); err != nil {
 		return nil, err
 	}
+	if o.PersonalKeys, err = hub.PersonalKeys(cfg); err != nil {
+		return nil, err
+	}
 	for key, file := range map[string]string{"webhook_secret_file": cfg.HQ.Stripe.WebhookSecretFile, "test.webhook_secret_file": cfg.HQ.Stripe.TestWebhookFile} {
 		if file == "" {
 			continue

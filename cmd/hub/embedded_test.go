@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 
 	"storehub/hub"
 	"storehub/internal/cli"
+	"storehub/internal/sandbox"
 	"storehub/internal/try"
 )
 
@@ -134,6 +136,79 @@ func TestOneShopNeedsNoSecondMachine(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
+}
+
+// A shop without a headquarters of its own machine keeps receipts, and has Stripe mail them.
+func TestOneShopMailsItsReceipts(t *testing.T) {
+	file, s := alone(t, "restricted")
+	stripe := func(path, form string) string {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.StripeURL+path, strings.NewReader(form))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.SetBasicAuth(s.StripeKey, "")
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		return reply(t, req, http.StatusOK).ID
+	}
+	pi := stripe("/v1/payment_intents", "amount=1000&currency=usd&payment_method_types[]=card_present")
+	reader := "/v1/terminal/readers/" + s.Readers()[0]
+	stripe(reader+"/process_payment_intent", "payment_intent="+pi)
+	stripe("/v1/test_helpers"+strings.TrimPrefix(reader, "/v1")+"/present_payment_method", "")
+
+	url, stop := serving(t, file)
+	credential := filepath.Join(t.TempDir(), "till")
+	if code, _, stderr := hubRun(t.Context(), "pair", "--config", file, "--name", "lane-1", "--credential-file", credential); code != cli.ExitFine {
+		t.Fatal(stderr)
+	}
+	b, err := os.ReadFile(credential)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(method, path, body string, status int) answer {
+		req, err := http.NewRequestWithContext(t.Context(), method, url+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(b)))
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Idempotency-Key", "receipt-1")
+		return reply(t, req, status)
+	}
+	op := ask(http.MethodPost, "/v1/operations", `{"kind":"receipt","ref":"`+pi+`","data":{"email":"a@example.com","send":true}}`, http.StatusAccepted)
+	for end := time.Now().Add(30 * time.Second); op.State != "succeeded" && time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if op = ask(http.MethodGet, "/v1/operations/"+op.ID, "", http.StatusOK); op.State == "failed" {
+			break
+		}
+	}
+	mailed := 0
+	for _, e := range s.Sandbox.Books() {
+		if e.Intent == pi && e.Effect == sandbox.EffectNotMailed {
+			mailed++
+		}
+	}
+	if op.State != "succeeded" || mailed != 1 {
+		t.Errorf("it stands as %+v, and %d were mailed", op, mailed)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// answer is what these tests read of a reply.
+type answer struct{ ID, State, Reason, Message string }
+
+func reply(t *testing.T, req *http.Request, status int) (a answer) {
+	t.Helper()
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != status || json.Unmarshal(body, &a) != nil {
+		t.Fatalf("%s %s: %d %s (%v)", req.Method, req.URL.Path, resp.StatusCode, body, err)
+	}
+	return a
 }
 
 func TestFullKeyIsRefusedInAShop(t *testing.T) {

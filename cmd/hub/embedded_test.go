@@ -16,7 +16,6 @@ import (
 
 	"storehub/hub"
 	"storehub/internal/cli"
-	"storehub/internal/sandbox"
 	"storehub/internal/try"
 )
 
@@ -182,7 +181,7 @@ func TestOneShopMailsItsReceipts(t *testing.T) {
 	}
 	mailed := 0
 	for _, e := range s.Sandbox.Books() {
-		if e.Intent == pi && e.Effect == sandbox.EffectNotMailed {
+		if e.Intent == pi && e.Effect == "receipt_not_mailed" {
 			mailed++
 		}
 	}

@@ -35,7 +35,8 @@ APT := gcc:gcc ip:iproute2 unshare:util-linux nft:nftables dnsmasq:dnsmasq-base 
        busybox:busybox-static ethtool:ethtool strace:strace mkfs.ext4:e2fsprogs mount:mount pg_ctlcluster:postgresql pdftotext:poppler-utils promtool:prometheus \
        dbus-daemon:dbus-daemon avahi-daemon:avahi-daemon avahi-browse:avahi-utils \
        node:nodejs npm:npm chromium:chromium certutil:libnss3-tools lintian:lintian debootstrap:debootstrap systemd-nspawn:systemd-container rpm:rpm buildah:buildah \
-       prometheus-blackbox-exporter:prometheus-blackbox-exporter dig:bind9-dnsutils pgrep:procps curl:curl ping:iputils-ping named:bind9
+       prometheus-blackbox-exporter:prometheus-blackbox-exporter dig:bind9-dnsutils pgrep:procps curl:curl ping:iputils-ping named:bind9 \
+       gpg:gpg gpg-agent:gpg-agent gpgv:gpgv debsig-verify:debsig-verify
 
 MSIAPT := wixl:wixl msiinfo:msitools osslsigncode:osslsigncode
 
@@ -223,9 +224,9 @@ test-windows: platforms ## the installer's tables and signatures, and the servic
 	go test ./packaging/windows -count=1 -v -args -exe $(CURDIR)/dist/hub-windows-amd64.exe
 
 .PHONY: dist
-dist: platforms msi sbom $(NFPM) ## platforms, packages for Debian and rpm, archives, the installer for Windows, and checksums, into dist/
+dist: platforms msi sbom $(NFPM) ## platforms, packages for Debian and rpm, archives, the installer for Windows, and checksums, into dist/; signed with SIGN_PGP_KEY, if it is set
 	VERSION=$(DEBVERSION) NFPM=$(NFPM) SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) packaging/build.sh dist
-	cd dist && sha256sum $$(ls | grep -v SHA256SUMS) > SHA256SUMS
+	packaging/sums.sh dist
 
 .PHONY: images
 images: platforms ## container images of hub and headquarters, storehub:VERSION and storehub-hq:VERSION, by BUILDER (docker, podman or buildah)

@@ -7,6 +7,8 @@
 #     packaging/build.sh OUT [ARCH…]
 #
 # DIST is where the programs are (dist), PROGRAMS which of them to pack (hub hq).
+# With SIGN_PGP_KEY (a file with a secret OpenPGP key; SIGN_PGP_PASSPHRASE_FILE, where it
+# has a passphrase) deb and rpm carry a signature, which is another at each time.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 : "${VERSION:?}" "${NFPM:?}" "${SOURCE_DATE_EPOCH:?}" "${DIST:=dist}" "${PROGRAMS:=hub hq}"
@@ -18,6 +20,11 @@ shift
 mkdir -p "$out"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+
+# signature: what nfpm is told of it; it takes the passphrase from its environment alone.
+signature() { [ -z "${SIGN_PGP_KEY:-}" ] || printf '  signature: {key_file: "%s"}\n' "$(realpath "$SIGN_PGP_KEY")"; }
+passphrase=
+[ -z "${SIGN_PGP_PASSPHRASE_FILE:-}" ] || passphrase=$(<"$SIGN_PGP_PASSPHRASE_FILE")
 
 # native PROGRAM: the one of them that runs here.
 native() { echo "$(realpath "$DIST")/$1-linux-$(go env GOARCH)"; }
@@ -117,9 +124,12 @@ rpm:
   summary: ${summary[$program]}
   group: System Environment/Daemons
   buildhost: localhost
+$(signature)
+deb:
+$(signature)
 YAML
     for format in deb rpm; do
-      "$NFPM" package --config "$work/nfpm.yaml" --packager $format --target "$out/" >"$work/said" || { cat "$work/said" >&2; exit 1; }
+      NFPM_PASSPHRASE=$passphrase "$NFPM" package --config "$work/nfpm.yaml" --packager $format --target "$out/" >"$work/said" || { cat "$work/said" >&2; exit 1; }
     done
     mv "$root.etc" "$root/etc" && touch -d "@$SOURCE_DATE_EPOCH" "$root"
     tar -C "$root" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" -c . |

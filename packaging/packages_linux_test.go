@@ -15,7 +15,7 @@ import (
 var update = flag.Bool("update", false, "write the golden texts anew")
 
 // build makes the hub's packages of a version for this architecture, in dir.
-func build(t *testing.T, dir, version string) {
+func build(t *testing.T, dir, version string, env ...string) {
 	t.Helper()
 	programs := t.TempDir()
 	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w -X storehub/internal/buildinfo.version="+version,
@@ -27,6 +27,7 @@ func build(t *testing.T, dir, version string) {
 	}
 	pack := exec.CommandContext(t.Context(), "./build.sh", dir, runtime.GOARCH)
 	pack.Env = append(os.Environ(), "VERSION="+version, "NFPM="+nfpm, "SOURCE_DATE_EPOCH=1700000000", "DIST="+programs, "PROGRAMS=hub")
+	pack.Env = append(pack.Env, env...)
 	for _, c := range []*exec.Cmd{build, pack} {
 		if out, err := c.CombinedOutput(); err != nil {
 			t.Fatalf("%v: %v\n%s", c.Args, err, out)

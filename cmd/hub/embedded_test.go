@@ -137,6 +137,71 @@ func TestOneShopNeedsNoSecondMachine(t *testing.T) {
 	}
 }
 
+// A live shop with headquarters in its hub rehearses all of it in test mode: the live key
+// moves nothing, and nothing is left on any payment.
+func TestMoney_1_4_ALiveShopsOwnHeadquartersRehearses(t *testing.T) {
+	s, err := try.Start(t.Context(), try.Options{StateDir: t.TempDir(), Live: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	live, test := filepath.Join(t.TempDir(), "live.key"), filepath.Join(t.TempDir(), "test.key")
+	for file, key := range map[string]string{live: s.Sandbox.RestrictedKey(), test: s.TestMode.RestrictedKey()} {
+		if err := os.WriteFile(file, []byte(key+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file, _ := writeConfig(t, fmt.Sprintf(`store: "0412"
+listen: 127.0.0.1:0
+mdns: off
+hq:
+  embedded: true
+  location: %s
+  test_location: %s
+  stripe:
+    api_key_file: %q
+    api_base: %q
+    test:
+      api_key_file: %q
+checks:
+  every: off
+`, s.Location(), s.TestLocation(), live, s.StripeURL, test))
+	_, stop := serving(t, file)
+	code, stdout, stderr := hubRun(t.Context(), "rehearse", "--config", file)
+	if code != cli.ExitFine {
+		t.Errorf("exit %d: %s%s", code, stdout, stderr)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if books := s.Sandbox.Books(); len(books) != 0 {
+		t.Errorf("the live books say %+v", books)
+	}
+	effects := map[string]int{}
+	left := map[string]int64{} // of a payment's money that was captured and not given back
+	for _, e := range s.TestMode.Books() {
+		effects[e.Effect]++
+		switch e.Effect {
+		case "captured":
+			left[e.Intent] += e.Amount
+		case "refunded":
+			left[e.Intent] -= e.Amount
+		}
+	}
+	for pi, amount := range left {
+		if amount != 0 {
+			t.Errorf("%d are left on %s", amount, pi)
+		}
+	}
+	if effects["captured"] < 3 || effects["canceled"] < 5 {
+		t.Errorf("test mode's books have %v", effects)
+	}
+}
+
 // A shop without a headquarters of its own machine keeps receipts, and has Stripe mail them.
 func TestOneShopMailsItsReceipts(t *testing.T) {
 	file, s := alone(t, "restricted")

@@ -56,6 +56,8 @@ var secretKey = regexp.MustCompile(`(?i)(pass_?phrase|password|pass_?code|psk|se
 // digitRun is what a card number may be written in.
 var digitRun = regexp.MustCompile(`\d(?:[ -]?\d){12,}`)
 
+var jsonNumber = regexp.MustCompile(`-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?`)
+
 // newRedactor knows the secrets in the files that the configuration names, and
 // in the state directory.
 func newRedactor(cfg hub.Config, configText []byte) *redactor {
@@ -190,12 +192,15 @@ func clean[T any](r *redactor, v T) T {
 	return out
 }
 
-// numbers takes card numbers out of what stands between texts.
+// numbers takes card numbers out of what stands between texts: a number goes whole, with its
+// fraction and exponent.
 func (r *redactor) numbers(b []byte) []byte {
-	return digitRun.ReplaceAllFunc(b, func(run []byte) []byte {
-		if clean := withoutCards(string(run)); clean != string(run) {
-			return []byte(`"[card]"`)
+	return jsonNumber.ReplaceAllFunc(b, func(number []byte) []byte {
+		for _, run := range digitRun.FindAllString(string(number), -1) {
+			if withoutCards(run) != run {
+				return []byte(`"[card]"`)
+			}
 		}
-		return run
+		return number
 	})
 }

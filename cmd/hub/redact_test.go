@@ -328,6 +328,7 @@ func TestTheRedactorLeavesWhatHelps(t *testing.T) {
 
 func FuzzRedactedDocumentsStayJSON(f *testing.F) {
 	f.Add(`{"a":"sk_live_abcdefgh","psk":"x","token":12345678,"n":[4242424242424242,1.5e3,"\u2028\"\\"]}`)
+	f.Add(`[4242424242424242.0,-4242424242424242e1,0.4242424242424242]`)
 	f.Add(`{"password":{"a":[1,2]},"secret":true,"credential":null}`)
 	r := newRedactor(hub.Config{StateDir: f.TempDir()}, nil)
 	f.Fuzz(func(t *testing.T, s string) {

@@ -1,6 +1,7 @@
 package hq
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -28,6 +29,22 @@ var itemStates = []string{"fail", "unknown", "attention", "signed_off", "pass", 
 
 // Done reports whether nobody has anything to do about the item.
 func (it ReportItem) Done() bool { return slices.Contains(itemStates[3:], it.State) }
+
+// Whose says whose the item is to be done.
+func (it ReportItem) Whose() string { return cmp.Or(it.Owner, "not told") }
+
+// Due says when the item is due next. That none was told is not that there is none.
+func (it ReportItem) Due() string {
+	switch {
+	case !it.NextDue.IsZero():
+		return it.NextDue.UTC().Format(time.DateOnly)
+	case it.Owner == "":
+		return "not told"
+	case it.Done():
+		return "none"
+	}
+	return "now"
+}
 
 // worst is the worst state of the items.
 func worst(items []ReportItem) string {

@@ -340,6 +340,7 @@ func (c *ConfigurationState) amend(items []ReportItem) []ReportItem {
 			continue
 		}
 		it := &items[i]
+		was := it.State
 		at := slices.IndexFunc(c.Differences, func(d Difference) bool { return d.Part == part })
 		switch {
 		case at >= 0:
@@ -354,6 +355,9 @@ func (c *ConfigurationState) amend(items []ReportItem) []ReportItem {
 			it.State, it.Evidence = "pass", []string{"readers are told a passcode of your own, of 5 digits and not in sequence" + read}
 		default:
 			it.Evidence = append(slices.Clone(it.Evidence), "the update window is as wanted"+read)
+		}
+		if it.State != was {
+			it.NextDue = time.Time{} // the date was of what the hub saw
 		}
 	}
 	return items

@@ -126,18 +126,18 @@ func TestAConfigurationIsComparedAppliedAndWatched(t *testing.T) {
 		t.Errorf("once more: %q, %d configurations", said, s.configurations())
 	}
 	r := blocked("dns_down", time.Now())
-	r.Checklist = []hq.ReportItem{{Number: 9, ID: "reader_updates", Title: "Readers update", State: "pass", Evidence: []string{"2.43"}},
+	r.Checklist = []hq.ReportItem{{Number: 9, ID: "reader_updates", Title: "Readers update", State: "pass", Evidence: []string{"2.43"}, Owner: "shop", NextDue: nine.AddDate(1, 0, 0)},
 		{Number: 14, ID: "passcode", Title: "Passcode", State: "attention", Evidence: []string{"no machine can see it"}}}
 	s.report(r)
 	item := func(i int) string {
 		list, _ := s.fleet(0)
 		it := list[0].Report.Checklist[i]
-		return it.State + ": " + strings.Join(it.Evidence, "; ")
+		return it.State + ": " + strings.Join(it.Evidence, "; ") + " | due " + it.Due()
 	}
 	if got := item(1); !strings.HasPrefix(got, "pass: readers are told a passcode of your own") {
 		t.Errorf("the passcode's item: %s", got)
 	}
-	if got := item(0); !strings.HasPrefix(got, "pass: 2.43; the update window is as wanted") {
+	if got := item(0); !strings.HasPrefix(got, "pass: 2.43; the update window is as wanted") || !strings.HasSuffix(got, " | due 2027-11-26") {
 		t.Errorf("the updates' item: %s", got)
 	}
 
@@ -153,7 +153,7 @@ func TestAConfigurationIsComparedAppliedAndWatched(t *testing.T) {
 	if c := list[0].Configuration; c == nil || c.By != "A. Meyer" || c.CheckedAt == nil || parts(c.Differences) != "update_window" {
 		t.Errorf("fleet: %+v", c)
 	}
-	if got := item(0); !strings.HasPrefix(got, "attention: 2.43; update_window: 02:00 to 05:00 is wanted, Stripe has 12:00 to 13:00") {
+	if got := item(0); !strings.HasPrefix(got, "attention: 2.43; update_window: 02:00 to 05:00 is wanted, Stripe has 12:00 to 13:00") || !strings.HasSuffix(got, " | due now") {
 		t.Errorf("the updates' item: %s", got)
 	}
 	s.stripe("POST", path, "reboot_window[start_hour]=2&reboot_window[end_hour]=5")

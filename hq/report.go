@@ -70,6 +70,10 @@ type ReportItem struct {
 	Title    string   `json:"title"`
 	State    string   `json:"state"` // pass, fail, attention, not_applicable, signed_off, unknown
 	Evidence []string `json:"evidence"`
+	// Owner is whose the item is to be done; absent: a hub that tells neither it nor the date.
+	Owner string `json:"owner,omitempty"`
+	// NextDue is when what holds now will no longer do; absent: none, if the owner is told.
+	NextDue time.Time `json:"next_due,omitzero"`
 }
 
 // Reported answers a report.
@@ -114,7 +118,7 @@ func (r Report) check() error {
 		lists["targets of "+c.Code] = [2]int{len(c.Targets), ReportTargets}
 	}
 	for _, it := range r.Checklist {
-		words, texts = append(words, it.ID, it.State), append(append(texts, it.Title), it.Evidence...)
+		words, texts = append(words, it.ID, it.State), append(append(texts, it.Title, it.Owner), it.Evidence...)
 		lists["evidence of "+it.ID] = [2]int{len(it.Evidence), ReportEvidence}
 	}
 	for state, n := range r.Readers {

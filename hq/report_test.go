@@ -1,6 +1,7 @@
 package hq_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -79,6 +80,35 @@ func TestAReportFromTheFutureIsKept(t *testing.T) {
 	got, err := s.server.ReportChanges(t.Context(), "0412")
 	if err != nil || len(got) != 1 || got[0].Verdict != "blocked" || !slices.Equal(got[0].Causes, []string{"dns_down"}) {
 		t.Errorf("kept %+v, %v", got, err)
+	}
+}
+
+// Owner and next due date come through the store as they were told. A hub that tells
+// neither has not said that there is none, and what no date comes with is due now or never.
+func TestOwnerAndNextDueComeThrough(t *testing.T) {
+	s := newShop(t)
+	status, _, body := s.ask("PUT", "/store/v1/report", s.client.Credential(), "application/json",
+		`{"at":"2026-11-26T09:00:00Z","version":"1.2.3","started_at":"2026-11-26T08:00:00Z","verdict":"ready","causes":[],"queue":{"pending":0,"accepted":0,"parked":0,"unresolved":0},"checklist":[
+		{"number":1,"id":"a","title":"A","state":"pass","evidence":[],"owner":"app","next_due":"2027-02-24T09:00:00Z"},
+		{"number":2,"id":"b","title":"B","state":"pass","evidence":[],"owner":"shop"},
+		{"number":3,"id":"c","title":"C","state":"fail","evidence":[],"owner":"network"},
+		{"number":4,"id":"d","title":"D","state":"pass","evidence":[]},
+		{"number":5,"id":"e","title":"E","state":"fail","evidence":[]}]}`)
+	if status != http.StatusOK {
+		t.Fatalf("%d %s", status, body)
+	}
+	list, _ := s.fleet(0)
+	items := hq.Checklists(list).Stores[0].Items
+	var said []string
+	for _, it := range items {
+		said = append(said, it.Whose()+", "+it.Due())
+	}
+	if want := []string{"app, 2027-02-24", "shop, none", "network, now", "not told, not told", "not told, not told"}; !slices.Equal(said, want) {
+		t.Errorf("said %q, want %q", said, want)
+	}
+	b, err := json.Marshal([]hq.ReportItem{items[0], items[3]})
+	if want := `[{"number":1,"id":"a","title":"A","state":"pass","evidence":[],"owner":"app","next_due":"2027-02-24T09:00:00Z"},{"number":4,"id":"d","title":"D","state":"pass","evidence":[]}]`; err != nil || string(b) != want {
+		t.Errorf("to programs %s, %v", b, err)
 	}
 }
 

@@ -208,7 +208,8 @@ func (h *Hub) reportChecklist() []hq.ReportItem {
 	list := []hq.ReportItem{}
 	for _, it := range atMost(diagnostics.Checklist(in), hq.ReportItems) {
 		evidence := it.Evidence[max(0, len(it.Evidence)-hq.ReportEvidence):] // a sign-off stands last
-		list = append(list, hq.ReportItem{Number: it.Number, ID: it.ID, Title: short(it.Title), State: string(it.State), Evidence: nonNil(shorts(evidence, hq.ReportEvidence))})
+		list = append(list, hq.ReportItem{Number: it.Number, ID: it.ID, Title: short(it.Title), State: string(it.State), Evidence: nonNil(shorts(evidence, hq.ReportEvidence)),
+			Owner: short(it.Owner), NextDue: it.NextDue})
 	}
 	return list
 }

@@ -134,11 +134,11 @@ func TestWhatAStoreTellsOfItself(t *testing.T) {
 		t.Errorf("told %s", b)
 	}
 	i := slices.IndexFunc(r.Checklist, func(it hq.ReportItem) bool { return it.ID == "passcode" })
-	if it := r.Checklist[i]; it.State != "signed_off" || !strings.HasPrefix(it.Evidence[len(it.Evidence)-1], "signed off by a person on 2") {
+	if it := r.Checklist[i]; it.State != "signed_off" || it.Owner != "headquarters" || time.Until(it.NextDue).Round(time.Hour) != diagnostics.SignOffAge || !strings.HasPrefix(it.Evidence[len(it.Evidence)-1], "signed off by a person on 2") {
 		t.Errorf("the sign-off: %+v", it)
 	}
 	i = slices.IndexFunc(r.Checklist, func(it hq.ReportItem) bool { return it.ID == "discovery" })
-	if it := r.Checklist[i]; it.State != "attention" || !strings.Contains(strings.Join(it.Evidence, " "), "that counted until") {
+	if it := r.Checklist[i]; it.State != "attention" || it.Owner != "app" || !it.NextDue.IsZero() || !strings.Contains(strings.Join(it.Evidence, " "), "that counted until") {
 		t.Errorf("the sign-off that has ended: %+v", it)
 	}
 }

@@ -88,6 +88,7 @@ func writeChecklists(out io.Writer, list hq.FleetChecklist, every bool, now time
 			for _, e := range it.Evidence {
 				fmt.Fprintf(w, "      saw  %s\n", e)
 			}
+			fmt.Fprintf(w, "      owner %s, next due %s\n", it.Whose(), it.Due())
 		}
 	}
 	if len(list.Stores) == 0 {

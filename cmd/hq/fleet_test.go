@@ -30,6 +30,11 @@ func aFleet(now time.Time) []hq.StoreView {
 		store("0413", hq.VerdictUnknown, nil, nil), store("0414", "ready", ago(3*time.Minute), failing),
 	}
 	list[4].Name = "High Street"
+	// Its hub tells whose the items are and when they are due; the others' hubs are older.
+	for i, owner := range []string{"app", "network", "shop"} {
+		failing.Checklist[i].Owner = owner
+	}
+	failing.Checklist[0].NextDue = time.Date(2027, 2, 24, 9, 0, 0, 0, time.UTC)
 	list[0].Configuration = &hq.ConfigurationState{By: "A. Meyer", At: now.Add(-time.Hour), CheckedAt: ago(time.Hour),
 		Differences: []hq.Difference{{Part: "update_window", Wanted: "02:00 to 05:00", Is: "none (midnight)"}}}
 	list[3].Configuration = &hq.ConfigurationState{By: "A. Meyer", At: now.Add(-time.Hour), CheckedAt: ago(time.Hour), Differences: []hq.Difference{}, Unknown: "read at Stripe: no answer"}

@@ -47,6 +47,9 @@ func report(n int, now time.Time) hq.Report {
 	}
 	for i, title := range items {
 		it := hq.ReportItem{Number: i + 1, ID: fmt.Sprintf("item_%d", i+1), Title: title, State: "pass", Evidence: []string{"a test of " + now.UTC().Format(time.DateOnly) + " says so"}}
+		if n%2 == 1 { // the others' hubs are older and do not tell
+			it.Owner, it.NextDue = "headquarters", now.AddDate(0, 3, 0)
+		}
 		switch {
 		case (n+i)%97 == 0:
 			it.State = "fail"

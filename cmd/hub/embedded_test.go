@@ -97,9 +97,9 @@ func serving(t *testing.T, file string) (url string, stop func() error) {
 	return url, stop
 }
 
-func TestOneShopNeedsNoSecondMachine(t *testing.T) {
-	file, s := alone(t, "restricted")
-	url, stop := serving(t, file)
+// laneOne pairs a till with the hub that runs and returns its credential.
+func laneOne(t *testing.T, file string) string {
+	t.Helper()
 	credential := filepath.Join(t.TempDir(), "till")
 	if code, _, stderr := hubRun(t.Context(), "pair", "--config", file, "--name", "lane-1", "--credential-file", credential); code != cli.ExitFine {
 		t.Fatal(stderr)
@@ -108,8 +108,15 @@ func TestOneShopNeedsNoSecondMachine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return strings.TrimSpace(string(b))
+}
+
+func TestOneShopNeedsNoSecondMachine(t *testing.T) {
+	file, s := alone(t, "restricted")
+	url, stop := serving(t, file)
+	credential := laneOne(t, file)
 	token := func() (int, string) {
-		resp, err := http.Post(url+"/pos/"+strings.TrimSpace(string(b))+"/connection_token", "", nil)
+		resp, err := http.Post(url+"/pos/"+credential+"/connection_token", "", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -220,20 +227,13 @@ func TestOneShopMailsItsReceipts(t *testing.T) {
 	stripe("/v1/test_helpers"+strings.TrimPrefix(reader, "/v1")+"/present_payment_method", "")
 
 	url, stop := serving(t, file)
-	credential := filepath.Join(t.TempDir(), "till")
-	if code, _, stderr := hubRun(t.Context(), "pair", "--config", file, "--name", "lane-1", "--credential-file", credential); code != cli.ExitFine {
-		t.Fatal(stderr)
-	}
-	b, err := os.ReadFile(credential)
-	if err != nil {
-		t.Fatal(err)
-	}
+	credential := laneOne(t, file)
 	ask := func(method, path, body string, status int) answer {
 		req, err := http.NewRequestWithContext(t.Context(), method, url+path, strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
-		req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(b)))
+		req.Header.Set("Authorization", "Bearer "+credential)
 		req.Header.Set("Content-Type", "application/json")
 		req.Header.Set("Idempotency-Key", "receipt-1")
 		return reply(t, req, status)

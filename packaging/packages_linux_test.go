@@ -58,6 +58,16 @@ func TestPackagesAreReproducible(t *testing.T) {
 	clean(t, first)
 }
 
+// only is the one file of a directory that fits the pattern.
+func only(t *testing.T, dir, pattern string) string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, pattern))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%s: %v, %v", pattern, found, err)
+	}
+	return found[0]
+}
+
 // holds compares what the packages hold with the list that was looked at by a person,
 // and the three with each other.
 func holds(t *testing.T, dir string) {
@@ -70,15 +80,8 @@ func holds(t *testing.T, dir string) {
 		}
 		return string(out)
 	}
-	one := func(pattern string) string {
-		t.Helper()
-		found, err := filepath.Glob(filepath.Join(dir, pattern))
-		if err != nil || len(found) != 1 {
-			t.Fatalf("%s: %v, %v", pattern, found, err)
-		}
-		return found[0]
-	}
-	deb := one("*.deb")
+
+	deb := only(t, dir, "*.deb")
 	var listed, paths []string
 	for line := range strings.Lines(output("dpkg-deb", "--contents", deb)) {
 		f := strings.Fields(line)
@@ -99,7 +102,7 @@ func holds(t *testing.T, dir string) {
 	if want, err := os.ReadFile(golden); err != nil || string(want) != text {
 		t.Errorf("the package is not as %s says (%v):\n%s", golden, err, text)
 	}
-	rpm := strings.Fields(output("rpm", "--query", "--list", "--package", one("*.rpm")))
+	rpm := strings.Fields(output("rpm", "--query", "--list", "--package", only(t, dir, "*.rpm")))
 	rpm = slices.DeleteFunc(rpm, func(dir string) bool { // it names the directories that it makes, too
 		return slices.ContainsFunc(paths, func(p string) bool { return strings.HasPrefix(p, dir+"/") })
 	})
@@ -108,7 +111,7 @@ func holds(t *testing.T, dir string) {
 		t.Errorf("the rpm holds\n%v\nthe deb\n%v", rpm, paths)
 	}
 	var archived []string
-	for p := range strings.Lines(output("tar", "--list", "--file", one("*.tar.gz"))) {
+	for p := range strings.Lines(output("tar", "--list", "--file", only(t, dir, "*.tar.gz"))) {
 		if p = strings.TrimSpace(p); !strings.HasSuffix(p, "/") {
 			archived = append(archived, strings.TrimPrefix(p, "."))
 		}

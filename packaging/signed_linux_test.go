@@ -61,15 +61,8 @@ func TestPackagesAreSigned(t *testing.T) {
 	dir, unsigned := t.TempDir(), t.TempDir()
 	with := []string{"SIGN_PGP_KEY=" + ours.secret, "SIGN_PGP_PASSPHRASE_FILE=" + ours.passphrase}
 	build(t, dir, "1.0.0", with...)
-	one := func(pattern string) string {
-		t.Helper()
-		found, err := filepath.Glob(filepath.Join(dir, pattern))
-		if err != nil || len(found) != 1 {
-			t.Fatalf("%s: %v, %v", pattern, found, err)
-		}
-		return found[0]
-	}
-	deb, rpm := one("*.deb"), one("*.rpm")
+
+	deb, rpm := only(t, dir, "*.deb"), only(t, dir, "*.rpm")
 	sums := func(dir string, env ...string) {
 		t.Helper()
 		c := exec.CommandContext(t.Context(), "./sums.sh", dir)

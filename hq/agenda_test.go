@@ -88,7 +88,9 @@ func TestMoney_3_2_AListOfALongBacklogServesUntilItIsUsedUpOrOld(t *testing.T) {
 }
 
 // What fits into one list is all asked for whenever something changes.
-func TestAListOfEverythingIsMadeAnewEachTime(t *testing.T) {
+func TestAListOfEverythingIsMadeAnewEachTime(t *testing.T) { synctest.Test(t, everythingAnew) }
+
+func everythingAnew(t *testing.T) {
 	now := time.Now()
 	b := backlog{due: []operation{captureDue("a", time.Hour, now), captureDue("b", time.Hour, now)}}
 	a := agenda{ask: b.ask}

@@ -227,7 +227,7 @@ func (s *Server) proven(ctx context.Context, o operation, in Intent) (*step, err
 	switch {
 	case own == foreign:
 		n = failed(reasonNotYours, "the payment was made for another store")
-	case o.Kind == doors.Refund:
+	case o.Kind == doors.Refund, o.Kind == doors.Receipt:
 		n = failed(reasonUnproven, message)
 	default:
 		return gate(o, reasonUnproven, message), nil

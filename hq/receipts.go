@@ -19,18 +19,6 @@ func receiptLine(ref string) string { return "receipt/" + ref }
 // the operation's id; what a read shows as done is not done again). The address is read from
 // where personal fields are kept, and stands in nothing else that is written down.
 func (s *Server) mailReceipt(ctx context.Context, st Stripe, o operation) (step, error) {
-	to, err := s.receiptAddress(ctx, o)
-	if err != nil {
-		return step{}, err
-	}
-	switch {
-	case to == "":
-		return failed(reasonNotSent, "the address is not kept here any more"), nil
-	case o.decision == dismissed:
-		return failed(reasonDismissed, "a person decided against it"), nil
-	case s.now().Sub(o.recordedAt) > patience:
-		return failed(reasonNotSent, "the payment was not captured, or Stripe did not take the address, within 72 hours"), nil
-	}
 	line := o.line
 	o.line = strings.TrimPrefix(line, receiptLine(""))
 	if !isIntent(o.line) {
@@ -44,21 +32,26 @@ func (s *Server) mailReceipt(ctx context.Context, st Stripe, o operation) (step,
 	if err != nil || none != nil {
 		return deref(none), err
 	}
-	own, err := s.owns(ctx, o.store, in)
+	if end, err := s.proven(ctx, o, in); err != nil || end != nil {
+		return deref(end), err
+	}
+	to, err := s.receiptAddress(ctx, o)
 	if err != nil {
 		return step{}, err
 	}
-	switch {
-	case own == foreign:
-		return failed(reasonNotYours, "the payment was made for another store"), nil
-	case own == unproven:
-		return failed(reasonUnproven, "nothing shows that this payment was made at this store's Location"), nil
+	switch { // nothing is given up before the read has shown that it is not done
 	case in.Status == "canceled":
 		return failed(reasonCanceled, "the payment was cancelled: it has no receipt"), nil
-	case in.Status != "succeeded" || in.LatestCharge == "":
-		return rest(reasonNotCaptured, "Stripe sends a receipt once the payment is captured"), nil
 	case marked(in) == o.ID:
 		return mailed(o, in, nil), nil
+	case to == "":
+		return failed(reasonNotSent, "the address is not kept here any more"), nil
+	case o.decision == dismissed:
+		return failed(reasonDismissed, "a person decided against it"), nil
+	case s.now().Sub(o.recordedAt) > patience:
+		return failed(reasonNotSent, "the payment was not captured, or Stripe did not take the address, within 72 hours"), nil
+	case in.Status != "succeeded" || in.LatestCharge == "":
+		return rest(reasonNotCaptured, "Stripe sends a receipt once the payment is captured"), nil
 	}
 	last, had, err := s.db.lastAttempt(ctx, o.seq)
 	if err != nil {

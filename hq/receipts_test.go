@@ -46,30 +46,35 @@ func TestMoney_2_1_AReceiptIsMailedOnce(t *testing.T) {
 	}
 }
 
-// A key that Stripe has forgotten mails no second one: the charge tells whose it was.
+// A key that Stripe has forgotten mails no second one, and one that went out is not said to
+// have failed however late that is seen: the charge tells whose it was.
 func TestMoney_2_2_AReceiptIsNotMailedAgainWhenStripeForgotItsKey(t *testing.T) {
-	s := newShop(t, withPersonalKey(t))
-	pi := s.captured("op_0", "1000", 1000)
-	s.box.Inject(sandbox.Fault{Method: "POST", Path: "/v1/charges/", Kind: "lost", Times: 1})
-	// The answer is lost, and then Stripe is silent for a day.
-	broke := s.breakAt("act:after", 1)
-	s.submit(aMail("op_1", pi, customer))
-	waitFor(t, "the answer to be lost", broke)
-	s.box.Inject(sandbox.Fault{Path: "/v1/", Kind: "reset"})
-	s.down()
-	s.fault.Store(nil)
-	s.box.Clear()
-	s.box.Advance(25 * time.Hour)
-	s.shift.Store(int64(25 * time.Hour))
-	s.up()
-	s.want("op_1", doors.Succeeded, "")
-	s.exactly(pi, sandbox.EffectNotMailed, 0)
+	for _, silent := range []time.Duration{25 * time.Hour, 80 * time.Hour} {
+		t.Run(silent.String(), func(t *testing.T) {
+			s := newShop(t, withPersonalKey(t))
+			pi := s.captured("op_0", "1000", 1000)
+			s.box.Inject(sandbox.Fault{Method: "POST", Path: "/v1/charges/", Kind: "lost", Times: 1})
+			// The answer is lost, and then Stripe is silent.
+			broke := s.breakAt("act:after", 1)
+			s.submit(aMail("op_1", pi, customer))
+			waitFor(t, "the answer to be lost", broke)
+			s.box.Inject(sandbox.Fault{Path: "/v1/", Kind: "reset"})
+			s.down()
+			s.fault.Store(nil)
+			s.box.Clear()
+			s.box.Advance(silent)
+			s.shift.Store(int64(silent))
+			s.up()
+			s.want("op_1", doors.Succeeded, "")
+			s.exactly(pi, sandbox.EffectNotMailed, 0)
 
-	// A second one is another operation, and goes out.
-	s.submit(aMail("op_2", pi, "else@example.com"))
-	s.want("op_2", doors.Succeeded, "")
-	if n, _ := s.effects(pi, sandbox.EffectNotMailed); n != 2 {
-		t.Errorf("%d were mailed, want the second too", n)
+			// A second one is another operation, and goes out.
+			s.submit(aMail("op_2", pi, "else@example.com"))
+			s.want("op_2", doors.Succeeded, "")
+			if n, _ := s.effects(pi, sandbox.EffectNotMailed); n != 2 {
+				t.Errorf("%d were mailed, want the second too", n)
+			}
+		})
 	}
 }
 
@@ -102,6 +107,21 @@ func TestAReceiptThatCannotBeMailedEnds(t *testing.T) {
 	s.want("op_late", doors.Failed, "receipt_not_sent")
 	if n, _ := s.effects(pi, sandbox.EffectNotMailed); n != 0 {
 		t.Error("it was mailed all the same")
+	}
+}
+
+// A receipt goes out for a store's own payments alone.
+func TestMoney_1_3_NoReceiptOfAnotherPlacesPayment(t *testing.T) {
+	s := newShop(t, withPersonalKey(t))
+	loc := s.place()
+	rd := s.stripe("POST", "/v1/terminal/readers", "registration_code=simulated-wpe&location="+loc)["id"].(string)
+	pi := s.stripe("POST", "/v1/payment_intents", "amount=1000&currency=usd&payment_method_types[]=card_present")["id"].(string)
+	s.stripe("POST", "/v1/terminal/readers/"+rd+"/process_payment_intent", "payment_intent="+pi)
+	s.stripe("POST", "/v1/test_helpers/terminal/readers/"+rd+"/present_payment_method", "")
+	s.submit(aMail("op_1", pi, customer))
+	s.want("op_1", doors.Failed, "payment_unproven")
+	if n, _ := s.effects(pi, sandbox.EffectNotMailed); n != 0 {
+		t.Error("another place's receipt was mailed")
 	}
 }
 

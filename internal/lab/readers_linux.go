@@ -130,6 +130,12 @@ func (t Task) befall(r ReaderRow, id string, public, inspector *authority) (o Re
 		return wrong(err)
 	}
 	well := ReaderRow{State: readers.StateOnline, Addr: reader1IP}
+	// The hub asks what the readers are told when the checklist is looked at, else in its first hours.
+	if said, err := exec.Command(l.hub, "checklist", "--config", l.conf).CombinedOutput(); err != nil {
+		if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 1 { // 1: an item is not done
+			return wrong(fmt.Errorf("hub checklist: %w: %s", err, bytes.TrimSpace(said)))
+		}
+	}
 	// Its hardware address is known once it has answered.
 	if _, err := l.wait(well, time.Minute, func(r readers.Reader) bool { return r.Reachable == readers.Yes && r.MAC != "" }, &o); err != nil {
 		return wrong(fmt.Errorf("in health: %w", err))
@@ -180,8 +186,15 @@ func (l *till) open() (err error) {
 	if l.account, err = sandbox.New(sandbox.Options{SecretKey: "sk_test_lab", RestrictedKey: "rk_test_lab"}); err != nil {
 		return err
 	}
+	// Readers that restart at this hour are said to be restarting, whatever befalls them.
+	restarts := time.Now().UTC().Add(12 * time.Hour).Hour()
+	told, err := l.post("/v1/terminal/configurations", url.Values{"reboot_window[start_hour]": {fmt.Sprint(restarts)}, "reboot_window[end_hour]": {fmt.Sprint((restarts + 1) % 24)}})
+	if err != nil {
+		return err
+	}
 	where, err := l.post("/v1/terminal/locations", url.Values{"display_name": {"Lab"}, "address[line1]": {"1 Market Street"},
-		"address[city]": {"San Francisco"}, "address[state]": {"CA"}, "address[postal_code]": {"94105"}, "address[country]": {"US"}})
+		"address[city]": {"San Francisco"}, "address[state]": {"CA"}, "address[postal_code]": {"94105"}, "address[country]": {"US"},
+		"configuration_overrides": {told}})
 	if err != nil {
 		return err
 	}

@@ -56,37 +56,47 @@ func WriteChecklistPDF(w io.Writer, store string, at time.Time, items []Item) er
 	return nil
 }
 
-// writeItem keeps an item's head with its first line.
+// writeItem keeps an item on one page, unless it is longer than that.
 func writeItem(doc *fpdf.Fpdf, it Item) {
+	type row struct{ word, text string }
+	rows := []row{{"Looked at", it.Tested}}
+	for _, part := range []struct {
+		word  string
+		lines []string
+	}{{"Evidence", it.Evidence}, {"To do", it.Remedy}, {"Whose, when", []string{it.When()}}} {
+		word := part.word
+		for _, line := range part.lines {
+			rows, word = append(rows, row{word, line}), ""
+		}
+	}
+	title := printable(fmt.Sprintf("%d. %s", it.Number, it.Title))
 	width, height := doc.GetPageSize()
-	if doc.GetY() > height-pdfMargin-4*pdfLine {
+	room := width - 2*pdfMargin - pdfState
+	doc.SetFont("go", "B", 10)
+	lines := len(doc.SplitText(title, room))
+	doc.SetFont("go", "", 9)
+	for i := range rows {
+		rows[i].text = printable(rows[i].text)
+		lines += len(doc.SplitText(rows[i].text, room))
+	}
+	const above, below = 2.5, 1.5
+	need, left := above+below+float64(lines)*pdfLine, height-pdfMargin-doc.GetY()
+	if need > left && (need <= height-2*pdfMargin || left < above+below+2*pdfLine) {
 		doc.AddPage()
 	}
-	doc.Ln(2.5)
+	doc.Ln(above)
 	doc.SetDrawColor(200, 200, 200)
 	doc.Line(pdfMargin, doc.GetY(), width-pdfMargin, doc.GetY())
-	doc.Ln(1.5)
+	doc.Ln(below)
 	doc.SetFont("go", "B", 10)
 	pdfInk(doc, it.State)
 	doc.CellFormat(pdfState, pdfLine, strings.ReplaceAll(string(it.State), "_", " "), "", 0, "L", false, 0, "")
 	doc.SetTextColor(0, 0, 0)
-	doc.MultiCell(0, pdfLine, fmt.Sprintf("%d. %s", it.Number, printable(it.Title)), "", "L", false)
+	doc.MultiCell(0, pdfLine, title, "", "L", false)
 	doc.SetFont("go", "", 9)
-	for _, part := range []struct {
-		word  string
-		lines []string
-	}{{"Looked at", []string{it.Tested}}, {"Evidence", it.Evidence}, {"To do", it.Remedy}, {"Whose, when", []string{it.When()}}} {
-		for i, line := range part.lines {
-			word := part.word
-			if i > 0 {
-				word = ""
-			}
-			if doc.GetY() > height-pdfMargin-2*pdfLine {
-				doc.AddPage()
-			}
-			doc.CellFormat(pdfState, pdfLine, word, "", 0, "L", false, 0, "")
-			doc.MultiCell(0, pdfLine, printable(line), "", "L", false)
-		}
+	for _, r := range rows {
+		doc.CellFormat(pdfState, pdfLine, r.word, "", 0, "L", false, 0, "")
+		doc.MultiCell(0, pdfLine, r.text, "", "L", false)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -194,7 +195,7 @@ func TestWriteChecklist(t *testing.T) {
 }
 
 // The PDF is read back by other people's programs: every word is in it, in order, on
-// pages that have a picture. The same items at the same time are the same bytes.
+// pages that have a picture, none of which begins in the middle of an item. The same items at the same time are the same bytes.
 func TestChecklistPDFIsReadByOthers(t *testing.T) {
 	in := whole()
 	in.Token = nil
@@ -222,7 +223,8 @@ func TestChecklistPDFIsReadByOthers(t *testing.T) {
 		}
 		return string(out)
 	}
-	text := strings.Join(strings.Fields(run("pdftotext", "-layout", file, "-")), " ")
+	told := run("pdftotext", "-layout", file, "-")
+	text := strings.Join(strings.Fields(told), " ")
 	for _, it := range items {
 		if want := fmt.Sprintf("%d. %s", it.Number, it.Title); !strings.Contains(text, want) {
 			t.Errorf("%q is not in the PDF", want)
@@ -231,6 +233,23 @@ func TestChecklistPDFIsReadByOthers(t *testing.T) {
 	for _, want := range []string{"Deployment checklist", "Store 0412", "Żółw Σ Ж “x” …", summary(items), "page 1", "page 2"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in the PDF", want)
+		}
+	}
+	begins := regexp.MustCompile(`^\s*[a-z ]+ \d+\. `)
+	for more := range 12 {
+		items[0].Evidence = slices.Repeat([]string{"so much more"}, more)
+		var b bytes.Buffer
+		if err := WriteChecklistPDF(&b, "0412", at, items); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, b.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		pages := strings.Split(strings.TrimSuffix(run("pdftotext", "-layout", file, "-"), "\f"), "\f")
+		for i, page := range pages[1:] {
+			if !begins.MatchString(page) {
+				t.Errorf("with %d lines more page %d does not begin with an item: %q", more, i+2, page[:min(len(page), 80)])
+			}
 		}
 	}
 	run("pdftoppm", "-r", "50", "-png", file, filepath.Join(dir, "page"))

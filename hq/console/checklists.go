@@ -1,6 +1,7 @@
 package console
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -37,6 +38,26 @@ type itemSum struct {
 type matrixRow struct {
 	hq.StoreChecklist
 	Cells []hq.ReportItem // by the matrix's columns
+}
+
+// Due says which item of the store is due next, and when.
+func (r matrixRow) Due() string {
+	var next *hq.ReportItem
+	told := false
+	for i := range r.Items {
+		it := &r.Items[i]
+		told = told || it.Owner != ""
+		if !it.NextDue.IsZero() && (next == nil || it.NextDue.Before(next.NextDue)) {
+			next = it
+		}
+	}
+	switch {
+	case next != nil:
+		return fmt.Sprintf("%s (%d)", next.Due(), next.Number)
+	case told:
+		return "none"
+	}
+	return "not told"
 }
 
 func (c *Console) checklistsPage(w http.ResponseWriter, r *http.Request, _ web.Session) error {

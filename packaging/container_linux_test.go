@@ -1,9 +1,9 @@
 package packaging
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 )
@@ -11,12 +11,11 @@ import (
 // TestImagesRunAlone has a real builder make both images, and runs what is in them with
 // no file of this machine; container/try.sh says what must hold.
 func TestImagesRunAlone(t *testing.T) {
+	t.Parallel()
 	dist := t.TempDir()
-	for _, program := range []string{"hub", "hq"} {
-		build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", filepath.Join(dist, program+"-linux-"+runtime.GOARCH), "storehub/cmd/"+program)
-		build.Env = append(build.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("build %s: %v\n%s", program, err, out)
+	for _, name := range []string{"hub", "hq"} {
+		if err := os.Symlink(program(t, name, "1.0.0"), filepath.Join(dist, built(name))); err != nil {
+			t.Fatal(err)
 		}
 	}
 	out, err := exec.CommandContext(t.Context(), "container/try.sh", dist).CombinedOutput()

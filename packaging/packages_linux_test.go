@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -14,33 +13,16 @@ import (
 
 var update = flag.Bool("update", false, "write the golden texts anew")
 
-// build makes the hub's packages of a version for this architecture, in dir.
-func build(t *testing.T, dir, version string, env ...string) {
-	t.Helper()
-	programs := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w -X storehub/internal/buildinfo.version="+version,
-		"-o", filepath.Join(programs, "hub-linux-"+runtime.GOARCH), "storehub/cmd/hub")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	nfpm, err := filepath.Abs("../.tools/nfpm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pack := exec.CommandContext(t.Context(), "./build.sh", dir, runtime.GOARCH)
-	pack.Env = append(os.Environ(), "VERSION="+version, "NFPM="+nfpm, "SOURCE_DATE_EPOCH=1700000000", "DIST="+programs, "PROGRAMS=hub")
-	pack.Env = append(pack.Env, env...)
-	for _, c := range []*exec.Cmd{build, pack} {
-		if out, err := c.CombinedOutput(); err != nil {
-			t.Fatalf("%v: %v\n%s", c.Args, err, out)
-		}
-	}
-}
-
 // TestPackagesAreReproducible: who builds the same sources gets the same bytes, and can
 // tell that nobody put anything else into ours.
 func TestPackagesAreReproducible(t *testing.T) {
-	first, second := t.TempDir(), t.TempDir()
-	build(t, first, "1.0.0")
-	build(t, second, "1.0.0")
+	t.Parallel()
+	first, second, programs := packages(t, "1.0.0"), t.TempDir(), t.TempDir()
+	for _, err := range []error{compile(programs, "hub", "1.0.0"), pack(second, programs, "1.0.0")} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	made, err := os.ReadDir(first)
 	if err != nil || len(made) != 3 {
 		t.Fatalf("made %v, %v: want a deb, an rpm and an archive", made, err)

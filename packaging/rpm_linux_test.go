@@ -12,11 +12,9 @@ import (
 // TestLifeOfTheRPM has rpm itself install, upgrade, set back and remove the package over
 // a queue with money in it; rpm/try.sh says what must hold.
 func TestLifeOfTheRPM(t *testing.T) {
-	dir := t.TempDir()
-	older, newer := t.TempDir(), t.TempDir()
-	build(t, older, "1.0.0")
-	build(t, newer, "1.1.0")
-	queue := filepath.Join(dir, "queue")
+	t.Parallel()
+	older, newer := packages(t, "1.0.0"), packages(t, "1.1.0")
+	queue := filepath.Join(t.TempDir(), "queue")
 	q, err := offlinequeue.Open(queue, offlinequeue.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -29,15 +27,7 @@ func TestLifeOfTheRPM(t *testing.T) {
 	if err := q.Close(); err != nil {
 		t.Fatal(err)
 	}
-	one := func(dir string) string {
-		t.Helper()
-		found, err := filepath.Glob(filepath.Join(dir, "*.rpm"))
-		if err != nil || len(found) != 1 {
-			t.Fatalf("packages in %s: %v, %v", dir, found, err)
-		}
-		return found[0]
-	}
-	out, err := exec.CommandContext(t.Context(), "rpm/try.sh", "../.tools/debian", queue, one(older), one(newer)).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "rpm/try.sh", "../.tools/debian", queue, only(t, older, "*.rpm"), only(t, newer, "*.rpm")).CombinedOutput()
 	if err != nil || !strings.HasSuffix(strings.TrimSpace(string(out)), "try: all of it") {
 		t.Errorf("try.sh (as root, with .tools/debian as the Makefile makes it): %v\n%s", err, out)
 	}

@@ -84,7 +84,7 @@ var testsMay = map[string][]string{
 	"internal/storesim":    {"diagnostics", "hq/acme", "internal/acmelab", "internal/rehearsal", "internal/sandbox/stripemock", "netcheck", "offlinequeue"},
 	"internal/try":         {"internal/sandbox/stripemock"},
 	"hub":                  {"internal/mdns"},
-	"packaging":            {"internal/storesim", "offlinequeue"},
+	"packaging":            {"internal/lab", "internal/storesim", "offlinequeue"},
 	"packaging/monitoring": {"internal/freeport", "internal/sandbox", "internal/storesim"},
 	"diagnostics":          {},
 }

@@ -23,6 +23,7 @@ import (
 // Task is an exam.
 type Task struct {
 	Hub     string   // the program
+	Config  string   // a configuration as it is shipped, for the shop to be filled into; "" is a short one
 	Rows    []string // names of rows; none is all
 	Distant int      // how often to ask in the healthy shop behind a long, lossy line
 	Labs    int      // shops side by side; 0 is one
@@ -231,7 +232,7 @@ func (t Task) ask(r Row, id string, public, inspector *authority) (o Outcome) {
 		}
 	}
 	if r.HealthyFirst {
-		if _, _, err := s.doctor(t.Hub, ""); err != nil {
+		if _, _, err := s.doctor(t, ""); err != nil {
 			o.Wrong = "in health: " + err.Error()
 			return o
 		}
@@ -246,7 +247,7 @@ func (t Task) ask(r Row, id string, public, inspector *authority) (o Outcome) {
 	}
 	before, uncounted := s.traffic()
 	began := time.Now()
-	report, exit, err := s.doctor(t.Hub, facts)
+	report, exit, err := s.doctor(t, facts)
 	o.Took = time.Since(began)
 	if after, err := s.traffic(); err == nil && uncounted == nil {
 		o.Traffic = after.less(before)
@@ -289,12 +290,11 @@ func (s *Shop) toNobody(t *Task) error {
 }
 
 // doctor runs `hub diagnose` on the hub as a user would.
-func (s *Shop) doctor(hub, facts string) (r diagnostics.Report, exit int, err error) {
+func (s *Shop) doctor(t Task, facts string) (r diagnostics.Report, exit int, err error) {
 	conf := filepath.Join(s.dir, "hub.yaml")
-	text := fmt.Sprintf("store: lab\nstate_dir: %s\nchecks:\n  integration: sdk-js\n  readers: [%s]\n  ip_ranges_file: %s\n",
-		filepath.Join(s.dir, "state"), strings.Join(s.readersAt, ", "), filepath.Join(s.dir, "ranges"))
-	if s.hq != "" {
-		text += "hq:\n  url: " + s.hq + "\n"
+	text, err := s.config(t.Config)
+	if err != nil {
+		return r, 0, err
 	}
 	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
 		return r, 0, err
@@ -305,7 +305,7 @@ func (s *Shop) doctor(hub, facts string) (r diagnostics.Report, exit int, err er
 	if s.nobody {
 		args = append(args, "setpriv", "--reuid", nobody, "--regid", nobody, "--clear-groups", "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs")
 	}
-	args = append(args, hub, "diagnose", "--config", conf, "--format", "json")
+	args = append(args, t.Hub, "diagnose", "--config", conf, "--format", "json")
 	if facts != "" {
 		args = append(args, "--save-facts", facts)
 	}
@@ -323,4 +323,35 @@ func (s *Shop) doctor(hub, facts string) (r diagnostics.Report, exit int, err er
 		return r, exit, fmt.Errorf("no report, exit %d: %s", exit, bytes.TrimSpace(complaint.Bytes()))
 	}
 	return r, exit, nil
+}
+
+// config is a hub's configuration in this shop; with the name of a shipped one, that one
+// with nothing changed but what a person fills in.
+func (s *Shop) config(shipped string) (string, error) {
+	state, readers, ranges := filepath.Join(s.dir, "state"), "["+strings.Join(s.readersAt, ", ")+"]", filepath.Join(s.dir, "ranges")
+	if shipped == "" {
+		text := fmt.Sprintf("store: lab\nstate_dir: %s\nchecks:\n  integration: sdk-js\n  readers: %s\n  ip_ranges_file: %s\n", state, readers, ranges)
+		if s.hq != "" {
+			text += "hq:\n  url: " + s.hq + "\n"
+		}
+		return text, nil
+	}
+	b, err := os.ReadFile(shipped)
+	if err != nil {
+		return "", err
+	}
+	lines := strings.Split(string(b), "\n")
+	for was, is := range map[string]string{
+		`#store: "0412"`:               "store: lab",
+		"state_dir: /var/lib/storehub": "state_dir: " + state,
+		"  readers: []":                "  readers: " + readers,
+		"  #ip_ranges_file: /etc/storehub/stripe-ranges.txt": "  ip_ranges_file: " + ranges,
+	} {
+		i := slices.Index(lines, was)
+		if i < 0 {
+			return "", fmt.Errorf("fill in %s: it has no line %q", shipped, was)
+		}
+		lines[i] = is
+	}
+	return strings.Join(lines, "\n"), nil
 }

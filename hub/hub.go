@@ -331,11 +331,15 @@ func (h *Hub) Close() (err error) {
 	return err
 }
 
+// saveEvery: each time two files are replaced and flushed, which on ext4 is 128 KiB of a
+// flash disk's life. A power cut forgets at most so much of what is good to know.
+const saveEvery = 10 * time.Minute
+
 // save keeps what is good to know and not worth a flush to disk for each
 // request: when tills were last used, when things last went well.
 func (h *Hub) save(ctx context.Context) error {
 	for ctx.Err() == nil {
-		pause(ctx, time.Minute)
+		pause(ctx, saveEvery)
 		if err := errors.Join(h.tills.flush(), h.marks.flush()); err != nil {
 			h.log.Warn("save", "err", err)
 		}

@@ -157,6 +157,14 @@ bench-footprint: apt ## start, size and what an idle hub takes in FOOTPRINTTIME 
 	go build -trimpath -ldflags '$(LDFLAGS)' -o dist/hub-footprint ./cmd/hub
 	bench/footprint.sh dist/hub-footprint $(FOOTPRINTTIME)
 
+WEARCAPTURES ?= 200
+WEARTIME ?= 600
+.PHONY: bench-wear
+bench-wear: apt ## what a hub has its disk write for WEARCAPTURES captures (default 200), and idle for WEARTIME seconds (600), beside a plain file (as root)
+	mkdir -p dist
+	go build -trimpath -ldflags '$(LDFLAGS)' -o dist/hub-wear ./cmd/hub
+	bench/wear.sh dist/hub-wear $(WEARCAPTURES) $(WEARTIME)
+
 .PHONY: bench-traffic
 bench-traffic: apt ## count the bytes of one look at a healthy network, in a shop of namespaces (as root)
 	go test ./internal/lab -count=1 -timeout 15m -v -run '^TestExam$$' -args -exam healthy

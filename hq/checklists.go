@@ -64,6 +64,11 @@ func Checklists(stores []StoreView) FleetChecklist {
 		c := StoreChecklist{Store: st.ID, Name: st.Name, State: "unknown", ReportedAt: st.ReportedAt, Old: st.Verdict == VerdictSilent, Items: []ReportItem{}}
 		if st.Report != nil {
 			c.Items, c.State = st.Report.Checklist, worst(st.Report.Checklist)
+			if told := st.Report.ToldAt; st.Report.Unable != "" {
+				if c.ReportedAt, c.Old = nil, true; !told.IsZero() {
+					c.ReportedAt = &told
+				}
+			}
 		}
 		list.Stores = append(list.Stores, c)
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -32,6 +33,25 @@ type Report struct {
 	Software  []string `json:"software,omitempty"`  // versions that readers run
 	// Policy is what of headquarters' policies is in force; absent: none was ever heard of.
 	Policy *ReportPolicy `json:"policy,omitempty"`
+	// Unable is why the hub does not serve, told by its program before that ended. Such a
+	// report has verdict and causes alone; headquarters fills in the rest as it was told last,
+	// at ToldAt, by its own clock.
+	Unable string    `json:"unable,omitempty"`
+	ToldAt time.Time `json:"told_at,omitzero"`
+}
+
+// Untold reports whether queue, checklist and readers were never told: nothing is known of them.
+func (r *Report) Untold() bool { return r.Unable != "" && r.ToldAt.IsZero() }
+
+// over fills a report of a hub that does not serve from the store's last one.
+func (r *Report) over(last Report, at time.Time) {
+	if r.ToldAt = at; last.Unable != "" {
+		r.ToldAt = last.ToldAt
+		if len(r.Causes) == 1 && len(last.Causes) == 1 && r.Causes[0].Code == last.Causes[0].Code {
+			r.Causes[0].Since = last.Causes[0].Since // each try to start tells it anew
+		}
+	}
+	r.Queue, r.Checklist, r.Readers, r.Resolvers, r.Software, r.Policy = last.Queue, last.Checklist, last.Readers, last.Resolvers, last.Software, last.Policy
 }
 
 // ReportPolicy says which policy a hub holds, and which it could not take.
@@ -107,9 +127,12 @@ func (r Report) check() error {
 	if !verdicts[r.Verdict] {
 		return doors.ErrInvalidField.With("verdict must be ready, degraded or blocked")
 	}
+	if r.Unable != "" && r.Verdict != "blocked" {
+		return doors.ErrInvalidField.With("a hub that does not serve is blocked")
+	}
 	lists := map[string][2]int{"causes": {len(r.Causes), ReportCauses}, "checklist": {len(r.Checklist), ReportItems}, "readers": {len(r.Readers), ReportFacts},
 		"resolvers": {len(r.Resolvers), ReportFacts}, "software": {len(r.Software), ReportFacts}, "amounts": {len(r.Queue.Amounts), ReportFacts}}
-	words, texts := []string{}, []string{r.Version}
+	words, texts := []string{}, []string{r.Version, r.Unable}
 	for _, c := range r.Causes {
 		if !severities[c.Severity] {
 			return doors.ErrInvalidField.With("severity must be critical, warning or info")
@@ -198,19 +221,31 @@ func serveReport(ctx context.Context, s *Server, st record, r *http.Request) (an
 // keepReport puts a report in place of the store's last one. A change of verdict or
 // causes is kept beside it.
 func (s *Server) keepReport(ctx context.Context, store string, r Report, network string) (at time.Time, err error) {
-	body, err := json.Marshal(r)
-	if err != nil {
-		return at, err
-	}
 	causes := r.standing()
+	told := r
 	err = s.db.tx(ctx, func(t *tx) error {
 		at = t.now.UTC().Truncate(time.Millisecond)
+		r := told // the transaction may be done again
+		r.Causes, r.ToldAt = slices.Clone(told.Causes), time.Time{}
+		var wasAt int64
 		var wasVerdict, wasCauses string
-		err := t.QueryRow(`SELECT verdict, causes FROM reports WHERE store = ?`, store).Scan(&wasVerdict, &wasCauses)
+		var was []byte
+		err := t.QueryRow(`SELECT at, verdict, causes, body FROM reports WHERE store = ?`, store).Scan(&wasAt, &wasVerdict, &wasCauses, &was)
 		if err != nil && !isNoRows(err) {
 			return err
 		}
 		news := err != nil || wasVerdict != r.Verdict || wasCauses != causes
+		if r.Unable != "" && err == nil {
+			var last Report
+			if err := json.Unmarshal(was, &last); err != nil {
+				return fmt.Errorf("read report of store %q: %w", store, err)
+			}
+			r.over(last, fromMS(wasAt))
+		}
+		body, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
 		if _, err := t.Exec(`INSERT INTO reports (store, at, verdict, causes, network, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
 			ON CONFLICT (store) DO UPDATE SET at = ?2, verdict = ?3, causes = ?4, network = ?5, body = ?6`,
 			store, ms(t.now), r.Verdict, causes, network, body); err != nil {

@@ -38,6 +38,61 @@ func (s *shop) report(r hq.Report) {
 	}
 }
 
+// unable is what a program tells of a hub that does not serve.
+func unable(why string, since time.Time) hq.Report {
+	return hq.Report{At: since, Version: "1.2.4", StartedAt: since, Verdict: "blocked", Unable: why, Checklist: []hq.ReportItem{},
+		Causes: []hq.ReportCause{{Code: "hub_unable", Severity: "critical", Title: "The hub does not serve", Since: since, Targets: []string{why}}}}
+}
+
+// Of a hub that does not serve the rest stays as it was told last, with when that was;
+// where it was never told, it is not known. It does not serve since it first said so, and
+// its next whole report ends it.
+func TestWhatAHubThatDoesNotServeToldBeforeStays(t *testing.T) {
+	s := newShop(t)
+	first := time.Date(2026, 11, 28, 3, 0, 0, 0, time.UTC)
+	seen := func() *hq.Report {
+		t.Helper()
+		v, err := s.server.View(t.Context(), "0412")
+		if err != nil || v.Report == nil || v.Verdict != v.Report.Verdict {
+			t.Fatalf("%+v, %v", v, err)
+		}
+		return v.Report
+	}
+	s.report(unable("open queue: input/output error", first))
+	if r := seen(); !r.Untold() || r.Queue.Pending != 0 || r.Version != "1.2.4" {
+		t.Errorf("never told: %+v", r)
+	}
+	s.report(ready())
+	v, err := s.server.View(t.Context(), "0412")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := *v.ReportedAt
+	for i := range 3 {
+		s.report(unable("open queue: input/output error", first.Add(time.Duration(i)*10*time.Second)))
+		r, was := seen(), ready()
+		if r.Verdict != "blocked" || r.Unable == "" || r.Untold() || !r.ToldAt.Equal(told) || !r.Causes[0].Since.Equal(first) || r.Version != "1.2.4" {
+			t.Errorf("told for the %d. time: %+v, want told at %s", i+1, r, told)
+		}
+		list := hq.Checklists([]hq.StoreView{{StoreRecord: v.StoreRecord, Verdict: "blocked", Report: r, ReportedAt: new(time.Now())}})
+		if c := list.Stores[0]; !c.Old || c.ReportedAt == nil || !c.ReportedAt.Equal(told) {
+			t.Errorf("its checklist is %+v, want it old, of %s", c, told)
+		}
+		if r.Queue.Pending != was.Queue.Pending || len(r.Checklist) != len(was.Checklist) || r.Readers["online"] != 2 || len(r.Resolvers) != 1 {
+			t.Errorf("what was told before is now %+v", r)
+		}
+	}
+	s.report(ready())
+	if r := seen(); r.Unable != "" || !r.ToldAt.IsZero() || r.Verdict != "ready" {
+		t.Errorf("it serves again: %+v", r)
+	}
+	lie := ready()
+	lie.Unable = "open queue"
+	if _, err := s.client.Report(t.Context(), lie); err == nil {
+		t.Error("a hub that does not serve is ready")
+	}
+}
+
 // The last report stands; a change of verdict or causes is kept once, and of many the
 // newest.
 func TestTheLastReportStandsAndChangesAreKept(t *testing.T) {

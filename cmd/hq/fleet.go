@@ -74,7 +74,10 @@ func writeFleet(out io.Writer, list []hq.StoreView, faults []hq.SharedFault, now
 	for _, st := range list {
 		version, waiting, items, causes := "-", "-", "-", "-"
 		if r := st.Report; r != nil {
-			version, waiting, items = cmp.Or(r.Version, "-"), strconv.Itoa(r.Queue.Pending+r.Queue.Accepted), cmp.Or(hq.ChecklistSum(r.Checklist), "-")
+			version = cmp.Or(r.Version, "-")
+			if !r.Untold() {
+				waiting, items = strconv.Itoa(r.Queue.Pending+r.Queue.Accepted), cmp.Or(hq.ChecklistSum(r.Checklist), "-")
+			}
 			var codes []string
 			for _, c := range r.Causes {
 				codes = append(codes, c.Code)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"storehub/hub"
+	"storehub/internal/buildinfo"
 	"storehub/internal/cli"
 	"storehub/internal/try"
 )
@@ -73,7 +74,8 @@ func serving(t *testing.T, file string) (url string, stop func() error) {
 	ctx, cancel := context.WithCancel(t.Context())
 	up, done := make(chan string, 1), make(chan error, 1)
 	go func() {
-		done <- serve(ctx, cfg, "", slog.New(slog.DiscardHandler), func(status string) {
+		parts := hub.Parts{Log: slog.New(slog.DiscardHandler), Version: buildinfo.Version(), Machine: hub.Fingerprint(), Bundle: consoleBundle(cfg, "")}
+		done <- serve(ctx, cfg, parts, func(status string) {
 			_, url, _ := strings.Cut(status, " at ")
 			up <- url
 		})

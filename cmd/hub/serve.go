@@ -45,16 +45,19 @@ func (*serveCmd) Run(a *app) error {
 		log := logger(cfg.Log, io.MultiWriter(tail, a.stderr))
 		log = slog.New(service.WithEvents(ctx, log.Handler(), hubEvents()))
 		slog.SetDefault(log)
-		return serve(ctx, cfg, a.configFile(), log, ready)
+		parts := hub.Parts{Log: log, Version: buildinfo.Version(), Machine: hub.Fingerprint(), Bundle: consoleBundle(cfg, a.configFile())}
+		if err = serve(ctx, cfg, parts, ready); err != nil {
+			hub.TellUnable(ctx, cfg, parts, err)
+		}
+		return err
 	})
 }
 
-// serve runs the hub of a configuration's file, with headquarters beside it if the configuration wants that.
-func serve(ctx context.Context, cfg hub.Config, file string, log *slog.Logger, ready func(string)) (err error) {
-	parts := hub.Parts{Log: log, Version: buildinfo.Version(), Machine: hub.Fingerprint(), Bundle: consoleBundle(cfg, file)}
+// serve runs the hub of a configuration, with headquarters beside it if the configuration wants that.
+func serve(ctx context.Context, cfg hub.Config, parts hub.Parts, ready func(string)) (err error) {
 	var office *headquarters
 	if cfg.HQ.Embedded {
-		if office, err = embed(ctx, cfg, log); err != nil {
+		if office, err = embed(ctx, cfg, parts.Log); err != nil {
 			return err
 		}
 		defer func() {
@@ -89,7 +92,7 @@ func serve(ctx context.Context, cfg hub.Config, file string, log *slog.Logger, r
 	})
 	tasks.Go(func() error {
 		return h.Run(ctx, func(at hub.Addr) {
-			log.Info("hub is ready", "version", parts.Version, "store", cfg.Store, "url", at.URL, "metrics", at.Metrics)
+			parts.Log.Info("hub is ready", "version", parts.Version, "store", cfg.Store, "url", at.URL, "metrics", at.Metrics)
 			ready(fmt.Sprintf("serving store %s at %s", cfg.Store, at.URL))
 		})
 	})

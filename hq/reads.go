@@ -30,6 +30,10 @@ const (
 	// floor's share) for the day's sake, and 100 (30 a day) for that of the 30 days.
 	slowedToday = 60.0
 	mostSlowed  = 300.0
+	// After a payment polls do not rest for the day's sake for so long: a till, or a person who
+	// rehearses, waits for what Stripe says of it. The nine reads that this is at most are of
+	// the 500 that the payment brought; the 30 days' budget holds as always.
+	paidFresh = time.Minute
 	// readsTold is how often a replica tells the others what it read. Of a replica
 	// that is killed, so much is not counted.
 	readsTold = 10 * time.Second
@@ -47,13 +51,16 @@ type ReadBudget struct {
 	Slowed   float64    `json:"slowed"`            // how many times as long polls rest; 1: not slowed
 }
 
-// weigh fills in what follows from the counts at that time.
-func (b ReadBudget) weigh(now time.Time, floor int64) ReadBudget {
+// weigh fills in what follows from the counts at that time; fresh: just after a payment.
+func (b ReadBudget) weigh(now time.Time, floor int64, fresh bool) ReadBudget {
 	b.Budget = max(floor, readsPerPayment*b.Payments)
 	b.Used = float64(b.Reads) / float64(b.Budget)
 	elapsed := now.Sub(now.UTC().Truncate(24*time.Hour)) + readsAhead
 	even := readsTarget * float64(b.Budget) / readDays * elapsed.Hours() / 24
-	b.Slowed = max(slowed(float64(b.Today)/even, slowedToday), slowed((b.Used-readsLow)/(1-readsLow), mostSlowed))
+	b.Slowed = slowed((b.Used-readsLow)/(1-readsLow), mostSlowed)
+	if !fresh {
+		b.Slowed = max(b.Slowed, slowed(float64(b.Today)/even, slowedToday))
+	}
 	return b
 }
 
@@ -90,6 +97,7 @@ type readMeter struct {
 	telling map[stripeAccount]readCount  // being written down; not in told yet
 	written bool                         // telling is on disk
 	told    map[stripeAccount]ReadBudget // by all replicas, as last read
+	paid    map[stripeAccount]time.Time  // when this replica last captured a payment there
 	settled sync.Mutex                   // one telling at a time
 }
 
@@ -103,6 +111,17 @@ func (m *readMeter) add(a stripeAccount, c readCount) {
 	m.untold[a] = readCount{have.reads + c.reads, have.payments + c.payments}
 }
 
+// pays counts a payment.
+func (m *readMeter) pays(a stripeAccount, now time.Time) {
+	m.add(a, readCount{payments: 1})
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.paid == nil {
+		m.paid = map[stripeAccount]time.Time{}
+	}
+	m.paid[a] = now
+}
+
 // at is how the account stands, what is not told yet included.
 func (m *readMeter) at(a stripeAccount, now time.Time) ReadBudget {
 	m.mu.Lock()
@@ -110,7 +129,8 @@ func (m *readMeter) at(a stripeAccount, now time.Time) ReadBudget {
 	b, mine, on := m.told[a], m.untold[a], m.telling[a]
 	b.Mode, b.Account = a.mode, a.id
 	b.Reads, b.Today, b.Payments = b.Reads+mine.reads+on.reads, b.Today+mine.reads+on.reads, b.Payments+mine.payments+on.payments
-	return b.weigh(now, m.floor)
+	paid, ever := m.paid[a]
+	return b.weigh(now, m.floor, ever && now.Sub(paid) < paidFresh)
 }
 
 // all lists every account that is known of.

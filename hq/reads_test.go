@@ -40,6 +40,9 @@ func TestMoney_4_6_PollsKeepWithinTheReadBudget(t *testing.T) {
 					if now.Equal(midnight.Add(9 * time.Hour)) {
 						c.payments, c.reads = c.payments+shop.payments, c.reads+shop.money
 					}
+					if hour := now.Sub(midnight).Hours(); shop.payments > 0 && hour >= 9 && hour < 9+float64(min(shop.payments, 12)) && now.Minute() == 0 && now.Second() == 0 {
+						m.paid = map[stripeAccount]time.Time{acct: now} // counted already
+					}
 					stands := func() ReadBudget {
 						m.told = map[stripeAccount]ReadBudget{acct: {Reads: past.reads + c.reads, Today: c.reads, Payments: past.payments + c.payments}}
 						return m.at(acct, now)
@@ -184,6 +187,32 @@ func TestMoney_4_6_PollsRestWhenTheBudgetIsUsedUp(t *testing.T) {
 	s.reads.add(stripeAccount{doors.Test, rec.Account}, readCount{payments: 10_000}) // the shop sold much
 	if e, r := round(s.poll); e != 1 || r != 1 {
 		t.Errorf("with enough again %d of events, %d of readers; want one each", e, r)
+	}
+}
+
+// TestMoney_4_6_APaymentIsFollowedByALook: who waits for what Stripe says of a payment is
+// not told tomorrow, though the day's share is used up; once the 30 days' is, nothing hurries.
+func TestMoney_4_6_APaymentIsFollowedByALook(t *testing.T) {
+	m := readMeter{floor: readsFloor}
+	acct, other := stripeAccount{doors.Test, ""}, stripeAccount{doors.Test, "acct_1"}
+	now := time.Date(2026, 3, 1, 2, 0, 0, 0, time.UTC)
+	for _, a := range []stripeAccount{acct, other} {
+		m.add(a, readCount{reads: 200})
+	}
+	m.pays(acct, now)
+	for _, c := range []struct {
+		a     stripeAccount
+		after time.Duration
+		want  float64
+	}{{acct, 0, 1}, {acct, paidFresh - time.Second, 1}, {acct, paidFresh, slowedToday}, {other, 0, slowedToday}} {
+		if got := m.at(c.a, now.Add(c.after)).Slowed; got != c.want {
+			t.Errorf("account %q, %s after a payment: slowed %v times, want %v", c.a.id, c.after, got, c.want)
+		}
+	}
+	m.add(acct, readCount{reads: readsFloor})
+	m.pays(acct, now)
+	if got := m.at(acct, now).Slowed; got != mostSlowed {
+		t.Errorf("with nothing left of 30 days: slowed %v times, want %v", got, mostSlowed)
 	}
 }
 

@@ -268,7 +268,7 @@ func (s *Server) settle(ctx context.Context, o operation, n step) error {
 		return t.append(o.store, is.item())
 	})
 	if err == nil && paid {
-		s.reads.add(stripeAccount{o.Mode, o.account}, readCount{payments: 1})
+		s.reads.pays(stripeAccount{o.Mode, o.account}, s.now())
 	}
 	if err == nil && n.state.Final() {
 		s.hurry() // the next of its line may go

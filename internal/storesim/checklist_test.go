@@ -156,6 +156,19 @@ func (s *listed) reconcile() {
 	s.must("reconcile", err)
 }
 
+// dayIsCompared waits until headquarters, which looks for days that are over when it
+// starts, has compared the last one: what it is about then ends at no later hour.
+func (s *listed) dayIsCompared() {
+	s.t.Helper()
+	// Its days end at four; headquarters lets two hours go by.
+	over := s.Stripe().Now().Add(-(24 + 4 + 2) * time.Hour).UTC().Format(time.DateOnly)
+	s.Until("the day that is over is compared", func() bool {
+		s.Pass(40 * time.Second) // evidence is looked for anew
+		evidence := s.items()["reconcile"].Evidence
+		return len(evidence) > 0 && strings.HasPrefix(evidence[0], over+" was compared")
+	})
+}
+
 func (s *listed) rebootHQ() {
 	s.t.Helper()
 	s.StopHQ()
@@ -308,7 +321,8 @@ func breaks() []broken {
 			}, rehearsed},
 		{"headquarters has lost the key of its copies", "receipts", attention,
 			func(s *listed) { s.noCopy = true; s.rebootHQ() }, func(s *listed) { s.noCopy = false; s.rebootHQ() }},
-		{"no day is compared for three days", "reconcile", fail, func(s *listed) { s.Pass(72 * time.Hour) }, (*listed).reconcile},
+		{"no day is compared for three days", "reconcile", fail,
+			func(s *listed) { s.dayIsCompared(); s.Pass(72 * time.Hour) }, (*listed).reconcile},
 		{"the webhook endpoint is disabled", "webhooks", fail, func(s *listed) { s.endpoint("disabled", "true") }, func(s *listed) { s.endpoint("disabled", "false") }},
 		{"the endpoint does not send refunds", "webhooks", fail,
 			func(s *listed) {

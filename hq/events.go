@@ -70,7 +70,7 @@ func (s *Server) pollEvents(ctx context.Context) error {
 
 func (s *Server) pollAccount(ctx context.Context, st Stripe, cursor, account string) error {
 	// Where webhooks arrive, only each so many rounds come here.
-	paced := s.paced(st.Mode(), account)
+	paced := time.Duration(float64(s.poll) * s.reads.eventsSlowed(stripeAccount{st.Mode(), account}, s.now()))
 	if len(s.secrets) > 0 {
 		paced *= quietPolls
 	}

@@ -30,9 +30,10 @@ const (
 	// floor's share) for the day's sake, and 100 (30 a day) for that of the 30 days.
 	slowedToday = 60.0
 	mostSlowed  = 300.0
-	// After a payment polls do not rest for the day's sake for so long: a till, or a person who
-	// rehearses, waits for what Stripe says of it. The nine reads that this is at most are of
-	// the 500 that the payment brought; the 30 days' budget holds as always.
+	// After a payment the account's events are not kept waiting for the day's sake for so long:
+	// a till, or a person who rehearses, waits for what Stripe says of it. Those are three reads
+	// or four of the 500 that the payment brought, however many stores the account has; the 30
+	// days' budget holds as always.
 	paidFresh = time.Minute
 	// readsTold is how often a replica tells the others what it read. Of a replica
 	// that is killed, so much is not counted.
@@ -49,18 +50,17 @@ type ReadBudget struct {
 	Budget   int64      `json:"budget"`            // reads in 30 days
 	Used     float64    `json:"used"`              // Reads of Budget
 	Slowed   float64    `json:"slowed"`            // how many times as long polls rest; 1: not slowed
+	slowed30 float64    // of that, for the 30 days' sake
 }
 
-// weigh fills in what follows from the counts at that time; fresh: just after a payment.
-func (b ReadBudget) weigh(now time.Time, floor int64, fresh bool) ReadBudget {
+// weigh fills in what follows from the counts at that time.
+func (b ReadBudget) weigh(now time.Time, floor int64) ReadBudget {
 	b.Budget = max(floor, readsPerPayment*b.Payments)
 	b.Used = float64(b.Reads) / float64(b.Budget)
 	elapsed := now.Sub(now.UTC().Truncate(24*time.Hour)) + readsAhead
 	even := readsTarget * float64(b.Budget) / readDays * elapsed.Hours() / 24
-	b.Slowed = slowed((b.Used-readsLow)/(1-readsLow), mostSlowed)
-	if !fresh {
-		b.Slowed = max(b.Slowed, slowed(float64(b.Today)/even, slowedToday))
-	}
+	b.slowed30 = slowed((b.Used-readsLow)/(1-readsLow), mostSlowed)
+	b.Slowed = max(slowed(float64(b.Today)/even, slowedToday), b.slowed30)
 	return b
 }
 
@@ -129,8 +129,18 @@ func (m *readMeter) at(a stripeAccount, now time.Time) ReadBudget {
 	b, mine, on := m.told[a], m.untold[a], m.telling[a]
 	b.Mode, b.Account = a.mode, a.id
 	b.Reads, b.Today, b.Payments = b.Reads+mine.reads+on.reads, b.Today+mine.reads+on.reads, b.Payments+mine.payments+on.payments
-	paid, ever := m.paid[a]
-	return b.weigh(now, m.floor, ever && now.Sub(paid) < paidFresh)
+	return b.weigh(now, m.floor)
+}
+
+// eventsSlowed is how many times as long the poll of the account's events rests.
+func (m *readMeter) eventsSlowed(a stripeAccount, now time.Time) float64 {
+	b := m.at(a, now)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if now.Sub(m.paid[a]) < paidFresh {
+		return b.slowed30
+	}
+	return b.Slowed
 }
 
 // all lists every account that is known of.

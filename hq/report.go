@@ -230,7 +230,7 @@ func (s *Server) keepReport(ctx context.Context, store string, r Report, network
 		var wasAt int64
 		var wasVerdict, wasCauses string
 		var was []byte
-		err := t.QueryRow(`SELECT at, verdict, causes, body FROM reports WHERE store = ?`, store).Scan(&wasAt, &wasVerdict, &wasCauses, &was)
+		err := t.QueryRow(`SELECT at, verdict, causes, CASE WHEN ?2 <> '' THEN body END FROM reports WHERE store = ?1`, store, r.Unable).Scan(&wasAt, &wasVerdict, &wasCauses, &was)
 		if err != nil && !isNoRows(err) {
 			return err
 		}

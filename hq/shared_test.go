@@ -78,6 +78,8 @@ func TestSharedFaults(t *testing.T) {
 			[]string{"reader_offline at 5 of the 5 stores with reader software 2.46"}},
 		{"a hub's version", slices.Concat(repeat(5, with(func(s *seen) { s.version, s.causes = "1.5", at("disk_low", 0) })), repeat(10, well)), 3,
 			[]string{"disk_low at 5 of the 5 stores with hub version 1.5"}},
+		{"a version that does not serve", slices.Concat(repeat(5, with(func(s *seen) { s.verdict, s.version, s.causes = "blocked", "1.5", at("hub_unable", 0) })), repeat(10, well)), 3,
+			[]string{"hub_unable at 5 of the 5 stores with hub version 1.5"}},
 		{"all at once have nothing else in common", slices.Concat(repeat(6, with(func(s *seen) { s.causes = at("stripe_failing", 2*time.Minute) })), repeat(6, well)), 3,
 			[]string{"stripe_failing at 6 of 12 stores since 2026-11-26 09:02 UTC: they began together"}},
 		{"all stores, of one make", repeat(6, with(func(s *seen) { s.causes = at("stripe_failing", 0) })), 3,
